@@ -1,0 +1,112 @@
+// numpy array -> pointer and sizes, with every check of layout: dtype, dimensions, contiguity,
+// writability. Kernels behind it see only what has passed. Meaning is checked in Python.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+namespace fastinv {
+
+namespace py = pybind11;
+
+template <class T>
+struct Matrix {
+  T* data;
+  std::int64_t rows, cols;
+};
+
+template <class T>
+struct Vector {
+  T* data;
+  std::int64_t size;
+};
+
+namespace detail {
+
+inline void require(bool holds, const char* name, const std::string& what) {
+  if (!holds) throw py::type_error(std::string(name) + " must be " + what);
+}
+
+template <class T>
+void check(const py::array& a, const char* name, int ndim, bool writable) {
+  require(a.dtype().is(py::dtype::of<T>()) || py::dtype::of<T>().equal(a.dtype()), name,
+          "of dtype " + std::string(py::str(static_cast<py::handle>(py::dtype::of<T>()))) +
+              ", got " + std::string(py::str(static_cast<py::handle>(a.dtype()))));
+  require(a.ndim() == ndim, name,
+          std::to_string(ndim) + "-dimensional, got " + std::to_string(a.ndim()) + " dimensions");
+  require((a.flags() & py::array::c_style) != 0, name, "C-contiguous");
+  require(!writable || a.writeable(), name, "writable");
+}
+
+template <class T>
+T* pointer(const py::array& a) {
+  return static_cast<T*>(const_cast<void*>(a.data()));
+}
+
+}  // namespace detail
+
+template <class T>
+Matrix<const T> in_matrix(const py::array& a, const char* name, std::int64_t cols = -1) {
+  detail::check<T>(a, name, 2, false);
+  if (cols >= 0 && a.shape(1) != cols) {
+    throw py::value_error(std::string(name) + " must have " + std::to_string(cols) +
+                          " columns, got " + std::to_string(a.shape(1)));
+  }
+  return {detail::pointer<const T>(a), a.shape(0), a.shape(1)};
+}
+
+template <class T>
+Matrix<T> out_matrix(const py::array& a, const char* name, std::int64_t rows, std::int64_t cols) {
+  detail::check<T>(a, name, 2, true);
+  if (a.shape(0) != rows || a.shape(1) != cols) {
+    throw py::value_error(std::string(name) + " must have shape (" + std::to_string(rows) + ", " +
+                          std::to_string(cols) + "), got (" + std::to_string(a.shape(0)) + ", " +
+                          std::to_string(a.shape(1)) + ")");
+  }
+  return {detail::pointer<T>(a), rows, cols};
+}
+
+// A three-dimensional array as the matrix (rows, middle * cols).
+template <class T>
+T* in_block(const py::array& a, const char* name, std::int64_t rows, std::int64_t middle,
+            std::int64_t cols, bool writable = false) {
+  detail::check<T>(a, name, 3, writable);
+  if (a.shape(0) != rows || a.shape(1) != middle || a.shape(2) != cols) {
+    throw py::value_error(std::string(name) + " must have shape (" + std::to_string(rows) + ", " +
+                          std::to_string(middle) + ", " + std::to_string(cols) + ")");
+  }
+  return detail::pointer<T>(a);
+}
+
+template <class T>
+Vector<const T> in_vector(const py::array& a, const char* name, std::int64_t size = -1) {
+  detail::check<T>(a, name, 1, false);
+  if (size >= 0 && a.shape(0) != size) {
+    throw py::value_error(std::string(name) + " must have length " + std::to_string(size) +
+                          ", got " + std::to_string(a.shape(0)));
+  }
+  return {detail::pointer<const T>(a), a.shape(0)};
+}
+
+template <class T>
+Vector<T> out_vector(const py::array& a, const char* name, std::int64_t size) {
+  detail::check<T>(a, name, 1, true);
+  if (a.shape(0) != size) {
+    throw py::value_error(std::string(name) + " must have length " + std::to_string(size) +
+                          ", got " + std::to_string(a.shape(0)));
+  }
+  return {detail::pointer<T>(a), size};
+}
+
+inline int checked_threads(int n_threads) {
+  if (n_threads < 1 || n_threads > 1024) {
+    throw py::value_error("n_threads must be from 1 to 1024, got " + std::to_string(n_threads));
+  }
+  return n_threads;
+}
+
+}  // namespace fastinv

@@ -1,0 +1,13 @@
+// What module.cpp registers, one function a subject.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace fastinv {
+
+void register_runtime(pybind11::module_& m);
+void register_mlp(pybind11::module_& m);
+void register_kdtree(pybind11::module_& m);
+void register_pipeline(pybind11::module_& m);
+
+}  // namespace fastinv

@@ -1,0 +1,143 @@
+// Multilayer perceptrons over the kernels of one instruction set: packing, inference, training.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "../kernels/kernels.hpp"
+
+namespace fastinv {
+
+enum class Loss : int { squared_error, absolute_error, huber };
+
+Activation activation_from(const std::string& name);
+Loss loss_from(const std::string& name);
+
+// Memory aligned to cache lines, so that packed panels start on one.
+template <class T>
+class AlignedBuffer {
+ public:
+  AlignedBuffer() = default;
+  explicit AlignedBuffer(std::int64_t size)
+      : storage_(static_cast<std::size_t>(size) + 64 / sizeof(T), T(0)), size_(size) {}
+  AlignedBuffer(const AlignedBuffer&) = delete;
+  AlignedBuffer& operator=(const AlignedBuffer&) = delete;
+  AlignedBuffer(AlignedBuffer&&) = default;
+  AlignedBuffer& operator=(AlignedBuffer&&) = default;
+
+  T* data() {
+    const auto address = reinterpret_cast<std::uintptr_t>(storage_.data());
+    return storage_.data() + (64 - address % 64) % 64 / sizeof(T);
+  }
+  std::int64_t size() const { return size_; }
+
+ private:
+  std::vector<T> storage_;
+  std::int64_t size_ = 0;
+};
+
+// The sizes of a network: (n_inputs, *hidden, n_outputs).
+struct NetworkShape {
+  std::vector<std::int64_t> sizes;
+  Activation activation;
+
+  // Throws std::invalid_argument for fewer than two sizes, or one below 1 or above 2^20.
+  NetworkShape(std::vector<std::int64_t> sizes, Activation activation);
+
+  std::int64_t n_inputs() const { return sizes.front(); }
+  std::int64_t n_outputs() const { return sizes.back(); }
+  std::int64_t n_layers() const { return static_cast<std::int64_t>(sizes.size()) - 1; }
+  std::int64_t n_parameters() const;
+  std::int64_t widest(std::int64_t lanes) const;  // largest layer output, in whole registers
+};
+
+// One value per parameter (weights, a moment, a gradient), packed for an instruction set.
+template <class T>
+class PackedParameters {
+ public:
+  PackedParameters(const NetworkShape& shape, const Kernels<T>& kernels);
+
+  const std::vector<PackedLayer<T>>& layers() const { return layers_; }
+  // To and from the flat order: per layer weights (n_in, n_out) row by row, then biases.
+  void pack(const T* flat);
+  void unpack(T* flat) const;
+
+ private:
+  AlignedBuffer<T> storage_;
+  std::vector<PackedLayer<T>> layers_;
+};
+
+// An immutable network for inference.
+template <class T>
+class Network {
+ public:
+  Network(NetworkShape shape, const T* parameters, const Kernels<T>& kernels);
+
+  const NetworkShape& shape() const { return shape_; }
+  // Elements of workspace that forward_rows needs for n_rows.
+  std::int64_t workspace_size(std::int64_t n_rows) const;
+  // in (n_rows, n_inputs) to out (n_rows, n_outputs); allocates nothing.
+  void forward_rows(const T* in, T* out, std::int64_t n_rows, T* workspace) const;
+  // The same for any number of rows, on n_threads.
+  void forward(const T* in, T* out, std::int64_t n_rows, int n_threads) const;
+
+ private:
+  NetworkShape shape_;
+  const Kernels<T>& kernels_;
+  PackedParameters<T> parameters_;
+};
+
+struct AdamOptions {
+  double beta_1, beta_2, epsilon;
+};
+
+struct LossOptions {
+  Loss loss;
+  double huber_delta;
+};
+
+// Asked now and then during an epoch; true stops it.
+class InterruptCheck {
+ public:
+  virtual ~InterruptCheck() = default;
+  virtual bool interrupted() = 0;
+};
+
+// Parameters with Adam's moments.
+template <class T>
+class Trainer {
+ public:
+  Trainer(NetworkShape shape, const T* parameters, LossOptions loss, AdamOptions adam,
+          const Kernels<T>& kernels);
+  ~Trainer();
+
+  const NetworkShape& shape() const { return shape_; }
+  // One step per batch of `order` (indices into the rows of X and Y, already checked). The mean
+  // loss over the rows; NaN where the check interrupted the epoch.
+  double train_epoch(const T* X, const T* Y, const std::int64_t* order, std::int64_t n_order,
+                     std::int64_t batch_size, double learning_rate, int n_threads,
+                     InterruptCheck& check);
+  // Mean loss over rows and outputs; with `gradient` (n_parameters, flat) its gradient as well.
+  double loss(const T* X, const T* Y, std::int64_t n_rows, T* gradient, int n_threads);
+
+  std::int64_t step() const { return step_; }
+  void set_step(std::int64_t step) { step_ = step; }
+  PackedParameters<T>& parameters() { return parameters_; }
+  PackedParameters<T>& first_moment() { return first_moment_; }
+  PackedParameters<T>& second_moment() { return second_moment_; }
+
+ private:
+  struct Batch;
+  class Step;
+
+  NetworkShape shape_;
+  LossOptions loss_;
+  AdamOptions adam_;
+  const Kernels<T>& kernels_;
+  PackedParameters<T> parameters_, first_moment_, second_moment_;
+  std::int64_t step_ = 0;
+};
+
+}  // namespace fastinv

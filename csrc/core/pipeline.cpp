@@ -1,0 +1,341 @@
+#include "pipeline.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "arena.hpp"
+#include "parallel.hpp"
+
+namespace fastinv {
+
+namespace {
+
+constexpr std::int64_t kTileRows = 64;  // candidates that pass through the network together
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+bool all_finite(const double* values, std::int64_t n) {
+  return std::all_of(values, values + n, [](double v) { return std::isfinite(v); });
+}
+
+// The Euclidean distance; where squares overflow, of differences scaled by the largest.
+double distance(const double* a, const double* b, std::int64_t n) {
+  double sum = 0;
+  for (std::int64_t i = 0; i < n; ++i) sum += (a[i] - b[i]) * (a[i] - b[i]);
+  if (sum < kInfinity) return std::sqrt(sum);
+  double largest = 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const double d = std::abs(a[i] - b[i]);
+    if (!(d < kInfinity)) return d;
+    largest = std::max(largest, d);
+  }
+  sum = 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const double d = (a[i] - b[i]) / largest;
+    sum += d * d;
+  }
+  return largest * std::sqrt(sum);
+}
+
+std::int64_t targets_per_tile(std::int64_t n_neighbors) {
+  return std::max<std::int64_t>(1, kTileRows / n_neighbors);
+}
+
+// Runs work(range of tiles) over [0, n) cut into tiles, on n_threads.
+template <class F>
+void for_each_tile(std::int64_t n, std::int64_t per_tile, int n_threads, const F& work) {
+  const std::int64_t n_tiles = (n + per_tile - 1) / per_tile;
+  const int threads = static_cast<int>(std::clamp<std::int64_t>(n_tiles, 1, n_threads));
+  run_independent(threads, [&](int thread) {
+    work(part_of(n_tiles, thread, threads));
+  });
+}
+
+}  // namespace
+
+// Scratch of one thread: n_targets rows of n_neighbors candidates, and one row's ranking.
+struct Pipeline::Tile {
+  std::int64_t n_targets, n_neighbors;
+  double* distances;
+  std::int64_t* anchor;
+  double* x;
+  std::uint8_t* flags;
+  double* anchor_distance;
+  double* fx;
+  float* features;
+  float* outputs;
+  float* workspace;
+  double* residual;
+  double* key;
+  Status* status;
+  std::uint8_t* group;
+  std::uint8_t* replaced;
+  std::int64_t* order;
+
+  Tile(const Pipeline& self, std::int64_t n_targets_, std::int64_t n_neighbors_, Arena& arena)
+      : n_targets(n_targets_), n_neighbors(n_neighbors_) {
+    const std::int64_t rows = n_targets * n_neighbors;
+    distances = arena.take<double>(rows);
+    anchor = arena.take<std::int64_t>(rows);
+    x = arena.take<double>(rows * self.p_);
+    flags = arena.take<std::uint8_t>(rows);
+    anchor_distance = arena.take<double>(n_targets);
+    fx = arena.take<double>(rows * self.q_);
+    features = arena.take<float>(rows * (2 * self.q_ + self.p_));
+    outputs = arena.take<float>(rows * std::max(self.p_, self.q_));
+    workspace = arena.take<float>(self.network_workspace(rows));
+    residual = arena.take<double>(n_neighbors);
+    key = arena.take<double>(n_neighbors);
+    status = arena.take<Status>(n_neighbors);
+    group = arena.take<std::uint8_t>(n_neighbors);
+    replaced = arena.take<std::uint8_t>(n_neighbors);
+    order = arena.take<std::int64_t>(n_neighbors);
+  }
+
+  static std::size_t bytes(const Pipeline& self, std::int64_t n_targets,
+                           std::int64_t n_neighbors) {
+    const std::int64_t rows = n_targets * n_neighbors;
+    const std::int64_t doubles = rows * (1 + self.p_ + self.q_) + n_targets + 2 * n_neighbors;
+    const std::int64_t floats = rows * (2 * self.q_ + self.p_ + std::max(self.p_, self.q_)) +
+                                self.network_workspace(rows);
+    const std::int64_t integers = rows + n_neighbors, octets = rows + 3 * n_neighbors;
+    return Arena::need<double>(doubles) + Arena::need<float>(floats) +
+           Arena::need<std::int64_t>(integers) + Arena::need<std::uint8_t>(octets) +
+           11 * Arena::need<std::uint8_t>(0);
+  }
+};
+
+Pipeline::Pipeline(std::vector<double> anchors_x, std::vector<double> anchors_y, std::int64_t p,
+                   std::int64_t q, std::optional<TwinModel> twin, CompiledForward compiled,
+                   std::optional<ForwardModel> learned, PipelineOptions options,
+                   const Kernels<double>& kernels)
+    : anchors_x_(std::move(anchors_x)),
+      anchors_y_(std::move(anchors_y)),
+      p_(p),
+      q_(q),
+      n_anchors_(static_cast<std::int64_t>(anchors_x_.size()) / p),
+      twin_(std::move(twin)),
+      compiled_(compiled),
+      learned_(std::move(learned)),
+      options_(std::move(options)),
+      kernels_(kernels),
+      tree_(anchors_y_.data(), n_anchors_, q, 16, kernels) {}
+
+std::int64_t Pipeline::network_workspace(std::int64_t n_rows) const {
+  return std::max(twin_ ? twin_->network.workspace_size(n_rows) : 0,
+                  learned_ ? learned_->network.workspace_size(n_rows) : 0);
+}
+
+// Candidates of tile.n_targets targets. A target that is not finite gets the first anchors, so
+// that f sees nothing unusual; ranking marks the row.
+void Pipeline::propose(const double* targets, Tile& tile) const {
+  const std::int64_t k = tile.n_neighbors;
+  for (std::int64_t t = 0; t < tile.n_targets; ++t) {
+    const double* y = targets + t * q_;
+    double* distances = tile.distances + t * k;
+    std::int64_t* anchor = tile.anchor + t * k;
+    if (all_finite(y, q_)) {
+      kernels_.kdtree_query({tree_.view(), y, k, distances, anchor});
+    } else {
+      for (std::int64_t j = 0; j < k; ++j) anchor[j] = j;
+      std::fill(distances, distances + k, kNaN);
+    }
+    tile.anchor_distance[t] = distances[0];
+    for (std::int64_t j = 0; j < k; ++j) {
+      const double* x_a = &anchors_x_[anchor[j] * p_];
+      std::copy(x_a, x_a + p_, tile.x + (t * k + j) * p_);
+    }
+  }
+  const std::int64_t rows = tile.n_targets * k;
+  std::fill(tile.flags, tile.flags + rows, std::uint8_t(0));
+  if (!twin_) return;
+
+  const TwinModel& twin = *twin_;
+  float* feature = tile.features;
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const double* y = targets + row / k * q_;
+    const double* y_a = &anchors_y_[tile.anchor[row] * q_];
+    const double* x_a = tile.x + row * p_;
+    for (std::int64_t j = 0; j < q_; ++j) {
+      *feature++ = static_cast<float>((y[j] - y_a[j]) / twin.dy_scale[j]);
+    }
+    for (std::int64_t j = 0; j < q_; ++j) {
+      *feature++ = static_cast<float>((y_a[j] - twin.y_mean[j]) / twin.y_scale[j]);
+    }
+    for (std::int64_t i = 0; i < p_; ++i) {
+      *feature++ = static_cast<float>((x_a[i] - twin.x_mean[i]) / twin.x_scale[i]);
+    }
+  }
+  twin.network.forward_rows(tile.features, tile.outputs, rows, tile.workspace);
+  for (std::int64_t row = 0; row < rows; ++row) {
+    for (std::int64_t i = 0; i < p_; ++i) {
+      const double step = tile.outputs[row * p_ + i];
+      double& x = tile.x[row * p_ + i];
+      const double moved = x + twin.dx_scale[i] * step;
+      x = std::min(std::max(moved, options_.lower[i]), options_.upper[i]);
+      if (std::abs(step) > twin.reach) tile.flags[row] |= kExtrapolated;
+      if (x != moved) tile.flags[row] |= kClipped;
+    }
+  }
+}
+
+void Pipeline::evaluate(Tile& tile) const {
+  const std::int64_t rows = tile.n_targets * tile.n_neighbors;
+  if (compiled_) {
+    compiled_(tile.x, tile.fx, rows);
+    return;
+  }
+  const ForwardModel& f = *learned_;
+  for (std::int64_t i = 0; i < rows * p_; ++i) {
+    const std::int64_t c = i % p_;
+    tile.features[i] = static_cast<float>((tile.x[i] - f.x_mean[c]) / f.x_scale[c]);
+  }
+  f.network.forward_rows(tile.features, tile.outputs, rows, tile.workspace);
+  for (std::int64_t i = 0; i < rows * q_; ++i) {
+    const std::int64_t c = i % q_;
+    tile.fx[i] = f.y_mean[c] + f.y_scale[c] * tile.outputs[i];
+  }
+}
+
+// Writes the k best of one row's candidates; the rules are those of the Python protocol's
+// Pipeline.solve.
+void Pipeline::rank_row(const SolveArrays& arrays, std::int64_t row, const CandidateRow& candidates,
+                        Tile& tile) const {
+  const std::int64_t n = arrays.n_neighbors, k = arrays.k;
+  const double* y = arrays.targets + row * q_;
+  double* x_out = arrays.x + row * k * p_;
+  double* residual_out = arrays.residual + row * k;
+  std::int64_t* anchor_out = arrays.anchor + row * k;
+  std::int8_t* status_out = arrays.status + row * k;
+  if (!all_finite(y, q_)) {
+    std::fill(x_out, x_out + k * p_, kNaN);
+    std::fill(residual_out, residual_out + k, kInfinity);
+    std::fill(anchor_out, anchor_out + k, std::int64_t(-1));
+    std::fill(status_out, status_out + k, static_cast<std::int8_t>(Status::invalid));
+    return;
+  }
+
+  double smallest = kInfinity;
+  for (std::int64_t j = 0; j < n; ++j) {
+    const bool x_finite = all_finite(candidates.x + j * p_, p_);
+    double residual = x_finite ? distance(candidates.fx + j * q_, y, q_) : kInfinity;
+    if (std::isnan(residual)) residual = kInfinity;
+    tile.replaced[j] = false;
+    if (options_.anchors_exact) {
+      const double own = distance(&anchors_y_[candidates.anchor[j] * q_], y, q_);
+      tile.replaced[j] = own < residual;
+      if (tile.replaced[j]) residual = own;
+    }
+    tile.residual[j] = residual;
+    smallest = std::min(smallest, residual);
+  }
+
+  const bool unreachable =
+      candidates.anchor_distance > options_.coverage && smallest > options_.coverage;
+  for (std::int64_t j = 0; j < n; ++j) {
+    const double residual = tile.residual[j];
+    const std::uint8_t flags = tile.replaced[j] ? 0 : candidates.flags[j];
+    const Status status = !std::isfinite(residual)    ? Status::invalid
+                          : residual <= options_.tol  ? Status::converged
+                          : unreachable               ? Status::unreachable
+                          : (flags & kClipped)        ? Status::out_of_bounds
+                          : (flags & kExtrapolated)   ? Status::extrapolated
+                                                      : Status::approximate;
+    tile.status[j] = status;
+    tile.key[j] = residual;
+    tile.group[j] = 1;
+    if (status == Status::invalid) {
+      tile.group[j] = 3;
+    } else if (!options_.trust_residual && (flags & kExtrapolated)) {
+      tile.group[j] = 2;
+    } else if (arrays.near && status == Status::converged) {
+      const double* near = arrays.near + row * p_;
+      const double* x = solution(candidates, tile, j);
+      double sum = 0;
+      for (std::int64_t i = 0; i < p_; ++i) {
+        const double d = (x[i] - near[i]) / options_.x_spread[i];
+        sum += d * d;
+      }
+      tile.key[j] = std::sqrt(sum);
+      tile.group[j] = 0;
+    }
+    tile.order[j] = j;
+  }
+  std::partial_sort(tile.order, tile.order + k, tile.order + n,
+                    [&tile](std::int64_t a, std::int64_t b) {
+                      if (tile.group[a] != tile.group[b]) return tile.group[a] < tile.group[b];
+                      if (tile.key[a] != tile.key[b]) return tile.key[a] < tile.key[b];
+                      return a < b;
+                    });
+  for (std::int64_t j = 0; j < k; ++j) {
+    const std::int64_t c = tile.order[j];
+    const double* x = solution(candidates, tile, c);
+    std::copy(x, x + p_, x_out + j * p_);
+    residual_out[j] = tile.residual[c];
+    anchor_out[j] = candidates.anchor[c];
+    status_out[j] = static_cast<std::int8_t>(tile.status[c]);
+  }
+}
+
+// Candidate c, or the anchor that replaces it.
+const double* Pipeline::solution(const CandidateRow& candidates, const Tile& tile,
+                                 std::int64_t c) const {
+  return tile.replaced[c] ? &anchors_x_[candidates.anchor[c] * p_] : candidates.x + c * p_;
+}
+
+void Pipeline::solve(const SolveArrays& arrays, int n_threads) const {
+  const std::int64_t k = arrays.n_neighbors;
+  const std::int64_t per_tile = std::min(targets_per_tile(k), std::max<std::int64_t>(arrays.n, 1));
+  for_each_tile(arrays.n, per_tile, n_threads, [&](Range tiles) {
+    Arena arena(Tile::bytes(*this, per_tile, k));
+    Tile tile(*this, per_tile, k, arena);
+    for (std::int64_t i = tiles.begin; i < tiles.end; ++i) {
+      const std::int64_t first = i * per_tile;
+      tile.n_targets = std::min(per_tile, arrays.n - first);
+      propose(arrays.targets + first * q_, tile);
+      evaluate(tile);
+      for (std::int64_t t = 0; t < tile.n_targets; ++t) {
+        rank_row(arrays, first + t,
+                 {tile.x + t * k * p_, tile.anchor + t * k, tile.flags + t * k,
+                  tile.fx + t * k * q_, tile.anchor_distance[t]},
+                 tile);
+      }
+    }
+  });
+}
+
+void Pipeline::candidates(const double* targets, std::int64_t n, std::int64_t n_neighbors,
+                          const CandidateArrays& out, int n_threads) const {
+  const std::int64_t k = n_neighbors, per_tile = targets_per_tile(k);
+  for_each_tile(n, per_tile, n_threads, [&](Range tiles) {
+    Arena arena(Tile::bytes(*this, per_tile, k));
+    Tile tile(*this, per_tile, k, arena);
+    for (std::int64_t i = tiles.begin; i < tiles.end; ++i) {
+      const std::int64_t first = i * per_tile;
+      tile.n_targets = std::min(per_tile, n - first);
+      const std::int64_t rows = tile.n_targets * k;
+      propose(targets + first * q_, tile);
+      std::copy(tile.x, tile.x + rows * p_, out.x + first * k * p_);
+      std::copy(tile.anchor, tile.anchor + rows, out.anchor + first * k);
+      std::copy(tile.flags, tile.flags + rows, out.flags + first * k);
+      std::copy(tile.anchor_distance, tile.anchor_distance + tile.n_targets,
+                out.anchor_distance + first);
+    }
+  });
+}
+
+void Pipeline::rank(const SolveArrays& arrays, const CandidateArrays& candidates,
+                    const double* fx) const {
+  const std::int64_t k = arrays.n_neighbors;
+  Arena arena(Tile::bytes(*this, 1, k));
+  Tile tile(*this, 1, k, arena);
+  for (std::int64_t i = 0; i < arrays.n; ++i) {
+    rank_row(arrays, i,
+             {candidates.x + i * k * p_, candidates.anchor + i * k, candidates.flags + i * k,
+              fx + i * k * q_, candidates.anchor_distance[i]},
+             tile);
+  }
+}
+
+}  // namespace fastinv

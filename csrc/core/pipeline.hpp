@@ -1,0 +1,118 @@
+// One target -> k anchors -> network -> candidates -> residuals -> ranked solutions: inverse twin
+// neural network regression, algorithm 2 of Wetzel (2026), "Inverting Non-Injective Functions with
+// Twin Neural Network Regression". x has p components, y has q.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "kdtree.hpp"
+#include "mlp.hpp"
+
+namespace fastinv {
+
+// A compiled f: n rows of x (n, p) to y (n, q).
+using CompiledForward = void (*)(const double* x, double* y, std::int64_t n_rows);
+
+// Values are those of fastinv.Status.
+enum class Status : std::int8_t {
+  converged = 0,
+  approximate = 1,
+  extrapolated = 2,
+  out_of_bounds = 3,
+  unreachable = 4,
+  invalid = 5
+};
+
+constexpr std::uint8_t kExtrapolated = 1, kClipped = 2;  // bits of a candidate's flags
+
+// F with its scalings: features [(y - y_a) / dy_scale, (y_a - y_mean) / y_scale,
+// (x_a - x_mean) / x_scale], x = x_a + dx_scale * F(features).
+struct TwinModel {
+  Network<float> network;
+  std::vector<double> dy_scale, y_mean, y_scale, x_mean, x_scale, dx_scale;
+  double reach;
+};
+
+// f learned: y_mean + y_scale * net((x - x_mean) / x_scale).
+struct ForwardModel {
+  Network<float> network;
+  std::vector<double> x_mean, x_scale, y_mean, y_scale;
+};
+
+struct PipelineOptions {
+  std::vector<double> lower, upper, x_spread;
+  double tol, coverage;
+  bool anchors_exact, trust_residual;
+};
+
+// Arrays of a solve, n rows each; `near` may be null.
+struct SolveArrays {
+  const double* targets;  // (n, q)
+  const double* near;     // (n, p)
+  std::int64_t n, n_neighbors, k;
+  double* x;             // (n, k, p)
+  double* residual;      // (n, k)
+  std::int64_t* anchor;  // (n, k)
+  std::int8_t* status;   // (n, k)
+};
+
+// Arrays of candidates, n rows of n_neighbors each.
+struct CandidateArrays {
+  double* x;                // (n, n_neighbors, p)
+  std::int64_t* anchor;     // (n, n_neighbors)
+  std::uint8_t* flags;      // (n, n_neighbors)
+  double* anchor_distance;  // (n)
+};
+
+class Pipeline {
+ public:
+  // anchors_x (n_anchors, p), anchors_y (n_anchors, q), finite. Without `twin` the candidates are
+  // the anchors themselves; without a forward function only candidates and rank work.
+  Pipeline(std::vector<double> anchors_x, std::vector<double> anchors_y, std::int64_t p,
+           std::int64_t q, std::optional<TwinModel> twin, CompiledForward compiled,
+           std::optional<ForwardModel> learned, PipelineOptions options,
+           const Kernels<double>& kernels);
+
+  std::int64_t p() const { return p_; }
+  std::int64_t q() const { return q_; }
+  std::int64_t n_anchors() const { return n_anchors_; }
+  bool has_forward() const { return compiled_ || learned_; }
+
+  void solve(const SolveArrays& arrays, int n_threads) const;
+  void candidates(const double* targets, std::int64_t n, std::int64_t n_neighbors,
+                  const CandidateArrays& out, int n_threads) const;
+  // fx (n, n_neighbors, q) are the candidates' images.
+  void rank(const SolveArrays& arrays, const CandidateArrays& candidates, const double* fx) const;
+
+ private:
+  struct Tile;
+  // The candidates of one target, n_neighbors of each but for the distance.
+  struct CandidateRow {
+    const double* x;
+    const std::int64_t* anchor;
+    const std::uint8_t* flags;
+    const double* fx;
+    double anchor_distance;
+  };
+
+  std::int64_t network_workspace(std::int64_t n_rows) const;
+  void propose(const double* targets, Tile& tile) const;
+  void evaluate(Tile& tile) const;
+  void rank_row(const SolveArrays& arrays, std::int64_t row, const CandidateRow& candidates,
+                Tile& tile) const;
+  const double* solution(const CandidateRow& candidates, const Tile& tile, std::int64_t c) const;
+
+  std::vector<double> anchors_x_, anchors_y_;
+  std::int64_t p_, q_, n_anchors_;
+  std::optional<TwinModel> twin_;
+  CompiledForward compiled_;
+  std::optional<ForwardModel> learned_;
+  PipelineOptions options_;
+  const Kernels<double>& kernels_;
+  KDTree<double> tree_;
+};
+
+}  // namespace fastinv

@@ -1,0 +1,27 @@
+// The kernels for AVX2 and FMA.
+#include <cmath>
+#include <cstdint>
+
+#include <immintrin.h>
+#define FASTINV_AVX2
+
+#include "kernels.hpp"
+
+namespace fastinv {
+namespace isa_avx2 {
+namespace {
+
+#include "simd.hpp"
+#include "gemm.inl.hpp"
+#include "elementary.inl.hpp"
+#include "mlp.inl.hpp"
+#include "kdtree.inl.hpp"
+#include "table.inl.hpp"
+
+}  // namespace
+
+extern const Kernels<float> kernels_float32 = make_kernels<float>();
+extern const Kernels<double> kernels_float64 = make_kernels<double>();
+
+}  // namespace isa_avx2
+}  // namespace fastinv

@@ -1,0 +1,120 @@
+// The kernels of one instruction set, as a table of functions on plain structs.
+//
+// This header is seen by files compiled for different instruction sets: it holds only plain data
+// and declarations, nothing that could become a weak symbol.
+#pragma once
+
+#include <cstdint>
+
+#if defined(_MSC_VER)
+#define FASTINV_INLINE __forceinline
+#else
+#define FASTINV_INLINE inline __attribute__((always_inline))
+#endif
+
+namespace fastinv {
+
+enum class Activation : int { identity, relu, silu, tanh };
+
+// Weights (n_in, n_out) are kept in panels of `panel` columns: panel j holds rows k = 0..n_in-1 of
+// its columns side by side, at offset j * panel * n_in. The last panel is as wide as what remains
+// of `padded` columns, n_out rounded up to whole registers; padding is zero.
+template <class T>
+struct PackedLayer {
+  std::int64_t n_in, n_out, padded, panel, n_panels;
+  T* weights;  // n_in * padded
+  T* biases;   // padded
+};
+
+// out = act(in W + b) for panels [begin, end): in (n_rows, n_in), out (n_rows, padded).
+// slope, where given, receives act'(in W + b), (n_rows, out_stride) like out.
+template <class T>
+struct ForwardTask {
+  PackedLayer<T> layer;
+  const T* in;
+  T* out;
+  T* slope;
+  std::int64_t n_rows, in_stride, out_stride;
+  Activation activation;
+};
+
+// delta_in = (delta_out W^T) * slope for blocks [begin, end) of row_block rows of W.
+// Deltas of a layer with n units are held twice, by row (n_rows, stride) and transposed
+// (n, batch_padded), the latter zero beyond n_rows: one feeds the update, one the next layer down.
+template <class T>
+struct InputGradientTask {
+  PackedLayer<T> layer;
+  const T* delta_out_t;  // (n_out, batch_padded)
+  T* delta_in;           // (n_rows, in_stride)
+  T* delta_in_t;         // (n_in, batch_padded)
+  const T* slope;        // (n_rows, in_stride): act' of the layer below
+  std::int64_t n_rows, batch_padded, in_stride;
+};
+
+// g = in^T delta_out, then an Adam step on weights and biases (or, where `gradient` has storage,
+// g stored there) for blocks [begin, end): block b is panel b / n of W and its row block b % n,
+// with n = ceil(n_in / row_block); the panel's first block owns its biases.
+template <class T>
+struct UpdateTask {
+  PackedLayer<T> layer;
+  PackedLayer<T> first_moment, second_moment;
+  PackedLayer<T> gradient;  // weights == nullptr: take the step; else only store g
+  const T* in;              // (n_rows, in_stride)
+  const T* delta_out;       // (n_rows, out_stride)
+  std::int64_t n_rows, in_stride, out_stride;
+  T beta_1, beta_2, epsilon;
+  T step_size;         // learning rate / (1 - beta_1^t)
+  T second_unbiasing;  // 1 / sqrt(1 - beta_2^t)
+};
+
+// A KD-tree, see core/kdtree.hpp: every node has up to kKDWidth children and every leaf holds whole
+// blocks of kKDWidth points, so that one pass of the registers measures a node or a block. The
+// layout is the same for every instruction set.
+constexpr int kKDWidth = 16;
+constexpr int kKDMaxHeight = 7;  // kKDWidth^7 blocks are more than 2^31 points
+
+// Inner node: children [first, first + count) in `nodes`. Leaf: blocks [first, first + count).
+struct KDNode {
+  std::int32_t first, count;
+};
+
+// Nodes are stored level by level, the root first; all leaves are at level `height`. Node i < n_inner
+// has its children's boxes at boxes[i * n_dims * 2 * kKDWidth]: per dimension the low ends side by
+// side, then the high ends. A block holds its points dimension by dimension; the last block is
+// filled up with infinite points of index kKDPadding, which no point of the tree loses to.
+constexpr std::int32_t kKDPadding = 0x7fffffff;
+
+template <class T>
+struct KDTreeView {
+  const KDNode* nodes;
+  const T* boxes;               // (n_inner, n_dims, 2, kKDWidth)
+  const T* points;              // (n_blocks, n_dims, kKDWidth)
+  const std::int32_t* indices;  // (n_blocks, kKDWidth)
+  std::int64_t n_points, n_dims, height;
+};
+
+// The k nearest points of one query, 1 <= k <= n_points, ascending by (squared distance, index), into
+// distances and indices (k each). A distance that is NaN counts as infinite.
+template <class T>
+struct KDQueryTask {
+  KDTreeView<T> tree;
+  const T* query;
+  std::int64_t k;
+  T* distances;
+  std::int64_t* indices;
+};
+
+template <class T>
+struct Kernels {
+  std::int64_t lanes;       // elements of a register
+  std::int64_t panel;       // columns of a packed panel
+  std::int64_t row_block;   // rows of W that one block of `update` and `input_gradient` spans
+  void (*forward)(const ForwardTask<T>&, std::int64_t panel_begin, std::int64_t panel_end);
+  void (*input_gradient)(const InputGradientTask<T>&, std::int64_t begin, std::int64_t end);
+  void (*update)(const UpdateTask<T>&, std::int64_t begin, std::int64_t end);
+  void (*kdtree_query)(const KDQueryTask<T>&);
+  void (*exp)(const T* in, T* out, std::int64_t n);
+  void (*tanh)(const T* in, T* out, std::int64_t n);
+};
+
+}  // namespace fastinv

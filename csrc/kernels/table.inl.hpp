@@ -1,0 +1,14 @@
+// The table of this instruction set's kernels.
+
+template <class T>
+constexpr Kernels<T> make_kernels() {
+  return {vec<T>::lanes,
+          kRegistersPerPanel * vec<T>::lanes,
+          kRowsPerTile,
+          forward_panels<T>,
+          input_gradient_blocks<T>,
+          update_blocks<T>,
+          kdtree_query<T>,
+          exp_array<T>,
+          tanh_array<T>};
+}

@@ -1,0 +1,38 @@
+"""fastinv: every solution of f(x) = y, ranked, each with its true residual.
+
+Solvers go back from targets to inputs: :class:`TwinSolver`, and as baselines
+:class:`NearestSolver` and :class:`DirectSolver`. A formula becomes a forward function with
+:func:`forward`; :mod:`fastinv.problems` has some to try.
+"""
+
+from importlib.metadata import version
+
+from fastinv import problems
+from fastinv._threads import register_with_threadpoolctl
+from fastinv.estimators import MLPRegressor
+from fastinv.forward import ForwardFunction, as_forward, forward
+from fastinv.neighbors import KDTree
+from fastinv.problems import Problem
+from fastinv.solutions import Solutions, Status
+from fastinv.solvers import DirectSolver, NearestSolver, TwinSolver
+
+__version__ = version("fastinv")
+
+__all__ = [
+    "DirectSolver",
+    "ForwardFunction",
+    "KDTree",
+    "MLPRegressor",
+    "NearestSolver",
+    "Problem",
+    "Solutions",
+    "Status",
+    "TwinSolver",
+    "__version__",
+    "as_forward",
+    "forward",
+    "problems",
+]
+
+# So that threadpoolctl.threadpool_limits reaches our threads as it does a BLAS's.
+register_with_threadpoolctl()

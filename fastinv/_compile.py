@@ -1,0 +1,129 @@
+"""From a user's formula ``f(x, y)`` to machine code over a batch of rows, with Numba."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float64Array = NDArray[np.float64]
+RowFunction = Callable[[Float64Array, Float64Array], object]  # returns nothing, which is checked
+
+_PROBE_VALUE = 0.5  # in the domain of log, sqrt, arcsin and 1/x, unlike 0 or a negative number
+_VECTORISED_HINT = (
+    "A plain callable that takes X (n, n_inputs) and returns (n, n_outputs) works without "
+    "compilation: pass it to the solver as it is"
+)
+
+
+def probe(function: RowFunction, name: str, n_inputs: int, n_outputs: int) -> None:
+    """Run `function` once as plain Python, whose errors read better than a compiler's.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(x, y)`` with x (n_inputs,) and y (n_outputs,).
+    name : str
+        What errors call it.
+    n_inputs, n_outputs : int
+
+    Raises
+    ------
+    IndexError
+        It indexes beyond x or y.
+    TypeError
+        It returns a value, or fails with a TypeError.
+    ValueError
+        It writes to x, or assigns an array of another shape.
+    """
+    x = np.full(n_inputs, _PROBE_VALUE)
+    y = np.full(n_outputs, np.nan)
+    shapes = f"x of shape ({n_inputs},) and y of shape ({n_outputs},)"
+    try:
+        with np.errstate(all="ignore"):
+            returned = function(x, y)
+    except IndexError as error:
+        raise IndexError(f"{name} fails for {shapes}: {error}") from error
+    except TypeError as error:
+        raise TypeError(f"{name} fails for {shapes}: {error}") from error
+    except (ValueError, ArithmeticError) as error:
+        if "broadcast" in str(error):
+            raise ValueError(f"{name} fails for {shapes}: {error}") from error
+        return  # the point may lie outside f's domain, which says nothing against f
+    if returned is not None:
+        raise TypeError(
+            f"{name} must write f(x) into y and return nothing, it returned "
+            f"{type(returned).__name__}"
+        )
+    if not np.array_equal(x, np.full(n_inputs, _PROBE_VALUE)):
+        raise ValueError(f"{name} writes to its first argument, x; only y may be written to")
+
+
+def compile_rows(function: RowFunction, name: str, n_inputs: int, n_outputs: int) -> Any:
+    """Compile `function` into ``void(const double *X, double *Y, int64_t n)``.
+
+    A row's image starts as NaN and is NaN again if f raises, an index out of range included:
+    neither memory nor another row is touched.
+
+    Parameters
+    ----------
+    function : callable
+    name : str
+        What errors call it.
+    n_inputs, n_outputs : int
+        Columns of X and Y, both row-major.
+
+    Returns
+    -------
+    numba.core.ccallback.CFunc
+        Its ``address`` is valid as long as it lives.
+
+    Raises
+    ------
+    TypeError
+        Numba cannot compile `function`.
+    """
+    import numba  # half a second, which those who only load a model need not wait for
+    from numba import carray  # type: ignore[attr-defined]
+    from numba.core import errors, types
+
+    x_type = types.Array(types.float64, 1, "C", readonly=True)
+    y_type = types.Array(types.float64, 1, "C")
+    pointer = types.CPointer(types.float64)  # type: ignore[no-untyped-call]
+    try:
+        # boundscheck costs nothing measurable: with constant shapes LLVM removes most checks.
+        row = numba.njit([types.void(x_type, y_type)], error_model="numpy", boundscheck=True)(
+            function
+        )
+    except (errors.NumbaError, errors.UnsupportedBytecodeError) as error:
+        raise TypeError(
+            f"Numba cannot compile {name}: {_summary(str(error))}\n{_VECTORISED_HINT}"
+        ) from error
+
+    def rows(X: Any, Y: Any, n: int) -> None:
+        x = carray(X, (n, n_inputs))
+        y = carray(Y, (n, n_outputs))
+        for i in range(n):
+            y[i] = np.nan
+            # An exception that left a C callback would be printed, and would skip the rows after
+            # it. Numba knows no narrower clause than this one.
+            try:
+                row(x[i], y[i])
+            except:  # noqa: E722
+                y[i] = np.nan
+
+    # One serial loop, which C++ threads share by rows. Not parallel=True: Numba's default
+    # threading layer aborts the process when two Python threads enter it at once, and costs
+    # seconds of compilation.
+    return numba.cfunc(types.void(pointer, pointer, types.int64), error_model="numpy")(rows)
+
+
+def _summary(message: str) -> str:
+    """Of a compiler's long message: what is wrong, and the source line that it points to."""
+    lines = [line for line in message.splitlines() if line.strip()]
+    problem = [line for line in lines if not line.startswith(("Failed in ", "File ", "During: "))]
+    places = [i for i, line in enumerate(lines) if line.startswith('File "')]
+    place = lines[places[-1] : places[-1] + 4] if places else []
+    return "\n".join(problem[:3] + [line for line in place if not line.startswith("During: ")])

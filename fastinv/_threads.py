@@ -1,0 +1,116 @@
+"""How many threads to use: the caller's number, the environment, threadpoolctl's limits."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+import joblib
+import threadpoolctl
+
+from fastinv._validation import check_integer
+
+# Below this much work per call, waking other threads costs more than they bring.
+MIN_FLOPS_FOR_THREADS = 4e6
+
+
+class FastinvController(threadpoolctl.LibController):  # type: ignore[misc]
+    """Lets threadpoolctl read and set the limit that the extension holds, 0 standing for none.
+
+    Other packages have extensions called ``_core``, too: `check_symbols` tells ours from theirs.
+    """
+
+    user_api = "fastinv"
+    internal_api = "fastinv"
+    filename_prefixes = ("_core",)
+    check_symbols = ("fastinv_get_num_threads", "fastinv_set_num_threads")
+
+    def get_num_threads(self) -> int:
+        return int(self.dynlib.fastinv_get_num_threads())
+
+    def set_num_threads(self, num_threads: int) -> None:
+        self.dynlib.fastinv_set_num_threads(int(num_threads))
+
+    def get_version(self) -> None:
+        # Asked of every library whose name fits, before `check_symbols`: it may not be ours.
+        return None
+
+
+@cache
+def register_with_threadpoolctl() -> None:
+    """Make ``threadpoolctl.threadpool_limits`` limit fastinv, too. Later calls do nothing."""
+    threadpoolctl.register(FastinvController)
+
+
+def resolve_n_threads(n_threads: int | None = None) -> int:
+    """The number of threads to use, at least 1.
+
+    Parameters
+    ----------
+    n_threads : int or None, default=None
+        None takes the processors that this process may use (affinity and cgroups are obeyed, read
+        once per process), at most ``FASTINV_NUM_THREADS`` if that is set, else at most
+        ``OMP_NUM_THREADS`` if that is set.
+
+    Returns
+    -------
+    int
+        `n_threads` or its default, at most the limit set through threadpoolctl, if any.
+
+    Raises
+    ------
+    TypeError
+        If `n_threads` is not an integer.
+    ValueError
+        If `n_threads` or the environment variable is not positive.
+    """
+    if n_threads is None:
+        n_threads = min(_n_processors(), _environment_limit() or _n_processors())
+    else:
+        n_threads = check_integer(n_threads, "n_threads")
+    limit = _limit_of_threadpoolctl()
+    return min(n_threads, limit) if limit else n_threads
+
+
+def threads_that_pay(n_threads: int | None, flops: float) -> int:
+    """Like :func:`resolve_n_threads`, but None is 1 for less than ``MIN_FLOPS_FOR_THREADS``.
+
+    Results have the same bits for every number of threads, so only time depends on it.
+
+    Parameters
+    ----------
+    n_threads : int or None
+    flops : float
+        Floating-point operations between two points where threads wait for each other.
+    """
+    if n_threads is None and flops < MIN_FLOPS_FOR_THREADS:
+        return 1
+    return resolve_n_threads(n_threads)
+
+
+@cache
+def _n_processors() -> int:
+    return int(joblib.cpu_count())
+
+
+def _limit_of_threadpoolctl() -> int:
+    """0 where there is none."""
+    # Imported here so that the reference backend works where the extension is not compiled.
+    from fastinv import _core
+
+    return int(_core.get_num_threads())
+
+
+def _environment_limit() -> int | None:
+    """The first of the two variables that is set to something."""
+    for name in ("FASTINV_NUM_THREADS", "OMP_NUM_THREADS"):
+        value = os.environ.get(name, "").strip()
+        if value:
+            # OpenMP allows a list, one number per nesting level; ours is the outermost.
+            number = value.split(",")[0].strip()
+            if not number.isdecimal() or int(number) < 1:
+                raise ValueError(
+                    f"environment variable {name} must be a positive integer, got {value!r}"
+                )
+            return int(number)
+    return None

@@ -1,0 +1,99 @@
+"""The C++ backend: the protocol over the extension ``fastinv._core``.
+
+Meaning is checked here, with the checks that all backends share; the extension checks layout.
+Arrays that are not contiguous are copied; no dtype is converted but that of a pipeline's
+networks, which run in float32.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastinv import _core
+from fastinv.backends import _checks
+from fastinv.backends.cpp.mlp import Network, Trainer, loss_and_gradient
+from fastinv.backends.cpp.neighbors import NeighborIndex
+from fastinv.backends.cpp.pipeline import Pipeline
+from fastinv.backends.protocol import (
+    Float64Array,
+    FloatArray,
+    IntArray,
+    Loss,
+    NetworkSpec,
+    PipelineSpec,
+)
+
+__all__ = ["CppBackend", "NeighborIndex", "Network", "Pipeline", "Trainer"]
+
+
+class CppBackend:
+    """Compiled kernels; see :class:`fastinv.backends.protocol.Backend`.
+
+    Parameters
+    ----------
+    isa : str or None, default=None
+        The instruction set, one of ``fastinv._core.isas()``; None takes the best that this CPU
+        has, or what the environment variable ``FASTINV_ISA`` names.
+
+    Raises
+    ------
+    ValueError
+        If `isa` or ``FASTINV_ISA`` names an instruction set that this build or CPU lacks.
+    """
+
+    name = "cpp"
+
+    def __init__(self, isa: str | None = None) -> None:
+        if isa is None:
+            isa = _core.default_isa()
+        elif isa not in _core.isas():
+            raise ValueError(f"isa must be one of {_core.isas()} on this CPU, got {isa!r}")
+        self.isa: str = isa
+
+    def network(self, spec: NetworkSpec, parameters: FloatArray) -> Network:
+        """A network for inference, in the dtype of `parameters`."""
+        return Network(spec, parameters, self.isa)
+
+    def trainer(
+        self,
+        spec: NetworkSpec,
+        parameters: FloatArray,
+        *,
+        loss: Loss = "squared_error",
+        huber_delta: float = 1.0,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+    ) -> Trainer:
+        """A trainer that starts from `parameters`, in their dtype."""
+        return Trainer(spec, parameters, loss, huber_delta, beta_1, beta_2, epsilon, self.isa)
+
+    def loss_and_gradient(
+        self,
+        spec: NetworkSpec,
+        parameters: FloatArray,
+        X: FloatArray,
+        Y: FloatArray,
+        *,
+        loss: Loss = "squared_error",
+        huber_delta: float = 1.0,
+        n_threads: int = 1,
+    ) -> tuple[float, FloatArray]:
+        """Mean loss over rows and outputs, and its gradient, in the dtype of `parameters`."""
+        trainer = self.trainer(spec, parameters, loss=loss, huber_delta=huber_delta)
+        return loss_and_gradient(trainer, X, Y, n_threads)
+
+    def neighbors(self, points: FloatArray, *, leaf_size: int = 16) -> NeighborIndex:
+        """A KD-tree of `points`, in their dtype."""
+        return NeighborIndex(points, leaf_size, self.isa)
+
+    def rank(self, residuals: Float64Array) -> IntArray:
+        """Per row the order that sorts it, NaN last."""
+        _checks.check_residuals(residuals)
+        order = np.empty(residuals.shape, dtype=np.int64)
+        _core.rank(np.ascontiguousarray(residuals), order)
+        return order
+
+    def pipeline(self, spec: PipelineSpec) -> Pipeline:
+        """The solve pipeline for `spec`."""
+        return Pipeline(spec, self.isa)

@@ -1,0 +1,132 @@
+"""Networks and their training over the C++ kernels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastinv import _core
+from fastinv.backends import _checks
+from fastinv.backends.protocol import FloatArray, IntArray, Loss, NetworkSpec
+
+_NETWORKS = {_checks.FLOAT32: _core.NetworkFloat32, _checks.FLOAT64: _core.NetworkFloat64}
+_TRAINERS = {_checks.FLOAT32: _core.TrainerFloat32, _checks.FLOAT64: _core.TrainerFloat64}
+
+
+class Network:
+    """A network for inference; see :class:`fastinv.backends.protocol.Network`."""
+
+    def __init__(self, spec: NetworkSpec, parameters: FloatArray, isa: str) -> None:
+        _checks.check_parameters("parameters", spec, parameters)
+        self._spec = spec
+        self._dtype = parameters.dtype
+        self._kernel = _NETWORKS[parameters.dtype](
+            list(spec.layer_sizes), spec.activation, np.ascontiguousarray(parameters), isa
+        )
+
+    def forward(
+        self, X: FloatArray, *, out: FloatArray | None = None, n_threads: int = 1
+    ) -> FloatArray:
+        """Outputs ``(n, n_outputs)`` in the dtype of the parameters, which is that of `X`."""
+        _checks.check_inputs(self._spec, X, out, n_threads, (self._dtype,), self._dtype)
+        if out is None:
+            out = np.empty((len(X), self._spec.n_outputs), dtype=self._dtype)
+        self._kernel.forward(np.ascontiguousarray(X), out, n_threads)
+        return out
+
+
+class Trainer:
+    """Adam (Kingma & Ba 2015, algorithm 1); see :class:`fastinv.backends.protocol.Trainer`."""
+
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        parameters: FloatArray,
+        loss: Loss,
+        huber_delta: float,
+        beta_1: float,
+        beta_2: float,
+        epsilon: float,
+        isa: str,
+    ) -> None:
+        _checks.check_parameters("parameters", spec, parameters)
+        _checks.check_loss(loss, huber_delta)
+        _checks.check_adam(beta_1, beta_2, epsilon)
+        self._spec = spec
+        self._dtype = parameters.dtype
+        self._kernel = _TRAINERS[parameters.dtype](
+            list(spec.layer_sizes),
+            spec.activation,
+            loss,
+            huber_delta,
+            beta_1,
+            beta_2,
+            epsilon,
+            np.ascontiguousarray(parameters),
+            isa,
+        )
+
+    def train_epoch(
+        self,
+        X: FloatArray,
+        Y: FloatArray,
+        order: IntArray,
+        *,
+        batch_size: int,
+        learning_rate: float,
+        n_threads: int = 1,
+    ) -> float:
+        """One step per batch of `order`; the mean loss over its rows before their steps."""
+        _checks.check_pairs(self._spec, X, Y, n_threads, (self._dtype,))
+        _checks.check_epoch(order, len(X), batch_size, learning_rate)
+        return float(
+            self._kernel.train_epoch(
+                np.ascontiguousarray(X),
+                np.ascontiguousarray(Y),
+                np.ascontiguousarray(order),
+                batch_size,
+                learning_rate,
+                n_threads,
+            )
+        )
+
+    def loss(self, X: FloatArray, Y: FloatArray, *, n_threads: int = 1) -> float:
+        """Mean loss over rows and outputs at the present parameters."""
+        _checks.check_pairs(self._spec, X, Y, n_threads, (self._dtype,))
+        X, Y = np.ascontiguousarray(X), np.ascontiguousarray(Y)
+        return float(self._kernel.loss(X, Y, n_threads))
+
+    def parameters(self) -> FloatArray:
+        """A copy of the present parameters, flat."""
+        return self._kernel.parameters()
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Copies of the parameters, both moments and the number of steps taken."""
+        return {
+            "parameters": self._kernel.parameters(),
+            "first_moment": self._kernel.first_moment(),
+            "second_moment": self._kernel.second_moment(),
+            "step": np.array(self._kernel.step, dtype=np.int64),
+        }
+
+    def load_state(self, state: dict[str, NDArray[Any]]) -> None:
+        """Continue from what :meth:`state` returned."""
+        _checks.check_state(self._spec, state, (self._dtype,))
+        self._kernel.load_state(
+            np.ascontiguousarray(state["parameters"]),
+            np.ascontiguousarray(state["first_moment"]),
+            np.ascontiguousarray(state["second_moment"]),
+            int(state["step"]),
+        )
+
+
+def loss_and_gradient(
+    trainer: Trainer, X: FloatArray, Y: FloatArray, n_threads: int
+) -> tuple[float, FloatArray]:
+    """Mean loss over rows and outputs, and its gradient, at the trainer's parameters."""
+    _checks.check_pairs(trainer._spec, X, Y, n_threads, (trainer._dtype,))
+    X, Y = np.ascontiguousarray(X), np.ascontiguousarray(Y)
+    loss, gradient = trainer._kernel.gradient(X, Y, n_threads)
+    return float(loss), gradient

@@ -1,0 +1,343 @@
+"""What a backend offers: the contract that the reference and the compiled kernels share.
+
+Every array argument is C-contiguous. Networks are described by a :class:`NetworkSpec` and one
+flat parameter vector: for each layer its weights ``(n_in, n_out)`` row by row, then its biases.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Activation = Literal["relu", "silu", "tanh", "identity"]
+Loss = Literal["squared_error", "absolute_error", "huber"]
+FloatArray = NDArray[np.floating[Any]]
+Float64Array = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+ACTIVATIONS: tuple[Activation, ...] = ("relu", "silu", "tanh", "identity")
+LOSSES: tuple[Loss, ...] = ("squared_error", "absolute_error", "huber")
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """Shape of a multilayer perceptron: hidden layers share an activation, the last is linear.
+
+    Parameters
+    ----------
+    layer_sizes : tuple of int
+        ``(n_inputs, *hidden, n_outputs)``, at least two entries, all positive.
+    activation : {"relu", "silu", "tanh", "identity"}
+    """
+
+    layer_sizes: tuple[int, ...]
+    activation: Activation = "relu"
+
+    def __post_init__(self) -> None:
+        if len(self.layer_sizes) < 2 or any(size < 1 for size in self.layer_sizes):
+            raise ValueError(
+                f"layer_sizes must hold at least two positive sizes, got {self.layer_sizes}"
+            )
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"activation must be one of {ACTIVATIONS}, got {self.activation!r}")
+
+    @property
+    def n_inputs(self) -> int:
+        return self.layer_sizes[0]
+
+    @property
+    def n_outputs(self) -> int:
+        return self.layer_sizes[-1]
+
+    @property
+    def n_parameters(self) -> int:
+        return sum((a + 1) * b for a, b in pairwise(self.layer_sizes))
+
+    def layers(self, parameters: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
+        """Views ``(weights (n_in, n_out), biases (n_out,))`` of a flat parameter vector."""
+        if parameters.shape != (self.n_parameters,):
+            raise ValueError(
+                f"parameters must have shape ({self.n_parameters},), got {parameters.shape}"
+            )
+        views = []
+        start = 0
+        for n_in, n_out in pairwise(self.layer_sizes):
+            weights = parameters[start : start + n_in * n_out].reshape(n_in, n_out)
+            start += n_in * n_out
+            views.append((weights, parameters[start : start + n_out]))
+            start += n_out
+        return views
+
+
+class Network(Protocol):
+    """An immutable network: safe to call from any number of threads at once."""
+
+    def forward(
+        self, X: FloatArray, *, out: FloatArray | None = None, n_threads: int = 1
+    ) -> FloatArray:
+        """Outputs ``(n, n_outputs)`` of the rows of `X` ``(n, n_inputs)``."""
+        ...
+
+
+class Trainer(Protocol):
+    """Parameters with Adam's moments (Kingma & Ba 2015, algorithm 1)."""
+
+    def train_epoch(
+        self,
+        X: FloatArray,
+        Y: FloatArray,
+        order: IntArray,
+        *,
+        batch_size: int,
+        learning_rate: float,
+        n_threads: int = 1,
+    ) -> float:
+        """One step per batch of `order`, the last batch possibly smaller.
+
+        Returns the mean of the loss over the rows of `order`, each at the parameters that its
+        batch met.
+        """
+        ...
+
+    def loss(self, X: FloatArray, Y: FloatArray, *, n_threads: int = 1) -> float:
+        """Mean loss over rows and outputs at the present parameters."""
+        ...
+
+    def parameters(self) -> FloatArray:
+        """A copy of the present parameters, flat."""
+        ...
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Copies of ``parameters``, ``first_moment``, ``second_moment``, ``step`` (0-d int64)."""
+        ...
+
+    def load_state(self, state: dict[str, NDArray[Any]]) -> None:
+        """Continue from what :meth:`state` returned."""
+        ...
+
+
+class NeighborIndex(Protocol):
+    """Exact k nearest neighbours in the Euclidean distance, ties to the lowest index."""
+
+    def query(
+        self, queries: FloatArray, k: int, *, n_threads: int = 1
+    ) -> tuple[FloatArray, IntArray]:
+        """Distances ``(n, k)``, ascending, and indices ``(n, k)`` into the points.
+
+        Points and queries must be finite.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Candidates ``(n, k)`` in the order of their anchors, before ranking.
+
+    ``x`` is ``(n, k, p)``, inside the bounds; ``flags`` holds bits of :class:`CandidateFlag`;
+    ``anchor_distance`` is each target's distance in y to its nearest anchor, ``(n,)``.
+    """
+
+    x: Float64Array
+    anchor: IntArray
+    flags: NDArray[np.uint8]
+    anchor_distance: Float64Array
+
+
+class CandidateFlag:
+    """Bits of :attr:`Candidates.flags`."""
+
+    EXTRAPOLATED = 1  # the network left the region that its training pairs were drawn from
+    CLIPPED = 2  # the prediction left the bounds and was moved onto them
+
+
+@dataclass(frozen=True)
+class LearnedForward:
+    """A network that stands for f: ``f(x) = y_mean + y_scale * net((x - x_mean) / x_scale)``."""
+
+    spec: NetworkSpec
+    parameters: FloatArray
+    x_mean: Float64Array
+    x_scale: Float64Array
+    y_mean: Float64Array
+    y_scale: Float64Array
+
+
+@dataclass(frozen=True)
+class TwinNetwork:
+    """F of ITNNR, eq. (5) and (6), with its scalings.
+
+    ``features = [(y - y_a) / dy_scale, (y_a - y_mean) / y_scale, (x_a - x_mean) / x_scale]`` and
+    ``x = x_a + dx_scale * net(features)``; an output beyond ``reach`` in any coordinate is an
+    extrapolation.
+    """
+
+    spec: NetworkSpec
+    parameters: FloatArray
+    dy_scale: Float64Array
+    y_mean: Float64Array
+    y_scale: Float64Array
+    x_mean: Float64Array
+    x_scale: Float64Array
+    dx_scale: Float64Array
+    reach: float
+
+
+@dataclass(frozen=True)
+class PipelineSpec:
+    """All that is needed to go from targets to ranked solutions.
+
+    Parameters
+    ----------
+    anchors_x : (n_anchors, p) float64
+    anchors_y : (n_anchors, q) float64
+    twin : TwinNetwork or None
+        None proposes the anchors themselves (nearest-neighbour lookup).
+    forward : int, LearnedForward or None
+        The address of a compiled f, ``void(const double *x, double *y, int64_t n_rows)``; a
+        network; or None, when the caller evaluates f between ``candidates`` and ``rank``.
+    lower, upper : (p,) float64
+        Bounds, infinite where there are none.
+    tol : float
+        Residual at or below which a candidate is CONVERGED, in the units of y.
+    coverage : float
+        A target with its nearest anchor and its best residual both beyond this distance is
+        UNREACHABLE.
+    x_spread : (p,) float64
+        Units of x in which distances to `near` are measured, positive.
+    anchors_exact : bool
+        True says that ``anchors_y = f(anchors_x)`` holds: a candidate with a residual above its
+        anchor's own, or one that is not finite, is then replaced by the anchor, without flags.
+    trust_residual : bool
+        False (a learned f) ranks extrapolated candidates behind all others.
+    """
+
+    anchors_x: Float64Array
+    anchors_y: Float64Array
+    twin: TwinNetwork | None
+    forward: int | LearnedForward | None
+    lower: Float64Array
+    upper: Float64Array
+    tol: float
+    coverage: float
+    x_spread: Float64Array
+    anchors_exact: bool = True
+    trust_residual: bool = True
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Solutions ``(n, k)``, best first: ``x`` is ``(n, k, p)``, ``status`` as in fi.Status."""
+
+    x: Float64Array
+    residual: Float64Array
+    anchor: IntArray
+    status: NDArray[np.int8]
+
+
+class Pipeline(Protocol):
+    """Target to ranked solutions: ITNNR, algorithm 2. Immutable and safe to share."""
+
+    def solve(
+        self,
+        targets: Float64Array,
+        *,
+        n_neighbors: int,
+        k: int,
+        near: Float64Array | None = None,
+        n_threads: int = 1,
+    ) -> Ranked:
+        """The best `k` of `n_neighbors` candidates for each row of `targets` ``(n, q)``.
+
+        Candidates are ranked by group, then by key, then by the order of their anchors. Groups:
+        with `near` ``(n, p)`` the CONVERGED ones come first, their key being the distance to
+        `near` in units of ``x_spread``; then all others by residual; where ``trust_residual`` is
+        False, those flagged EXTRAPOLATED behind them by residual, converged or not; INVALID ones
+        last.
+
+        A status is the first that holds of: INVALID (target, x or residual not finite; the
+        residual is then inf, and for a target that is not finite x is NaN and the anchor -1),
+        CONVERGED (residual <= tol), UNREACHABLE (of the whole row), OUT_OF_BOUNDS (clipped),
+        EXTRAPOLATED, APPROXIMATE.
+        """
+        ...
+
+    def candidates(
+        self, targets: Float64Array, *, n_neighbors: int, n_threads: int = 1
+    ) -> Candidates:
+        """The candidates alone, for an f that only Python can evaluate.
+
+        A target that is not finite gets the first anchors, so that f sees nothing unusual, and
+        a distance of NaN; :meth:`rank` marks its row.
+        """
+        ...
+
+    def rank(
+        self,
+        targets: Float64Array,
+        candidates: Candidates,
+        fx: Float64Array,
+        *,
+        k: int,
+        near: Float64Array | None = None,
+    ) -> Ranked:
+        """Rank `candidates` by their images `fx` ``(n, n_neighbors, q)``.
+
+        An x that is not finite counts as a residual of inf, whatever its image.
+        """
+        ...
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A set of kernels. Backends hold configuration only and are safe to share."""
+
+    name: str
+
+    def network(self, spec: NetworkSpec, parameters: FloatArray) -> Network:
+        """A network for inference, in the dtype of `parameters`."""
+        ...
+
+    def trainer(
+        self,
+        spec: NetworkSpec,
+        parameters: FloatArray,
+        *,
+        loss: Loss = "squared_error",
+        huber_delta: float = 1.0,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+    ) -> Trainer:
+        """A trainer that starts from `parameters`, in their dtype."""
+        ...
+
+    def loss_and_gradient(
+        self,
+        spec: NetworkSpec,
+        parameters: FloatArray,
+        X: FloatArray,
+        Y: FloatArray,
+        *,
+        loss: Loss = "squared_error",
+        huber_delta: float = 1.0,
+        n_threads: int = 1,
+    ) -> tuple[float, FloatArray]:
+        """Mean loss over rows and outputs, and its gradient, flat like `parameters`."""
+        ...
+
+    def neighbors(self, points: FloatArray, *, leaf_size: int = 16) -> NeighborIndex:
+        """An index of `points` ``(n, d)``, in their dtype."""
+        ...
+
+    def rank(self, residuals: Float64Array) -> IntArray:
+        """Per row of `residuals` ``(n, k)`` the order that sorts it; ties and NaN keep order,
+        NaN last."""
+        ...
+
+    def pipeline(self, spec: PipelineSpec) -> Pipeline:
+        """The solve pipeline for `spec`."""
+        ...

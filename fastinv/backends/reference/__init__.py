@@ -1,0 +1,85 @@
+"""The reference backend: NumPy in float64, written to be read and to judge the others by.
+
+It takes float32 or float64, computes in float64 and returns float64. It is slow.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastinv.backends import _checks
+from fastinv.backends.protocol import (
+    Float64Array,
+    FloatArray,
+    IntArray,
+    Loss,
+    NetworkSpec,
+    PipelineSpec,
+)
+from fastinv.backends.reference import mlp
+from fastinv.backends.reference.mlp import Network, Trainer
+from fastinv.backends.reference.neighbors import NeighborIndex, sorting_order
+from fastinv.backends.reference.pipeline import Pipeline
+
+__all__ = ["NeighborIndex", "Network", "Pipeline", "ReferenceBackend", "Trainer"]
+
+
+class ReferenceBackend:
+    """The oracle; see :class:`fastinv.backends.protocol.Backend`. `n_threads` has no effect."""
+
+    name = "reference"
+
+    def network(self, spec: NetworkSpec, parameters: FloatArray) -> Network:
+        """A network for inference."""
+        return Network(spec, parameters)
+
+    def trainer(
+        self,
+        spec: NetworkSpec,
+        parameters: FloatArray,
+        *,
+        loss: Loss = "squared_error",
+        huber_delta: float = 1.0,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+    ) -> Trainer:
+        """A trainer that starts from `parameters`."""
+        return Trainer(spec, parameters, loss, huber_delta, beta_1, beta_2, epsilon)
+
+    def loss_and_gradient(
+        self,
+        spec: NetworkSpec,
+        parameters: FloatArray,
+        X: FloatArray,
+        Y: FloatArray,
+        *,
+        loss: Loss = "squared_error",
+        huber_delta: float = 1.0,
+        n_threads: int = 1,
+    ) -> tuple[float, FloatArray]:
+        """Mean loss over rows and outputs, and its gradient."""
+        _checks.check_parameters("parameters", spec, parameters)
+        _checks.check_loss(loss, huber_delta)
+        _checks.check_pairs(spec, X, Y, n_threads)
+        return mlp.loss_and_gradient(
+            spec,
+            parameters.astype(np.float64),
+            X.astype(np.float64),
+            Y.astype(np.float64),
+            loss,
+            huber_delta,
+        )
+
+    def neighbors(self, points: FloatArray, *, leaf_size: int = 16) -> NeighborIndex:
+        """An index of `points`; `leaf_size` has no effect."""
+        return NeighborIndex(points, leaf_size)
+
+    def rank(self, residuals: Float64Array) -> IntArray:
+        """Per row the order that sorts it, NaN last."""
+        _checks.check_residuals(residuals)
+        return sorting_order(residuals)
+
+    def pipeline(self, spec: PipelineSpec) -> Pipeline:
+        """The solve pipeline for `spec`."""
+        return Pipeline(spec)

@@ -1,0 +1,210 @@
+"""From targets to ranked solutions in float64: ITNNR, algorithm 2, one formula per line."""
+
+from __future__ import annotations
+
+import ctypes
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastinv.backends import _pipeline_checks
+from fastinv.backends.protocol import (
+    CandidateFlag,
+    Candidates,
+    Float64Array,
+    IntArray,
+    LearnedForward,
+    PipelineSpec,
+    Ranked,
+    TwinNetwork,
+)
+from fastinv.backends.reference import mlp
+from fastinv.backends.reference.neighbors import NeighborIndex
+
+# The values of fastinv.solutions.Status, which lies a layer above.
+CONVERGED, APPROXIMATE, EXTRAPOLATED, OUT_OF_BOUNDS, UNREACHABLE, INVALID = range(6)
+
+_COMPILED_FORWARD = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+
+
+def twin_outputs(
+    twin: TwinNetwork, y: Float64Array, anchors_y: Float64Array, anchors_x: Float64Array
+) -> Float64Array:
+    """Scaled differences ``(n, k, p)`` of targets `y` ``(n, k, q)`` from their anchors."""
+    features = np.concatenate(
+        [
+            (y - anchors_y) / twin.dy_scale,
+            (anchors_y - twin.y_mean) / twin.y_scale,
+            (anchors_x - twin.x_mean) / twin.x_scale,
+        ],
+        axis=2,
+    )
+    return mlp.forward(twin.spec, twin.parameters.astype(np.float64), features)
+
+
+def evaluate_learned(forward: LearnedForward, x: Float64Array) -> Float64Array:
+    """Images ``(n, k, q)`` of `x` ``(n, k, p)`` by a network."""
+    scaled = (x - forward.x_mean) / forward.x_scale
+    net = mlp.forward(forward.spec, forward.parameters.astype(np.float64), scaled)
+    return np.asarray(forward.y_mean + forward.y_scale * net)
+
+
+def evaluate_compiled(address: int, x: Float64Array, q: int) -> Float64Array:
+    """Images ``(n, k, q)`` of `x` ``(n, k, p)`` by ``void(const double *, double *, int64_t)``."""
+    n, k, _ = x.shape
+    x = np.ascontiguousarray(x)
+    y = np.empty((n, k, q))
+    _COMPILED_FORWARD(address)(x.ctypes.data, y.ctypes.data, n * k)
+    return y
+
+
+def distance(a: Float64Array, b: Float64Array) -> Float64Array:
+    """Euclidean distances over the last axis, finite even where their squares overflow."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        plain = np.sqrt(((a - b) ** 2).sum(axis=-1))
+        scaled = np.hypot.reduce(np.abs(a - b), axis=-1)
+    return np.asarray(np.where(np.isfinite(plain), plain, scaled))
+
+
+class Pipeline:
+    """Target to ranked solutions; see :class:`fastinv.backends.protocol.Pipeline`."""
+
+    def __init__(self, spec: PipelineSpec) -> None:
+        _pipeline_checks.check_pipeline_spec(spec)
+        self._spec = spec
+        self._index = NeighborIndex(spec.anchors_y, leaf_size=16)
+
+    def solve(
+        self,
+        targets: Float64Array,
+        *,
+        n_neighbors: int,
+        k: int,
+        near: Float64Array | None = None,
+        n_threads: int = 1,
+    ) -> Ranked:
+        """Candidates, their images, and the best `k` of them."""
+        spec = self._spec
+        _pipeline_checks.check_solve_call(spec, targets, n_neighbors, k, near, n_threads)
+        candidates = self.candidates(targets, n_neighbors=n_neighbors, n_threads=n_threads)
+        fx = self._evaluate(candidates.x)
+        return self.rank(targets, candidates, fx, k=k, near=near)
+
+    def candidates(
+        self, targets: Float64Array, *, n_neighbors: int, n_threads: int = 1
+    ) -> Candidates:
+        """One candidate per neighbour, inside the bounds."""
+        spec = self._spec
+        _pipeline_checks.check_candidates_call(spec, targets, n_neighbors, n_threads)
+        finite = np.isfinite(targets).all(axis=1)
+        anchor = np.tile(np.arange(n_neighbors, dtype=np.int64), (len(targets), 1))
+        anchor_distance = np.full(len(targets), np.nan)
+        distances, anchor[finite] = self._index.query(targets[finite], n_neighbors)
+        anchor_distance[finite] = distances[:, 0]
+
+        x = spec.anchors_x[anchor]
+        flags = np.zeros(anchor.shape, dtype=np.uint8)
+        if spec.twin is not None:
+            y = np.broadcast_to(targets[:, None, :], (*anchor.shape, targets.shape[1]))
+            with np.errstate(over="ignore", invalid="ignore"):  # rank finds what is not finite
+                outputs = twin_outputs(spec.twin, y, spec.anchors_y[anchor], x)
+                outputs[~finite] = 0.0
+                x = x + spec.twin.dx_scale * outputs
+            flags[(np.abs(outputs) > spec.twin.reach).any(axis=2)] |= CandidateFlag.EXTRAPOLATED
+        flags[((x < spec.lower) | (x > spec.upper)).any(axis=2)] |= CandidateFlag.CLIPPED
+        return Candidates(np.clip(x, spec.lower, spec.upper), anchor, flags, anchor_distance)
+
+    def rank(
+        self,
+        targets: Float64Array,
+        candidates: Candidates,
+        fx: Float64Array,
+        *,
+        k: int,
+        near: Float64Array | None = None,
+    ) -> Ranked:
+        """The best `k` of `candidates`, whose images are `fx` ``(n, n_neighbors, q)``."""
+        _pipeline_checks.check_rank_call(self._spec, targets, candidates, fx, k, near)
+        x, residual, flags = self._residuals(targets, candidates, fx)
+        anchor = candidates.anchor.copy()
+
+        unusable = ~np.isfinite(targets).all(axis=1)
+        x[unusable] = np.nan
+        residual[unusable] = np.inf
+        anchor[unusable] = -1
+
+        status = self._statuses(residual, flags, candidates.anchor_distance)
+        order = self._order(x, residual, flags, near)[:, :k]
+        return Ranked(
+            np.take_along_axis(x, order[:, :, None], axis=1),
+            np.take_along_axis(residual, order, axis=1),
+            np.take_along_axis(anchor, order, axis=1),
+            np.take_along_axis(status, order, axis=1),
+        )
+
+    def _evaluate(self, x: Float64Array) -> Float64Array:
+        """Images ``(n, k, q)`` of candidates ``(n, k, p)``."""
+        forward = self._spec.forward
+        if isinstance(forward, LearnedForward):
+            with np.errstate(over="ignore", invalid="ignore"):
+                return evaluate_learned(forward, x)
+        assert forward is not None  # check_solve_call has refused it
+        return evaluate_compiled(forward, x, self._spec.anchors_y.shape[1])
+
+    def _residuals(
+        self, targets: Float64Array, candidates: Candidates, fx: Float64Array
+    ) -> tuple[Float64Array, Float64Array, NDArray[np.uint8]]:
+        """x, residuals (inf where not finite) and flags, anchors put in where they are better."""
+        spec = self._spec
+        x, flags = candidates.x.copy(), candidates.flags.copy()
+        y = targets[:, None, :]
+        residual = distance(fx, y)
+        anchor_residual = distance(spec.anchors_y[candidates.anchor], y)
+        residual[~np.isfinite(residual) | ~np.isfinite(x).all(axis=2)] = np.inf
+        if spec.anchors_exact:
+            replaced = anchor_residual < residual
+            x[replaced] = spec.anchors_x[candidates.anchor[replaced]]
+            residual[replaced] = anchor_residual[replaced]
+            flags[replaced] = 0
+        return x, residual, flags
+
+    def _statuses(
+        self, residual: Float64Array, flags: NDArray[np.uint8], anchor_distance: Float64Array
+    ) -> NDArray[np.int8]:
+        """The first status that holds of each candidate, ``(n, n_neighbors)``."""
+        spec = self._spec
+        far = (anchor_distance > spec.coverage) & (residual.min(axis=1) > spec.coverage)
+        status = np.select(
+            [
+                ~np.isfinite(residual),
+                residual <= spec.tol,
+                np.broadcast_to(far[:, None], residual.shape),
+                (flags & CandidateFlag.CLIPPED) > 0,
+                (flags & CandidateFlag.EXTRAPOLATED) > 0,
+            ],
+            [INVALID, CONVERGED, UNREACHABLE, OUT_OF_BOUNDS, EXTRAPOLATED],
+            default=APPROXIMATE,
+        )
+        return status.astype(np.int8)
+
+    def _order(
+        self,
+        x: Float64Array,
+        residual: Float64Array,
+        flags: NDArray[np.uint8],
+        near: Float64Array | None,
+    ) -> IntArray:
+        """Per row the candidates by group, then key, then the order of their anchors."""
+        spec = self._spec
+        group = np.ones(residual.shape, dtype=np.int64)
+        if not spec.trust_residual:
+            group[(flags & CandidateFlag.EXTRAPOLATED) > 0] = 2
+        group[~np.isfinite(residual)] = 3
+        key = residual.copy()
+        if near is not None:
+            first = (residual <= spec.tol) & (group == 1)
+            with np.errstate(over="ignore"):
+                to_near = np.sqrt((((x - near[:, None, :]) / spec.x_spread) ** 2).sum(axis=2))
+            group[first] = 0
+            key[first] = to_near[first]
+        return np.lexsort((key, group), axis=-1).astype(np.int64)  # stable

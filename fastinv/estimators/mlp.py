@@ -1,0 +1,364 @@
+"""A multilayer perceptron for regression, the learned forward function of the solvers."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from fastinv._threads import threads_that_pay
+from fastinv._validation import RandomState, check_pairs, check_random_state
+from fastinv.backends import get_backend
+from fastinv.backends.protocol import (
+    Activation,
+    Backend,
+    Float64Array,
+    FloatArray,
+    LearnedForward,
+    Loss,
+    Network,
+    NetworkSpec,
+)
+from fastinv.estimators._networks import (
+    check_hidden_layer_sizes,
+    initial_parameters,
+    mean_and_scale,
+    split_rows,
+    standardize,
+    training_flops,
+)
+from fastinv.training import FixedData, Outcome, Schedule, Training, train
+
+
+class MLPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """Multilayer perceptron trained with Adam (Kingma & Ba 2015) on standardised data.
+
+    The network computes in float32 on features and targets that are standardised inside, with the
+    mean and standard deviation of all rows given to `fit`. The same data, parameters and integer
+    `random_state` give the same bits for any number of threads.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default=(640, 640)
+        Empty for a linear model.
+    activation : {"relu", "silu", "tanh", "identity"}, default="relu"
+        Of the hidden layers; the last layer is linear.
+    loss : {"absolute_error", "squared_error", "huber"}, default="absolute_error"
+        Of standardised targets.
+    huber_delta : float, default=1.0
+        Where "huber" turns from quadratic to linear, in standard deviations of y.
+    batch_size : int, default=32
+    learning_rate : {"constant", "plateau", "cosine"}, default="constant"
+        "plateau" multiplies the rate with `plateau_factor` after `plateau_patience` epochs without
+        progress; "cosine" lets it fall to 0 over `max_iter` epochs, see
+        :meth:`fastinv.training.Training.rate`.
+    learning_rate_init : float, default=1e-3
+    plateau_factor : float, default=0.5
+    plateau_patience : int, default=5
+    max_iter : int, default=200
+        Epochs at most.
+    early_stopping : bool, default=True
+        Set rows aside, judge progress by the loss on them, and keep the weights that were best on
+        them. Otherwise the training loss is what is judged, and the last weights are kept.
+    validation_fraction : float, default=0.1
+        Rows set aside for early stopping.
+    n_iter_no_change : int, default=10
+        Training ends after more than so many epochs without progress.
+    tol : float, default=1e-4
+        Progress is a loss at least so much below the lowest so far.
+    beta_1, beta_2, epsilon : float, default=0.9, 0.999, 1e-8
+        Of Adam.
+    checkpoint : str, os.PathLike or None, default=None
+        File to write the training's state to, and to continue from, to the same bits, if it
+        exists. Needs a `random_state` that is not None.
+    checkpoint_every : int, default=10
+        Epochs between two writes.
+    backend : {"auto", "cpp", "reference"} or Backend, default="auto"
+    n_threads : int or None, default=None
+        None takes what :func:`fastinv._threads.resolve_n_threads` gives, but one thread where a
+        batch is too little work to share.
+    random_state : int, RandomState, Generator or None, default=None
+        Of the first weights, the validation rows and the order of rows.
+    verbose : int, default=0
+        1 shows a progress bar, 2 also a line per epoch, both on standard error.
+
+    Attributes
+    ----------
+    coefs_, intercepts_ : list of ndarray
+        Weights ``(n_in, n_out)`` and biases ``(n_out,)`` of each layer. They act on standardised
+        features and give standardised targets.
+    spec_ : NetworkSpec
+    parameters_ : ndarray of shape (spec_.n_parameters,), float32
+        The same weights and biases, flat.
+    x_mean_, x_scale_ : ndarray of shape (n_features_in_,)
+    y_mean_, y_scale_ : ndarray of shape (n_outputs_,)
+    loss_curve_ : list of float
+        Mean training loss of each epoch.
+    validation_loss_curve_ : list of float or None
+        Validation loss after each epoch; None without early stopping.
+    learning_rate_curve_ : list of float
+    best_loss_ : float
+        Lowest training loss.
+    best_validation_loss_ : float or None
+    n_iter_ : int
+        Epochs trained.
+    stopped_ : {"no_change", "max_iter", "interrupted"}
+        Why training ended.
+    n_features_in_, n_outputs_ : int
+    feature_names_in_ : ndarray of str
+        Where X had string column names.
+
+    Examples
+    --------
+    >>> import numpy as np, fastinv as fi
+    >>> X = np.linspace(-2, 2, 400)[:, None]
+    >>> model = fi.MLPRegressor((64,), max_iter=500, learning_rate="cosine", random_state=0)
+    >>> bool(model.fit(X, np.sin(2 * X[:, 0])).score(X, np.sin(2 * X[:, 0])) > 0.99)
+    True
+    """
+
+    def __init__(
+        self,
+        hidden_layer_sizes: int | Sequence[int] = (640, 640),
+        activation: Activation = "relu",
+        *,
+        loss: Loss = "absolute_error",
+        huber_delta: float = 1.0,
+        batch_size: int = 32,
+        learning_rate: Schedule = "constant",
+        learning_rate_init: float = 1e-3,
+        plateau_factor: float = 0.5,
+        plateau_patience: int = 5,
+        max_iter: int = 200,
+        early_stopping: bool = True,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 10,
+        backend: str | Backend = "auto",
+        n_threads: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.loss = loss
+        self.huber_delta = huber_delta
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.plateau_factor = plateau_factor
+        self.plateau_patience = plateau_patience
+        self.max_iter = max_iter
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
+        self.backend = backend
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> MLPRegressor:
+        """Train the network, from new weights (or from the checkpoint).
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p)
+        y : array-like of shape (n,) or (n, q)
+
+        Returns
+        -------
+        MLPRegressor
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A parameter of the wrong kind or out of range; wrong shapes, NaN or infinity in the
+            data; a checkpoint that is damaged or of another training.
+        FloatingPointError
+            If training diverges.
+
+        Warns
+        -----
+        UserWarning
+            Constant columns, and an interruption (Ctrl-C), which keeps what was reached.
+        ConvergenceWarning
+            If `max_iter` ended training while there was progress, but for "cosine", which is
+            meant to end there.
+        """
+        training = self._training()
+        hidden = check_hidden_layer_sizes(self.hidden_layer_sizes)
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            validate_separately=(
+                {"dtype": np.float64, "ensure_all_finite": False},
+                {"dtype": np.float64, "ensure_all_finite": False, "ensure_2d": False},
+            ),
+        )
+        pairs = check_pairs(X, y)
+        spec = NetworkSpec((pairs[0].shape[1], *hidden, pairs[1].shape[1]), self.activation)
+        outcome = self._train(training, spec, *pairs)
+        self._y_ndim = np.ndim(y)
+        self._set_outcome(spec, outcome)
+        if outcome.stopped == "max_iter" and self.learning_rate != "cosine":
+            warnings.warn(
+                f"Training ended after max_iter={self.max_iter} epochs while the loss was still "
+                "falling: raise max_iter, or let the learning rate fall (learning_rate='cosine')",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return self
+
+    def predict(self, X: ArrayLike, out: Float64Array | None = None) -> Float64Array:
+        """Predicted targets.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p)
+            n may be 0.
+        out : ndarray of shape (n, q), or (n,) if y was 1-D in `fit`; float64, default=None
+            Where to write the result.
+
+        Returns
+        -------
+        ndarray of shape (n, q), or (n,) if y was 1-D in `fit`; float64
+        """
+        check_is_fitted(self)
+        inputs: Float64Array = validate_data(
+            self, X, reset=False, dtype=np.float64, ensure_min_samples=0
+        )
+        shape = (len(inputs), self.n_outputs_)[: self._y_ndim]
+        if out is None:
+            out = np.empty(shape)
+        elif not isinstance(out, np.ndarray) or out.dtype != np.float64 or out.shape != shape:
+            found = getattr(out, "dtype", type(out).__name__), np.shape(out)
+            raise ValueError(f"out must be a float64 array of shape {shape}, got {found}")
+        flops = 2.0 * self.spec_.n_parameters * len(inputs)
+        scaled = self._network.forward(
+            standardize(inputs, self.x_mean_, self.x_scale_),
+            n_threads=threads_that_pay(self.n_threads, flops),
+        )
+        out[...] = (scaled * self.y_scale_ + self.y_mean_).reshape(shape)
+        return out
+
+    def learned_forward(self) -> LearnedForward:
+        """The fitted network with its scalings, as the solve pipeline takes it."""
+        check_is_fitted(self)
+        return LearnedForward(
+            self.spec_, self.parameters_, self.x_mean_, self.x_scale_, self.y_mean_, self.y_scale_
+        )
+
+    @property
+    def coefs_(self) -> list[FloatArray]:
+        return [weights for weights, _ in self.spec_.layers(self.parameters_)]
+
+    @property
+    def intercepts_(self) -> list[FloatArray]:
+        return [biases for _, biases in self.spec_.layers(self.parameters_)]
+
+    def _training(self) -> Training:
+        """The options of the training loop, checked."""
+        if self.checkpoint is not None and self.random_state is None:
+            raise ValueError(
+                "checkpoint needs a random_state, without which no training can be repeated; "
+                "got random_state=None"
+            )
+        return Training(
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            learning_rate_init=self.learning_rate_init,
+            plateau_factor=self.plateau_factor,
+            plateau_patience=self.plateau_patience,
+            max_iter=self.max_iter,
+            early_stopping=self.early_stopping,
+            n_iter_no_change=self.n_iter_no_change,
+            tol=self.tol,
+            checkpoint=self.checkpoint,
+            checkpoint_every=self.checkpoint_every,
+            verbose=self.verbose,
+        )
+
+    def _train(
+        self, training: Training, spec: NetworkSpec, X: Float64Array, y: Float64Array
+    ) -> Outcome:
+        """Train on `X` ``(n, p)`` and `y` ``(n, q)``; sets the scalings."""
+        backend = get_backend(self.backend)
+        rng = check_random_state(self.random_state)
+        self.x_mean_, self.x_scale_ = mean_and_scale(X, "X")
+        self.y_mean_, self.y_scale_ = mean_and_scale(y, "y")
+        inputs = standardize(X, self.x_mean_, self.x_scale_)
+        targets = standardize(y, self.y_mean_, self.y_scale_)
+        validation = None
+        if training.early_stopping:
+            rows, held_out = split_rows(len(X), self.validation_fraction, rng)
+            validation = inputs[held_out], targets[held_out]
+            inputs, targets = inputs[rows], targets[rows]
+        options: dict[str, Any] = {
+            "loss": self.loss,
+            "huber_delta": self.huber_delta,
+            "beta_1": self.beta_1,
+            "beta_2": self.beta_2,
+            "epsilon": self.epsilon,
+        }
+        batch_size = min(training.batch_size, len(inputs))
+        return train(
+            backend.trainer(spec, initial_parameters(spec, rng), **options),
+            FixedData(inputs, targets),
+            training,
+            rng=rng,
+            validation=validation,
+            network={
+                "estimator": "MLPRegressor",
+                "layer_sizes": spec.layer_sizes,
+                "activation": spec.activation,
+                "backend": backend.name,
+                **options,
+            },
+            n_threads=threads_that_pay(self.n_threads, training_flops(spec, batch_size)),
+        )
+
+    def _set_outcome(self, spec: NetworkSpec, outcome: Outcome) -> None:
+        history = outcome.history
+        self.spec_ = spec
+        self.parameters_ = outcome.parameters.astype(np.float32, copy=False)
+        self.n_outputs_ = spec.n_outputs
+        self.loss_curve_ = list(history.loss)
+        self.validation_loss_curve_ = list(history.validation_loss) or None
+        self.learning_rate_curve_ = list(history.learning_rate)
+        self.best_loss_ = outcome.best_loss
+        self.best_validation_loss_ = outcome.best_validation_loss
+        self.n_iter_ = len(history.loss)
+        self.stopped_ = outcome.stopped
+        self._network = self._build_network()
+
+    def _build_network(self) -> Network:
+        return get_backend(self.backend).network(self.spec_, self.parameters_)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_network"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "parameters_" in state:
+            self._network = self._build_network()

@@ -1,0 +1,106 @@
+"""The result of a solve: every solution found, ranked, each with its residual and status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Status(IntEnum):
+    """What is known of one solution. The description of each member is its message."""
+
+    CONVERGED = 0, "the residual is within the tolerance"
+    APPROXIMATE = 1, "the residual is above the tolerance"
+    EXTRAPOLATED = 2, "the network left the region that its training pairs were drawn from"
+    OUT_OF_BOUNDS = 3, "the prediction left the bounds and was moved onto them"
+    UNREACHABLE = 4, "the target is farther from every anchor and every image than anchors are apart"
+    INVALID = 5, "the target, the solution or its image is not finite"
+
+    description: str
+
+    def __new__(cls, value: int, description: str) -> Status:
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.description = description
+        return member
+
+
+@dataclass(frozen=True, eq=False)
+class Solutions:
+    """Ranked solutions of ``f(x) = y`` for a batch of targets.
+
+    Attributes
+    ----------
+    targets : ndarray of shape (n, q), float64
+    x : ndarray of shape (n, k, p), float64
+        Solutions, best first.
+    residual : ndarray of shape (n, k), float64
+        ``||f(x) - y||`` (Euclidean, in the units of y), by the exact or the learned f;
+        ``inf`` where the status is INVALID.
+    anchor : ndarray of shape (n, k), int64
+        Index of the anchor that each solution came from, -1 if none.
+    status : ndarray of shape (n, k), int8
+        A :class:`Status` each.
+
+    Examples
+    --------
+    >>> import numpy as np, fastinv as fi
+    >>> X = np.linspace(-1, 1, 201)[:, None]
+    >>> solver = fi.NearestSolver(n_neighbors=2).fit(X, X**2)
+    >>> solutions = solver.solve([[0.25]])
+    >>> sorted(solutions.x.ravel().round(2).tolist())
+    [-0.5, 0.5]
+    >>> solutions.best.shape
+    (1, 1)
+    """
+
+    targets: NDArray[np.float64]
+    x: NDArray[np.float64]
+    residual: NDArray[np.float64]
+    anchor: NDArray[np.int64]
+    status: NDArray[np.int8]
+
+    @property
+    def best(self) -> NDArray[np.float64]:
+        """The first solution of each target, shape (n, p)."""
+        return self.x[:, 0]
+
+    @property
+    def n_solutions(self) -> int:
+        """Solutions per target, k."""
+        return self.x.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, rows: int | slice | NDArray[np.intp] | NDArray[np.bool_]) -> Solutions:
+        """The solutions of some targets; an integer keeps the leading dimension."""
+        if isinstance(rows, int | np.integer):
+            n = len(self)
+            if not -n <= rows < n:
+                raise IndexError(f"target {rows} is out of range for {n} targets")
+            rows = slice(int(rows) % n, int(rows) % n + 1)
+        return Solutions(
+            self.targets[rows],
+            self.x[rows],
+            self.residual[rows],
+            self.anchor[rows],
+            self.status[rows],
+        )
+
+    def __iter__(self) -> Iterator[Solutions]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        n, k, p = self.x.shape
+        heading = f"Solutions: {n} target{'s' * (n != 1)}, {k} each, x in R^{p}"
+        counts = np.bincount(self.status[:, 0], minlength=len(Status)) if n else []
+        first = ", ".join(f"{c} {Status(s).name}" for s, c in enumerate(counts) if c)
+        finite = self.residual[:, 0][np.isfinite(self.residual[:, 0])] if n else np.empty(0)
+        if len(finite):
+            first += f"; median residual {np.median(finite):.3g}, largest {finite.max():.3g}"
+        return f"{heading}\nbest: {first}" if first else heading

@@ -1,0 +1,8 @@
+"""Solvers: from targets to ranked solutions."""
+
+from fastinv.solvers.base import AnchoredSolver, BaseSolver
+from fastinv.solvers.direct import DirectSolver
+from fastinv.solvers.nearest import NearestSolver
+from fastinv.solvers.twin import TwinSolver
+
+__all__ = ["AnchoredSolver", "BaseSolver", "DirectSolver", "NearestSolver", "TwinSolver"]

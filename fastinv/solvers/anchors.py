@@ -1,0 +1,82 @@
+"""Anchors: where they are drawn, and what their spread says about targets and tolerances."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import qmc
+
+from fastinv.backends.protocol import Backend, Float64Array
+from fastinv.forward import Forward
+
+_MAX_ROUNDS = 30  # of drawing, where f is not defined everywhere inside the bounds
+_N_COVERAGE_SAMPLES = 2000
+
+
+def draw_anchors(
+    forward: Forward, bounds: Float64Array, n_anchors: int, rng: np.random.Generator
+) -> tuple[Float64Array, Float64Array]:
+    """`n_anchors` points of a scrambled Halton sequence in `bounds` where f is finite.
+
+    Returns
+    -------
+    x : ndarray of shape (n_anchors, p)
+    y : ndarray of shape (n_anchors, q)
+
+    Raises
+    ------
+    ValueError
+        If f is finite almost nowhere inside the bounds.
+    """
+    sampler = qmc.Halton(len(bounds), scramble=True, rng=rng)
+    xs: list[Float64Array] = []
+    ys: list[Float64Array] = []
+    found = drawn = 0
+    for _ in range(_MAX_ROUNDS):
+        x = qmc.scale(sampler.random(n_anchors), bounds[:, 0], bounds[:, 1])
+        y = forward(x)
+        finite = np.isfinite(y).all(axis=1)
+        xs.append(x[finite])
+        ys.append(y[finite])
+        found += int(finite.sum())
+        drawn += n_anchors
+        if found >= n_anchors:
+            return np.concatenate(xs)[:n_anchors], np.concatenate(ys)[:n_anchors]
+    raise ValueError(
+        f"{forward.name} must be finite inside bounds: of {drawn} points drawn there only {found} "
+        f"have a finite image, n_anchors={n_anchors} are wanted"
+    )
+
+
+def spread(values: Float64Array) -> Float64Array:
+    """Standard deviation of each column, 1 for a constant one, shape ``(d,)``."""
+    scale: Float64Array = values.std(axis=0)
+    return np.where(scale > 0.0, scale, 1.0)
+
+
+def overall_spread(values: Float64Array) -> float:
+    """Root mean square distance of the rows from their mean; 1 if they are all equal."""
+    size = float(np.sqrt(values.var(axis=0).sum()))
+    return size if size > 0.0 else 1.0
+
+
+def coverage_of_formula(
+    backend: Backend,
+    forward: Forward,
+    bounds: Float64Array,
+    anchors_y: Float64Array,
+    rng: np.random.Generator,
+) -> float:
+    """How far an attainable y may be from its nearest anchor, by a sample of attainable ones."""
+    x = rng.uniform(bounds[:, 0], bounds[:, 1], size=(_N_COVERAGE_SAMPLES, len(bounds)))
+    y = forward(x)
+    y = np.ascontiguousarray(y[np.isfinite(y).all(axis=1)])
+    if not len(y):
+        return coverage_of_data(backend, anchors_y)
+    return float(backend.neighbors(anchors_y).query(y, 1)[0].max())
+
+
+def coverage_of_data(backend: Backend, anchors_y: Float64Array) -> float:
+    """The same from anchors alone: the largest distance of one to the nearest other."""
+    if len(anchors_y) == 1:
+        return float("inf")
+    return float(backend.neighbors(anchors_y).query(anchors_y, 2)[0][:, 1].max())

@@ -1,0 +1,241 @@
+"""What all solvers share: `predict`, `solve`, and the pipeline behind it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
+
+from fastinv._threads import resolve_n_threads, threads_that_pay
+from fastinv._validation import (
+    RandomState,
+    as_float64,
+    check_n_neighbors,
+    check_number,
+    check_random_state,
+    check_targets,
+)
+from fastinv.backends import get_backend
+from fastinv.backends.protocol import (
+    Backend,
+    Float64Array,
+    LearnedForward,
+    Pipeline,
+    PipelineSpec,
+    Ranked,
+    TwinNetwork,
+)
+from fastinv.estimators.mlp import MLPRegressor
+from fastinv.forward import Forward
+from fastinv.solutions import Solutions
+from fastinv.solvers.anchors import (
+    coverage_of_data,
+    coverage_of_formula,
+    overall_spread,
+    spread,
+)
+from fastinv.solvers.knowledge import Knowledge, gather, learned
+
+# With `near` given, so many times more anchors are tried: branches close to the state in x need
+# not be the closest ones in y.
+_NEAR_FACTOR = 4
+_FLOPS_PER_CANDIDATE = 2000.0  # search, f and ranking, beside the networks
+
+
+class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """Base of the solvers: subclasses train in `fit`, between `_start` and `_finish`, and say in
+    `_ranked` where candidates come from."""
+
+    forward: Any
+    bounds: Any
+    n_anchors: int
+    residual_tol: float
+    backend: str | Backend
+    n_threads: int | None
+    random_state: RandomState
+    _pipeline: Pipeline
+    _falls_back_on_anchors = True  # where an anchor is closer than what was made of it
+
+    def predict(self, X: ArrayLike) -> Float64Array:
+        """The forward prediction: f(x), exact or learned.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p)
+
+        Returns
+        -------
+        ndarray of shape (n, q), or (n,) if y was 1-D in `fit`; float64
+        """
+        check_is_fitted(self, "forward_")
+        images = self.forward_(as_float64(X, "X"))
+        return images.ravel() if self._y_ndim == 1 else images
+
+    def solve(
+        self, y: ArrayLike, k: int | None = None, *, near: ArrayLike | None = None
+    ) -> Solutions:
+        """Solutions x of f(x) = y, best first.
+
+        Parameters
+        ----------
+        y : array-like of shape (n, q) or (q,); (n,) where q is 1
+            Targets. One that is NaN or infinite gets INVALID solutions, one that f cannot reach
+            UNREACHABLE ones; other rows are not affected.
+        k : int, default=None
+            Solutions per target. None gives as many as the solver tries by itself.
+        near : array-like of shape (p,) or (n, p), default=None
+            Prefer solutions near these states: the CONVERGED ones come first, by their distance
+            to the state in standard deviations of the anchors. More anchors are tried.
+
+        Returns
+        -------
+        Solutions
+
+        Raises
+        ------
+        NotFittedError
+        ValueError
+            Wrong shapes, `near` not finite, or `k` above the number of anchors.
+        """
+        if not hasattr(self, "pipeline_spec_"):
+            raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit first")
+        targets = check_targets(y, self.n_outputs_)
+        if targets is y or np.may_share_memory(targets, y):
+            targets = targets.copy()
+        states = None if near is None else self._check_near(near, len(targets))
+        ranked = self._ranked(targets, k, states)
+        return Solutions(targets, ranked.x, ranked.residual, ranked.anchor, ranked.status)
+
+    @abstractmethod
+    def _ranked(
+        self, targets: Float64Array, k: int | None, near: Float64Array | None
+    ) -> Ranked: ...
+
+    def _check_near(self, near: ArrayLike, n: int) -> Float64Array:
+        p = self.n_features_in_
+        states = as_float64(near, "near")
+        if states.shape not in ((p,), (n, p)):
+            raise ValueError(f"near must have shape ({p},) or ({n}, {p}), got {states.shape}")
+        if not np.isfinite(states).all():
+            raise ValueError("near must be finite, got NaN or infinity")
+        return np.ascontiguousarray(np.broadcast_to(states, (n, p)))
+
+    def _start(self, X: Any, y: Any, anchors: Any) -> tuple[Knowledge, np.random.Generator]:
+        """The beginning of `fit`: checks, and everything that needs no training."""
+        check_number(self.residual_tol, "residual_tol", minimum=0.0)
+        resolve_n_threads(self.n_threads)
+        rng = check_random_state(self.random_state)
+        known = gather(self.forward, self.bounds, self.n_anchors, X, y, anchors, rng)
+        self.bounds_ = known.bounds
+        self.n_features_in_, self.n_outputs_ = (array.shape[1] for array in known.points)
+        self._y_ndim = known.y_ndim
+        return known, rng
+
+    def _finish(
+        self, known: Knowledge, twin: TwinNetwork | None, rng: np.random.Generator
+    ) -> None:
+        """The end of `fit`: all that `solve` needs, as one immutable description."""
+        backend = get_backend(self.backend)
+        forward = known.forward
+        if forward is None:
+            seed = int(rng.integers(2**31))
+            forward = learned(self.forward, known.points, self.backend, self.n_threads, seed)
+        self.forward_ = forward
+        self.anchors_x_, self.anchors_y_ = known.anchors
+        self.tol_ = self.residual_tol * overall_spread(self.anchors_y_)
+        if forward.exact and self.bounds_ is not None:
+            coverage = coverage_of_formula(backend, forward, self.bounds_, self.anchors_y_, rng)
+        else:
+            coverage = coverage_of_data(backend, self.anchors_y_)
+        infinite = np.full(self.n_features_in_, np.inf)
+        low, high = (-infinite, infinite) if self.bounds_ is None else self.bounds_.T
+        self.pipeline_spec_ = PipelineSpec(
+            anchors_x=self.anchors_x_,
+            anchors_y=self.anchors_y_,
+            twin=twin,
+            forward=_native(forward),
+            lower=np.ascontiguousarray(low),
+            upper=np.ascontiguousarray(high),
+            tol=self.tol_,
+            coverage=coverage,
+            x_spread=spread(self.anchors_x_),
+            anchors_exact=self._falls_back_on_anchors and forward.exact and not known.measured,
+            trust_residual=forward.exact,
+        )
+        self._pipeline = backend.pipeline(self.pipeline_spec_)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_pipeline"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "pipeline_spec_" in state:
+            # A compiled formula has another address in every process.
+            native = _native(self.forward_)
+            self.pipeline_spec_ = replace(self.pipeline_spec_, forward=native)
+            self._pipeline = get_backend(self.backend).pipeline(self.pipeline_spec_)
+
+
+class AnchoredSolver(BaseSolver):
+    """Solvers whose candidates come from the anchors nearest to the target."""
+
+    n_neighbors: int
+
+    def _ranked(
+        self, targets: Float64Array, k: int | None, near: Float64Array | None
+    ) -> Ranked:
+        spec = self.pipeline_spec_
+        n_anchors = len(spec.anchors_x)
+        if k is None:
+            k = self.n_neighbors
+        elif k > self.n_neighbors or k < 1:
+            check_n_neighbors(k, n_anchors, "k")
+        n_neighbors = max(k, self.n_neighbors)
+        if near is not None:
+            n_neighbors = min(_NEAR_FACTOR * n_neighbors, n_anchors)
+        n_threads = self.n_threads
+        if n_threads != 1:
+            n_threads = threads_that_pay(n_threads, self._flops * len(targets) * n_neighbors)
+        if spec.forward is not None:
+            return self._pipeline.solve(
+                targets, n_neighbors=n_neighbors, k=k, near=near, n_threads=n_threads
+            )
+        candidates = self._pipeline.candidates(
+            targets, n_neighbors=n_neighbors, n_threads=n_threads
+        )
+        flat = candidates.x.reshape(-1, self.n_features_in_)
+        images = images_of(self.forward_, flat).reshape(*candidates.x.shape[:2], -1)
+        return self._pipeline.rank(targets, candidates, images, k=k, near=near)
+
+    @property
+    def _flops(self) -> float:
+        """Operations per candidate, about."""
+        spec = self.pipeline_spec_
+        networks = [spec.twin, spec.forward]
+        sizes = [n.spec.n_parameters for n in networks if hasattr(n, "spec")]
+        return 2.0 * sum(sizes) + _FLOPS_PER_CANDIDATE
+
+
+def _native(forward: Forward) -> int | LearnedForward | None:
+    """What the pipeline can evaluate by itself: a compiled formula or our own network."""
+    if forward.address is not None:
+        return forward.address
+    regressor = getattr(forward, "regressor", None)
+    return regressor.learned_forward() if isinstance(regressor, MLPRegressor) else None
+
+
+def images_of(forward: Forward, x: Float64Array) -> Float64Array:
+    """f(x) for the rows of `x`; NaN for those that are not finite, which f never sees."""
+    finite = np.isfinite(x).all(axis=1)
+    if finite.all():
+        return forward(x)
+    images = np.full((len(x), forward.n_outputs), np.nan)
+    images[finite] = forward(x[finite])
+    return images

@@ -1,0 +1,102 @@
+"""The baseline without a network: look up the nearest anchors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from fastinv._validation import RandomState, check_n_neighbors
+from fastinv.backends.protocol import Backend
+from fastinv.solvers.base import AnchoredSolver
+
+
+class NearestSolver(AnchoredSolver):
+    """Inverse by lookup: the x of the anchors whose y are nearest to the target.
+
+    Section 4.4 of Wetzel (2026). Neighbours are never averaged, for the mean of two solutions is
+    in general none. Its residual falls only with the distance between anchors, which makes it the
+    yardstick for everything else.
+
+    Parameters
+    ----------
+    forward : ForwardFunction, callable, regressor or None, default=None
+        f, to draw anchors from and to rank by. None learns it from the data given to `fit` with
+        an :class:`MLPRegressor`; a regressor that is not fitted yet is cloned and trained.
+    bounds : array-like of shape (p, 2), default=None
+        ``(low, high)`` of each input; where anchors are drawn if `fit` gets no data.
+    n_anchors : int, default=1000
+        Anchors to draw.
+    n_neighbors : int, default=5
+        Solutions per target.
+    residual_tol : float, default=1e-3
+        Residuals up to this, in units of the spread of the anchors' y, count as CONVERGED.
+    backend : {"auto", "cpp", "reference"} or Backend, default="auto"
+    n_threads : int or None, default=None
+        None takes as many as pay.
+    random_state : int, RandomState, Generator or None, default=None
+
+    Attributes
+    ----------
+    forward_ : Forward
+        f as it is used.
+    anchors_x_, anchors_y_ : ndarray of shape (n_anchors, p), (n_anchors, q)
+    bounds_ : ndarray of shape (p, 2) or None
+    tol_ : float
+        `residual_tol` in the units of y.
+    n_features_in_, n_outputs_ : int
+        p and q.
+
+    Examples
+    --------
+    >>> import numpy as np, fastinv as fi
+    >>> X = np.linspace(-2, 2, 401)[:, None]
+    >>> solver = fi.NearestSolver(lambda x: x**2, n_neighbors=2).fit(X)
+    >>> solver.solve(1.0 + 1e-6).x.round(3).ravel().tolist()
+    [-1.0, 1.0]
+    """
+
+    def __init__(
+        self,
+        forward: Any = None,
+        *,
+        bounds: Any = None,
+        n_anchors: int = 1000,
+        n_neighbors: int = 5,
+        residual_tol: float = 1e-3,
+        backend: str | Backend = "auto",
+        n_threads: int | None = None,
+        random_state: RandomState = None,
+    ) -> None:
+        self.forward = forward
+        self.bounds = bounds
+        self.n_anchors = n_anchors
+        self.n_neighbors = n_neighbors
+        self.residual_tol = residual_tol
+        self.backend = backend
+        self.n_threads = n_threads
+        self.random_state = random_state
+
+    def fit(
+        self, X: ArrayLike | None = None, y: ArrayLike | None = None, *, anchors: Any = None
+    ) -> NearestSolver:
+        """Take the anchors, or draw them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p), default=None
+            Anchors; None draws `n_anchors` of them inside `bounds`.
+        y : array-like of shape (n,) or (n, q), default=None
+            Their measured images; None computes them with `forward`.
+        anchors : array-like of shape (m, p) or tuple (X, y), default=None
+            Other anchors than the data.
+
+        Returns
+        -------
+        NearestSolver
+            Itself.
+        """
+        known, rng = self._start(X, y, anchors)
+        check_n_neighbors(self.n_neighbors, len(known.anchors[0]))
+        self._finish(known, None, rng)
+        return self

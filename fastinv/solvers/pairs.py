@@ -1,0 +1,195 @@
+"""Training pairs of inverse twin networks: which points are paired, and how they are scaled.
+
+A pair is an anchor (x_a, y_a) and a nearby point (x, y). The network maps (y, y_a, x_a) to
+x - x_a: eq. (5) of Wetzel (2026), "Inverting Non-Injective Functions with Twin Neural Network
+Regression".
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastinv.backends.protocol import Backend, Float64Array, IntArray, NetworkSpec, TwinNetwork
+from fastinv.checkpoints import fingerprint
+from fastinv.forward import Forward
+
+Float32Array = NDArray[np.float32]
+
+# How far beyond the pairs an output may lie before it counts as an extrapolation.
+REACH_MARGIN = 1.1
+
+
+@dataclass(frozen=True, eq=False)
+class PairScaling:
+    """Scales of the network's inputs and outputs, in the notation of TwinNetwork."""
+
+    dy_scale: Float64Array
+    y_mean: Float64Array
+    y_scale: Float64Array
+    x_mean: Float64Array
+    x_scale: Float64Array
+    dx_scale: Float64Array
+    reach: float
+
+    @classmethod
+    def of_pairs(
+        cls, pairs: Pairs, x: Float64Array, y: Float64Array, dx_scale: Float64Array | None = None
+    ) -> PairScaling:
+        """Scales that bring `pairs` to order one; `x`, `y` are the anchors.
+
+        Without `dx_scale` the steps are scaled by their root mean square in each coordinate.
+        """
+        steps = pairs.x - pairs.x_anchor
+        if dx_scale is None:
+            dx_scale = _positive(np.sqrt(np.mean(steps**2, axis=0)))
+        return cls(
+            dy_scale=_positive(np.sqrt(np.mean((pairs.y - pairs.y_anchor) ** 2, axis=0))),
+            y_mean=y.mean(axis=0),
+            y_scale=_positive(y.std(axis=0)),
+            x_mean=x.mean(axis=0),
+            x_scale=_positive(x.std(axis=0)),
+            dx_scale=dx_scale,
+            reach=REACH_MARGIN * float(np.abs(steps / dx_scale).max(initial=0.0)),
+        )
+
+    def rows(self, pairs: Pairs) -> tuple[Float32Array, Float32Array]:
+        """Inputs ``(n, 2q + p)`` and targets ``(n, p)`` of the network."""
+        inputs = np.hstack(
+            [
+                (pairs.y - pairs.y_anchor) / self.dy_scale,
+                (pairs.y_anchor - self.y_mean) / self.y_scale,
+                (pairs.x_anchor - self.x_mean) / self.x_scale,
+            ]
+        )
+        targets = (pairs.x - pairs.x_anchor) / self.dx_scale
+        return inputs.astype(np.float32), targets.astype(np.float32)
+
+    def network(self, spec: NetworkSpec, parameters: Float32Array) -> TwinNetwork:
+        """The trained network with these scales."""
+        return TwinNetwork(
+            spec,
+            parameters,
+            self.dy_scale,
+            self.y_mean,
+            self.y_scale,
+            self.x_mean,
+            self.x_scale,
+            self.dx_scale,
+            self.reach,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """n pairs: points `x` ``(n, p)``, `y` ``(n, q)`` and their anchors, shaped alike."""
+
+    x: Float64Array
+    y: Float64Array
+    x_anchor: Float64Array
+    y_anchor: Float64Array
+
+
+def pair_radius(bounds: Float64Array, n_anchors: int) -> Float64Array:
+    """Half-width of the box around an anchor that its partners are drawn from, shape ``(p,)``.
+
+    About the distance between neighbouring anchors: the paper's code takes
+    ``(high - low) * 2 c_d (2 / (n V_d))**(1/d)`` with V_d the volume of the unit ball in d
+    dimensions and ``c_d = gamma(d/2) / (sqrt(pi) gamma((d + 1)/2))``.
+    """
+    d = len(bounds)
+    volume = math.pi ** (d / 2) / math.gamma(d / 2 + 1)
+    c = math.gamma(d / 2) / (math.sqrt(math.pi) * math.gamma((d + 1) / 2))
+    width: Float64Array = bounds[:, 1] - bounds[:, 0]
+    return width * (2 * c * (2 / (n_anchors * volume)) ** (1 / d))
+
+
+@dataclass(frozen=True, eq=False)
+class FormulaPairs:
+    """Fresh pairs in every epoch: a partner is drawn uniformly around its anchor, in the bounds.
+
+    Where f is not finite the pair is replaced by the anchor with itself.
+    """
+
+    forward: Forward
+    x: Float64Array  # anchors (n_anchors, p)
+    y: Float64Array  # their images (n_anchors, q)
+    bounds: Float64Array
+    radius: Float64Array
+    n_pairs: int
+
+    def draw(self, rng: np.random.Generator, n_pairs: int) -> Pairs:
+        anchors = rng.integers(len(self.x), size=n_pairs)
+        x_anchor, y_anchor = self.x[anchors], self.y[anchors]
+        steps = rng.uniform(-1.0, 1.0, size=x_anchor.shape) * self.radius
+        x = _reflected(x_anchor + steps, self.bounds)
+        y = self.forward(x)
+        undefined = ~np.isfinite(y).all(axis=1)
+        x[undefined], y[undefined] = x_anchor[undefined], y_anchor[undefined]
+        return Pairs(x, y, x_anchor, y_anchor)
+
+
+@dataclass(frozen=True, eq=False)
+class ScaledFormulaPairs:
+    """:class:`FormulaPairs` as the training loop's source of epochs."""
+
+    pairs: FormulaPairs
+    scaling: PairScaling
+
+    def epoch(self, rng: np.random.Generator) -> tuple[Float32Array, Float32Array]:
+        return self.scaling.rows(self.pairs.draw(rng, self.pairs.n_pairs))
+
+    def fingerprint(self) -> str:
+        p = self.pairs
+        return fingerprint((p.x, p.y, p.bounds, p.radius, np.array([p.n_pairs])))
+
+
+def neighbor_pairs(
+    backend: Backend, x: Float64Array, y: Float64Array, n_pair_neighbors: int
+) -> Pairs:
+    """Every point with its nearest in x and with itself, as anchors: algorithm 1 of the paper.
+
+    Distances are measured in standard deviations of each coordinate.
+    """
+    neighbors = _nearest(backend, x, x, n_pair_neighbors + 1)
+    points = np.repeat(np.arange(len(x)), neighbors.shape[1])
+    anchors = neighbors.ravel()
+    return Pairs(x[points], y[points], x[anchors], y[anchors])
+
+
+def pairs_with(
+    backend: Backend,
+    points: tuple[Float64Array, Float64Array],
+    anchors: tuple[Float64Array, Float64Array],
+    n_neighbors: int,
+) -> Pairs:
+    """Every one of `points` (x, y) with its nearest of `anchors` (x, y), by x."""
+    neighbors = _nearest(backend, points[0], anchors[0], n_neighbors)
+    rows = np.repeat(np.arange(len(points[0])), neighbors.shape[1])
+    near = neighbors.ravel()
+    return Pairs(points[0][rows], points[1][rows], anchors[0][near], anchors[1][near])
+
+
+def _nearest(
+    backend: Backend, queries: Float64Array, points: Float64Array, n_neighbors: int
+) -> IntArray:
+    scale = _positive(points.std(axis=0))
+    index = backend.neighbors(points / scale)
+    return index.query(queries / scale, min(n_neighbors, len(points)))[1]
+
+
+def _reflected(x: Float64Array, bounds: Float64Array) -> Float64Array:
+    """`x` with what lies beyond a bound mirrored at it: closer to where it came from, never on
+    the bound itself, as clipping would put it. Clipped where even the mirror image is outside."""
+    low, high = bounds[:, 0], bounds[:, 1]
+    x = np.where(x < low, 2 * low - x, x)
+    x = np.where(x > high, 2 * high - x, x)
+    return np.clip(x, low, high)
+
+
+def _positive(scale: Float64Array) -> Float64Array:
+    """`scale` with 1 for coordinates that do not vary."""
+    return np.where(scale > 0.0, scale, 1.0)

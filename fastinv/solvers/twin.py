@@ -1,0 +1,320 @@
+"""Inverse twin neural network regression: the solver that this package is about."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastinv._threads import threads_that_pay
+from fastinv._validation import RandomState, as_float64, check_integer, check_n_neighbors
+from fastinv.backends import get_backend
+from fastinv.backends.protocol import Activation, Backend, Loss, NetworkSpec, TwinNetwork
+from fastinv.estimators._networks import (
+    check_hidden_layer_sizes,
+    initial_parameters,
+    split_rows,
+    training_flops,
+)
+from fastinv.solvers.base import AnchoredSolver
+from fastinv.solvers.knowledge import Knowledge
+from fastinv.solvers.pairs import (
+    FormulaPairs,
+    PairScaling,
+    ScaledFormulaPairs,
+    neighbor_pairs,
+    pair_radius,
+    pairs_with,
+)
+from fastinv.training import EpochSource, FixedData, Pairs, Schedule, Training, train
+
+_N_SCALING_PAIRS = 4096  # fresh pairs that scales are estimated from, and that validate
+
+
+class TwinSolver(AnchoredSolver):
+    """All x with f(x) = y, by a network that corrects the anchors nearest to y.
+
+    Inverse twin neural network regression (Wetzel 2026, "Inverting Non-Injective Functions with
+    Twin Neural Network Regression", algorithms 1 and 2). One network F is trained to predict
+    ``x - x_a`` from ``(y, y_a, x_a)`` for pairs that are close in x, eq. (5). To solve, the
+    anchors nearest to the target *in y* are each corrected by F, eq. (6); every anchor leads to
+    the solution on its own branch; candidates are ranked by ``||f(x) - y||``.
+
+    With a formula for f, fresh pairs are drawn in every epoch and residuals are exact. From
+    measured data, pairs are nearest neighbours in x, and a network learned from the same data
+    stands for f, unless a forward function is given, too.
+
+    Parameters
+    ----------
+    forward : ForwardFunction, callable, regressor or None, default=None
+        f. None learns it from the data given to `fit` with an :class:`MLPRegressor`; a regressor
+        that is not fitted yet is cloned and trained.
+    bounds : array-like of shape (p, 2), default=None
+        ``(low, high)`` of each input. Solutions stay inside; anchors are drawn there if `fit`
+        gets none.
+    n_anchors : int, default=1000
+        Anchors to draw.
+    n_neighbors : int, default=5
+        Anchors tried, hence candidates, per target.
+    hidden_layer_sizes : int or sequence of int, default=(128, 128)
+    activation : {"relu", "silu", "tanh", "identity"}, default="relu"
+    loss : {"absolute_error", "squared_error", "huber"}, default="absolute_error"
+    batch_size : int, default=256
+    learning_rate : {"constant", "plateau", "cosine"}, default="cosine"
+    learning_rate_init : float, default=3e-3
+    plateau_factor : float, default=0.5
+    plateau_patience : int, default=5
+    max_iter : int, default=100
+        Epochs at most.
+    pairs_per_epoch : int, default=25600
+        Fresh pairs per epoch, with a formula.
+    pair_radius : float or array-like of shape (p,), default=None
+        Half-width in x of the box around an anchor that its partners are drawn from, with a
+        formula. None takes about the distance between neighbouring anchors, see
+        :func:`fastinv.solvers.pairs.pair_radius`.
+    n_pair_neighbors : int, default=5
+        Neighbours in x that each point is paired with, from data.
+    early_stopping : bool, default=False
+        End training after `n_iter_no_change` epochs without progress of at least `tol` on the
+        validation pairs. The best weights on them are kept in any case.
+    validation_fraction : float, default=0.1
+        Points whose pairs validate, from data.
+    n_iter_no_change : int, default=20
+    tol : float, default=1e-5
+    residual_tol : float, default=1e-3
+        Residuals up to this, in units of the spread of the anchors' y, count as CONVERGED.
+    checkpoint : str, os.PathLike or None, default=None
+        File to write the training's state to, and to continue from, to the same bits, if it
+        exists. Needs a `random_state` that is not None.
+    backend : {"auto", "cpp", "reference"} or Backend, default="auto"
+    n_threads : int or None, default=None
+        None takes as many as pay.
+    random_state : int, RandomState, Generator or None, default=None
+        Of anchors, pairs and weights. An integer gives the same bits every time.
+    verbose : int, default=0
+        1 shows a progress bar, 2 also a line per epoch, both on standard error.
+
+    Attributes
+    ----------
+    forward_ : Forward
+        f as it is used.
+    anchors_x_, anchors_y_ : ndarray of shape (n_anchors, p), (n_anchors, q)
+    bounds_ : ndarray of shape (p, 2) or None
+    twin_ : TwinNetwork
+        The network with its scales.
+    tol_ : float
+        `residual_tol` in the units of y.
+    loss_curve_, validation_loss_curve_ : list of float
+        Of each epoch, in units of scaled steps.
+    n_iter_ : int
+        Epochs trained.
+    stopped_ : {"no_change", "max_iter", "interrupted"}
+    n_features_in_, n_outputs_ : int
+        p and q.
+
+    Examples
+    --------
+    >>> import numpy as np, fastinv as fi
+    >>> @fi.forward(n_inputs=1, n_outputs=1)
+    ... def parabola(x, y):
+    ...     y[0] = x[0] ** 2
+    >>> solver = fi.TwinSolver(parabola, bounds=[(-2, 2)], max_iter=10, random_state=0).fit()
+    >>> solutions = solver.solve(1.0)
+    >>> sorted(set(solutions.x.ravel().round(2).tolist()))
+    [-1.0, 1.0]
+    """
+
+    def __init__(
+        self,
+        forward: Any = None,
+        *,
+        bounds: Any = None,
+        n_anchors: int = 1000,
+        n_neighbors: int = 5,
+        hidden_layer_sizes: int | Sequence[int] = (128, 128),
+        activation: Activation = "relu",
+        loss: Loss = "absolute_error",
+        batch_size: int = 256,
+        learning_rate: Schedule = "cosine",
+        learning_rate_init: float = 3e-3,
+        plateau_factor: float = 0.5,
+        plateau_patience: int = 5,
+        max_iter: int = 100,
+        pairs_per_epoch: int = 25600,
+        pair_radius: float | ArrayLike | None = None,
+        n_pair_neighbors: int = 5,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 20,
+        tol: float = 1e-5,
+        residual_tol: float = 1e-3,
+        checkpoint: str | os.PathLike[str] | None = None,
+        backend: str | Backend = "auto",
+        n_threads: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
+        self.forward = forward
+        self.bounds = bounds
+        self.n_anchors = n_anchors
+        self.n_neighbors = n_neighbors
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.loss = loss
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.plateau_factor = plateau_factor
+        self.plateau_patience = plateau_patience
+        self.max_iter = max_iter
+        self.pairs_per_epoch = pairs_per_epoch
+        self.pair_radius = pair_radius
+        self.n_pair_neighbors = n_pair_neighbors
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.residual_tol = residual_tol
+        self.checkpoint = checkpoint
+        self.backend = backend
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(
+        self, X: ArrayLike | None = None, y: ArrayLike | None = None, *, anchors: Any = None
+    ) -> TwinSolver:
+        """Train the network, and the forward function where none is known.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p), default=None
+            With y: measured inputs. Without y: anchors, their images computed by `forward`. None
+            draws `n_anchors` anchors inside `bounds`.
+        y : array-like of shape (n,) or (n, q), default=None
+            Measured outputs.
+        anchors : array-like of shape (m, p) or tuple (X, y), default=None
+            Anchors to solve from where they are not the data. Without a known f they come with
+            their outputs.
+
+        Returns
+        -------
+        TwinSolver
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A parameter of the wrong kind or out of range; neither f nor data; wrong shapes; NaN
+            or infinity in the data; fewer anchors than `n_neighbors`; a checkpoint that is
+            damaged or of another training.
+        FloatingPointError
+            If training diverges.
+
+        Warns
+        -----
+        UserWarning
+            Constant columns, and an interruption (Ctrl-C), which keeps the best weights.
+        """
+        training = self._training()
+        known, rng = self._start(X, y, anchors)
+        check_n_neighbors(self.n_neighbors, len(known.anchors[0]))
+        if known.measured:
+            scaling, source, validation = self._data_source(known, rng)
+        else:
+            scaling, source, validation = self._formula_source(known, rng)
+        self.twin_ = self._train(training, scaling, source, validation, rng)
+        self._finish(known, self.twin_, rng)
+        return self
+
+    def _training(self) -> Training:
+        """The options of the training loop, checked."""
+        if self.checkpoint is not None and self.random_state is None:
+            raise ValueError(
+                "checkpoint needs a random_state, without which no training can be repeated; "
+                "got random_state=None"
+            )
+        return Training(
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            learning_rate_init=self.learning_rate_init,
+            plateau_factor=self.plateau_factor,
+            plateau_patience=self.plateau_patience,
+            max_iter=self.max_iter,
+            early_stopping=self.early_stopping,
+            n_iter_no_change=self.n_iter_no_change if self.early_stopping else self.max_iter,
+            tol=self.tol,
+            checkpoint=self.checkpoint,
+            verbose=self.verbose,
+        )
+
+    def _formula_source(
+        self, known: Knowledge, rng: np.random.Generator
+    ) -> tuple[PairScaling, EpochSource, Pairs]:
+        """Fresh pairs around the anchors."""
+        assert known.forward is not None
+        x, y = known.anchors
+        low, high = x.min(axis=0), x.max(axis=0)
+        box = np.stack([low, high], axis=1) if known.bounds is None else known.bounds
+        if self.pair_radius is None:
+            radius = pair_radius(box, len(x))
+        else:
+            radius = np.broadcast_to(as_float64(self.pair_radius, "pair_radius"), low.shape)
+        if not (np.isfinite(radius) & (radius > 0.0)).all():
+            raise ValueError(f"pair_radius must be positive and finite, got {radius.tolist()}")
+        n_pairs = check_integer(self.pairs_per_epoch, "pairs_per_epoch")
+        pairs = FormulaPairs(known.forward, x, y, box, radius, n_pairs)
+        sample = pairs.draw(rng, _N_SCALING_PAIRS)
+        scaling = PairScaling.of_pairs(sample, x, y, radius)
+        return scaling, ScaledFormulaPairs(pairs, scaling), scaling.rows(sample)
+
+    def _data_source(
+        self, known: Knowledge, rng: np.random.Generator
+    ) -> tuple[PairScaling, EpochSource, Pairs]:
+        """Nearest neighbours in x; points held out, paired with those trained on, validate."""
+        backend = get_backend(self.backend)
+        x, y = known.points
+        n_pair_neighbors = check_integer(self.n_pair_neighbors, "n_pair_neighbors")
+        rows, held_out = split_rows(len(x), self.validation_fraction, rng)
+        pairs = neighbor_pairs(backend, x[rows], y[rows], n_pair_neighbors)
+        validation = pairs_with(
+            backend, (x[held_out], y[held_out]), (x[rows], y[rows]), n_pair_neighbors
+        )
+        scaling = PairScaling.of_pairs(pairs, x, y)
+        return scaling, FixedData(*scaling.rows(pairs)), scaling.rows(validation)
+
+    def _train(
+        self,
+        training: Training,
+        scaling: PairScaling,
+        source: EpochSource,
+        validation: Pairs,
+        rng: np.random.Generator,
+    ) -> TwinNetwork:
+        backend = get_backend(self.backend)
+        p, q = self.n_features_in_, self.n_outputs_
+        hidden = check_hidden_layer_sizes(self.hidden_layer_sizes)
+        spec = NetworkSpec((2 * q + p, *hidden, p), self.activation)
+        outcome = train(
+            backend.trainer(spec, initial_parameters(spec, rng), loss=self.loss),
+            source,
+            training,
+            rng=rng,
+            validation=validation,
+            network={
+                "estimator": "TwinSolver",
+                "layer_sizes": spec.layer_sizes,
+                "activation": spec.activation,
+                "loss": self.loss,
+                "backend": backend.name,
+            },
+            n_threads=threads_that_pay(self.n_threads, training_flops(spec, self.batch_size)),
+        )
+        self.loss_curve_ = list(outcome.history.loss)
+        self.validation_loss_curve_ = list(outcome.history.validation_loss)
+        self.n_iter_ = len(self.loss_curve_)
+        self.stopped_ = outcome.stopped
+        return scaling.network(spec, outcome.parameters.astype(np.float32, copy=False))

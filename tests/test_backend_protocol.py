@@ -1,0 +1,323 @@
+"""Every backend offers the same methods, with the same arguments, and refuses the same input."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import typing
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fastinv.backends import (
+    BACKENDS,
+    Backend,
+    Candidates,
+    LearnedForward,
+    NetworkSpec,
+    PipelineSpec,
+    ReferenceBackend,
+    TwinNetwork,
+    get_backend,
+    protocol,
+)
+
+BACKEND_CLASSES = {"cpp": "CppBackend", "reference": "ReferenceBackend"}
+OBJECTS = ("Network", "Trainer", "NeighborIndex", "Pipeline")
+FACTORIES = {
+    "network": "Network",
+    "trainer": "Trainer",
+    "neighbors": "NeighborIndex",
+    "pipeline": "Pipeline",
+}
+
+
+def public_methods(cls):
+    return {
+        name: member
+        for name, member in inspect.getmembers(cls, inspect.isfunction)
+        if not name.startswith("_")
+    }
+
+
+def arguments(method):
+    parameters = inspect.signature(method).parameters.values()
+    return [(parameter.name, parameter.kind, parameter.default) for parameter in parameters]
+
+
+def backend_module(name):
+    return importlib.import_module(f"fastinv.backends.{name}")
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("cls", ["Backend", *OBJECTS])
+def test_methods_and_arguments_are_those_of_the_protocol(name, cls):
+    module = backend_module(name)
+    implementation = getattr(module, BACKEND_CLASSES[name] if cls == "Backend" else cls)
+    wanted, found = public_methods(getattr(protocol, cls)), public_methods(implementation)
+    assert set(found) == set(wanted)
+    for method in wanted:
+        assert arguments(found[method]) == arguments(wanted[method]), method
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_factories_return_the_classes_of_their_module(name):
+    module = backend_module(name)
+    backend = getattr(module, BACKEND_CLASSES[name])
+    for factory, cls in FACTORIES.items():
+        returned = typing.get_type_hints(getattr(backend, factory))["return"]
+        assert returned is getattr(module, cls)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_get_backend_by_name(name):
+    backend = get_backend(name)
+    assert backend.name == name
+    assert isinstance(backend, Backend)
+    assert get_backend(backend) is backend
+
+
+def test_auto_is_cpp():
+    assert get_backend().name == get_backend("auto").name == "cpp"
+
+
+def test_get_backend_with_an_instruction_set():
+    assert get_backend("cpp", isa="baseline").isa == "baseline"
+    with pytest.raises(ValueError, match=r"isa must be one of .*'baseline'.*got 'sse9'"):
+        get_backend("cpp", isa="sse9")
+    with pytest.raises(ValueError, match="got 'avx2' with 'reference'"):
+        get_backend("reference", isa="avx2")
+    with pytest.raises(ValueError, match="got 'avx2' with 'reference'"):
+        get_backend(ReferenceBackend(), isa="avx2")
+
+
+def test_get_backend_refuses_what_it_does_not_have():
+    with pytest.raises(ValueError, match=r"'cuda' is not available .*choose auto, cpp, reference"):
+        get_backend("cuda")
+    with pytest.raises(ValueError, match="one of auto, cpp, reference, got 'torch'"):
+        get_backend("torch")
+    with pytest.raises(TypeError, match="a name or a Backend, got int"):
+        get_backend(3)
+
+
+# Refusals: each call below is made on every backend, which must raise the error named.
+
+SPEC = NetworkSpec((2, 3, 1))
+ZEROS = np.zeros(SPEC.n_parameters)
+X, Y = np.zeros((7, 2)), np.zeros((7, 1))
+ORDER = np.arange(7)
+TWIN = TwinNetwork(
+    NetworkSpec((4, 2)), np.zeros(10), dy_scale=np.ones(1), y_mean=np.zeros(1), y_scale=np.ones(1),
+    x_mean=np.zeros(2), x_scale=np.ones(2), dx_scale=np.ones(2), reach=1.0,
+)  # fmt: skip
+LEARNED = LearnedForward(SPEC, ZEROS, np.zeros(2), np.ones(2), np.zeros(1), np.ones(1))
+PIPELINE = PipelineSpec(
+    anchors_x=np.zeros((7, 2)), anchors_y=np.zeros((7, 1)), twin=TWIN, forward=LEARNED,
+    lower=np.full(2, -1.0), upper=np.ones(2), tol=0.0, coverage=1.0, x_spread=np.ones(2),
+)  # fmt: skip
+CANDIDATES = Candidates(
+    np.zeros((3, 4, 2)), np.zeros((3, 4), dtype=np.int64), np.zeros((3, 4), dtype=np.uint8),
+    np.zeros(3),
+)  # fmt: skip
+TARGETS, FX = np.zeros((3, 1)), np.zeros((3, 4, 1))
+
+
+def train(backend, order=ORDER, x=X, y=Y, batch_size=2, learning_rate=0.1):
+    trainer = backend.trainer(SPEC, ZEROS)
+    trainer.train_epoch(x, y, order, batch_size=batch_size, learning_rate=learning_rate)
+
+
+def load(backend, **changes):
+    trainer = backend.trainer(SPEC, ZEROS)
+    trainer.load_state({**trainer.state(), **changes})
+
+
+def solve(backend, targets=TARGETS, n_neighbors=4, k=2, near=None, **changes):
+    pipeline = backend.pipeline(replace(PIPELINE, **changes))
+    pipeline.solve(targets, n_neighbors=n_neighbors, k=k, near=near)
+
+
+def rank(backend, fx=FX, k=2, near=None, **changes):
+    candidates = replace(CANDIDATES, **changes)
+    backend.pipeline(PIPELINE).rank(TARGETS, candidates, fx, k=k, near=near)
+
+
+def read_only(array):
+    array.flags.writeable = False
+    return array
+
+
+REFUSALS = {
+    "parameters, shape": (
+        lambda b: b.network(SPEC, np.zeros(3)),
+        ValueError, r"parameters must have shape \(13,\), got \(3,\)"),
+    "parameters, dtype": (
+        lambda b: b.trainer(SPEC, ZEROS.astype(int)),
+        TypeError, "parameters must have dtype float32 or float64, got int64"),
+    "X, columns": (
+        lambda b: b.network(SPEC, ZEROS).forward(np.zeros((7, 3))),
+        ValueError, r"X must have shape \(n, 2\), got \(7, 3\)"),
+    "X, list": (
+        lambda b: b.network(SPEC, ZEROS).forward([[0.0, 0.0]]),
+        TypeError, "X must be a NumPy array, got list"),
+    "out, shape": (
+        lambda b: b.network(SPEC, ZEROS).forward(X, out=np.zeros((6, 1))),
+        ValueError, r"out must have shape \(7, 1\), got \(6, 1\)"),
+    "out, dtype": (
+        lambda b: b.network(SPEC, ZEROS).forward(X, out=np.zeros((7, 1), dtype=np.float32)),
+        TypeError, "out must have dtype float64, got float32"),
+    "out, strides": (
+        lambda b: b.network(SPEC, ZEROS).forward(X, out=np.zeros((7, 2))[:, :1]),
+        ValueError, "out must be C-contiguous and writeable"),
+    "out, read-only": (
+        lambda b: b.network(SPEC, ZEROS).forward(X, out=read_only(np.zeros((7, 1)))),
+        ValueError, "out must be C-contiguous and writeable"),
+    "n_threads": (
+        lambda b: b.network(SPEC, ZEROS).forward(X, n_threads=0),
+        ValueError, "n_threads must be at least 1, got 0"),
+    "Y, rows": (
+        lambda b: b.loss_and_gradient(SPEC, ZEROS, X, Y[:6]),
+        ValueError, r"Y must have shape \(7, 1\), got \(6, 1\)"),
+    "no rows": (
+        lambda b: b.loss_and_gradient(SPEC, ZEROS, X[:0], Y[:0]),
+        ValueError, r"X must not be empty, got shape \(0, 2\)"),
+    "no rows to measure the loss on": (
+        lambda b: b.trainer(SPEC, ZEROS).loss(X[:0], Y[:0]),
+        ValueError, "X must not be empty"),
+    "loss": (
+        lambda b: b.loss_and_gradient(SPEC, ZEROS, X, Y, loss="mse"),
+        ValueError, "loss must be one of .*'huber'.*, got 'mse'"),
+    "huber_delta": (
+        lambda b: b.trainer(SPEC, ZEROS, huber_delta=0.0),
+        ValueError, "huber_delta must be positive and finite, got 0.0"),
+    "beta_1": (
+        lambda b: b.trainer(SPEC, ZEROS, beta_1=1.0),
+        ValueError, "beta_1 must be at least 0 and below 1.0, got 1.0"),
+    "epsilon": (
+        lambda b: b.trainer(SPEC, ZEROS, epsilon=np.nan),
+        ValueError, "epsilon must be positive and finite, got nan"),
+    "order, empty": (
+        lambda b: train(b, ORDER[:0]), ValueError, "order must not be empty"),
+    "order, too high": (
+        lambda b: train(b, ORDER + 1), ValueError, "row indices from 0 to 6, got 1 to 7"),
+    "order, negative": (
+        lambda b: train(b, ORDER - 1), ValueError, "row indices from 0 to 6, got -1 to 5"),
+    "order, dtype": (
+        lambda b: train(b, ORDER.astype(np.int32)), TypeError, "dtype int64, got int32"),
+    "batch_size": (
+        lambda b: train(b, batch_size=0), ValueError, "batch_size must be at least 1, got 0"),
+    "learning_rate": (
+        lambda b: train(b, learning_rate=-1.0), ValueError, "learning_rate must be at least 0"),
+    "learning_rate, infinite": (
+        lambda b: train(b, learning_rate=np.inf), ValueError, "at least 0 and finite, got inf"),
+    "state, keys": (
+        lambda b: load(b, extra=ZEROS), ValueError, "state must have the keys"),
+    "state, shape": (
+        lambda b: load(b, first_moment=np.zeros(3)),
+        ValueError, r"state\['first_moment'\] must have shape \(13,\)"),
+    "state, step": (
+        lambda b: load(b, step=np.array(-1)), ValueError, r"state\['step'\] must be at least 0"),
+    "points, NaN": (
+        lambda b: b.neighbors(np.array([[0.0], [np.nan]])),
+        ValueError, "points must be finite, got 1 entries"),
+    "points, empty": (
+        lambda b: b.neighbors(np.zeros((0, 1))), ValueError, "points must not be empty"),
+    "leaf_size": (
+        lambda b: b.neighbors(X, leaf_size=0), ValueError, "leaf_size must be at least 1"),
+    "queries, columns": (
+        lambda b: b.neighbors(X).query(Y, 1), ValueError, r"queries must have shape \(n, 2\)"),
+    "queries, infinite": (
+        lambda b: b.neighbors(X).query(np.full((1, 2), np.inf), 1),
+        ValueError, "queries must be finite, got 2 entries"),
+    "query, k": (
+        lambda b: b.neighbors(X).query(X, 8),
+        ValueError, "k must be at most the number of points = 7, got 8"),
+    "residuals": (
+        lambda b: b.rank(np.zeros(3)), ValueError, r"residuals must have shape \(n, n\)"),
+    "residuals, dtype": (
+        lambda b: b.rank(np.zeros((1, 3), dtype=np.float32)), TypeError, "float64, got float32"),
+    "anchors, none": (
+        lambda b: solve(b, anchors_x=np.zeros((0, 2)), anchors_y=np.zeros((0, 1))),
+        ValueError, "anchors_x must not be empty"),
+    "anchors, rows": (
+        lambda b: solve(b, anchors_y=np.zeros((6, 1))),
+        ValueError, r"anchors_y must have shape \(7, n\), got \(6, 1\)"),
+    "anchors, infinite": (
+        lambda b: solve(b, anchors_y=np.full((7, 1), np.inf)), ValueError, "anchors_y must be fin"),
+    "bounds, crossed": (
+        lambda b: solve(b, lower=np.full(2, 2.0)), ValueError, "lower must be at most upper"),
+    "bounds, NaN": (
+        lambda b: solve(b, upper=np.full(2, np.nan)), ValueError, "lower must be at most upper"),
+    "bounds, shape": (
+        lambda b: solve(b, upper=np.ones(3)), ValueError, r"upper must have shape \(2,\)"),
+    "tol": (
+        lambda b: solve(b, tol=-1.0), ValueError, "tol must be at least 0, got -1.0"),
+    "coverage": (
+        lambda b: solve(b, coverage=np.nan), ValueError, "coverage must be at least 0, got nan"),
+    "x_spread": (
+        lambda b: solve(b, x_spread=np.zeros(2)), ValueError, "x_spread must be positive"),
+    "twin, sizes": (
+        lambda b: solve(b, twin=replace(TWIN, spec=NetworkSpec((3, 2)))),
+        ValueError, "twin.spec must have 4 inputs and 2 outputs, got 3 and 2"),
+    "twin, scale": (
+        lambda b: solve(b, twin=replace(TWIN, dy_scale=np.zeros(1))),
+        ValueError, "twin.dy_scale must be positive and finite"),
+    "twin, reach": (
+        lambda b: solve(b, twin=replace(TWIN, reach=0.0)), ValueError, "twin.reach must be posit"),
+    "forward, sizes": (
+        lambda b: solve(b, forward=replace(LEARNED, spec=NetworkSpec((1, 1)))),
+        ValueError, "forward.spec must have 2 inputs and 1 outputs, got 1 and 1"),
+    "forward, a function": (
+        lambda b: solve(b, forward=np.sin), TypeError, "forward must be the address"),
+    "forward, null": (
+        lambda b: solve(b, forward=0), ValueError, "address of a compiled function, got 0"),
+    "forward, none": (
+        lambda b: solve(b, forward=None), ValueError, "call candidates, .*and call rank"),
+    "targets, columns": (
+        lambda b: solve(b, np.zeros((3, 2))), ValueError, r"targets must have shape \(n, 1\)"),
+    "n_neighbors": (
+        lambda b: solve(b, n_neighbors=8),
+        ValueError, "n_neighbors must be at most the number of anchors = 7, got 8"),
+    "n_neighbors, zero": (
+        lambda b: b.pipeline(PIPELINE).candidates(TARGETS, n_neighbors=0),
+        ValueError, "n_neighbors must be at least 1"),
+    "solve, k": (
+        lambda b: solve(b, k=5), ValueError, "k must be at most n_neighbors = 4, got 5"),
+    "near, rows": (
+        lambda b: solve(b, near=np.zeros((2, 2))),
+        ValueError, r"near must have shape \(3, 2\), got \(2, 2\)"),
+    "near, NaN": (
+        lambda b: solve(b, near=np.full((3, 2), np.nan)), ValueError, "near must be finite"),
+    "rank, images": (
+        lambda b: rank(b, np.zeros((3, 5, 1))), ValueError, r"fx must have shape \(3, 4, 1\)"),
+    "rank, flags": (
+        lambda b: rank(b, flags=np.zeros((3, 4), dtype=np.int64)),
+        TypeError, "candidates.flags must have dtype uint8, got int64"),
+    "rank, anchors": (
+        lambda b: rank(b, anchor=np.full((3, 4), 7)),
+        ValueError, "candidates.anchor must hold indices from 0 to 6, got 7 to 7"),
+    "rank, no anchor": (
+        lambda b: rank(b, anchor=np.full((3, 4), -1)), ValueError, "0 to 6, got -1 to -1"),
+    "rank, more candidates than anchors": (
+        lambda b: rank(b, x=np.zeros((3, 8, 2))), ValueError, "7 a target, got 8"),
+    "rank, k": (
+        lambda b: rank(b, k=5), ValueError, "k must be at most the number of candidates = 4"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("case", REFUSALS)
+def test_every_backend_refuses_the_same_input(name, case):
+    call, error, words = REFUSALS[case]
+    with pytest.raises(error, match=words):
+        call(get_backend(name))
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_what_the_refusals_start_from_is_accepted(name):
+    backend = get_backend(name)
+    train(backend)
+    load(backend)
+    solve(backend)
+    rank(backend)
