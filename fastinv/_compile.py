@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice, takewhile
 from typing import Any
 
 import numpy as np
@@ -123,7 +124,10 @@ def compile_rows(function: RowFunction, name: str, n_inputs: int, n_outputs: int
 def _summary(message: str) -> str:
     """Of a compiler's long message: what is wrong, and the source line that it points to."""
     lines = [line for line in message.splitlines() if line.strip()]
-    problem = [line for line in lines if not line.startswith(("Failed in ", "File ", "During: "))]
-    places = [i for i, line in enumerate(lines) if line.startswith('File "')]
-    place = lines[places[-1] : places[-1] + 4] if places else []
-    return "\n".join(problem[:3] + [line for line in place if not line.startswith("During: ")])
+    lines = [line for line in lines if not line.startswith("Failed in ")]
+    head = takewhile(lambda line: not line.startswith(("File ", "During: ")), lines)
+    carets = [i for i, line in enumerate(lines) if line.strip() == "^"]
+    place = [line for line in lines if line.startswith("File ")][-1:]
+    if carets and place:
+        place = [f"{place[0]} {lines[carets[-1] - 1].strip()}"]
+    return "\n".join([*islice(head, 3), *place])

@@ -17,7 +17,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastinv import _core
 from fastinv._compile import RowFunction, compile_rows, probe
+from fastinv._threads import resolve_n_threads
 from fastinv._validation import as_float64, check_integer
 from fastinv._wrapped import CallableForward, EstimatorForward, checked_call, name_of
 
@@ -101,7 +103,8 @@ class ForwardFunction:
 
     Rows do not affect each other. Where f raises, or where an index leaves its array, the row's
     image is NaN; so is an output that f does not write. Division by zero gives infinity or NaN,
-    as in NumPy.
+    as in NumPy. To write NaN is better than to raise an error whose message is computed: Numba
+    never frees such a message.
 
     Parameters
     ----------
@@ -203,11 +206,11 @@ class ForwardFunction:
             )
         shape = (*points.shape[:-1], self.n_outputs)
         out = np.empty(shape) if out is None else _checked_out(out, shape, points)
-        _evaluate(
+        _core.evaluate_forward(
             self.address,
             points.reshape(-1, self.n_inputs),
             out.reshape(-1, self.n_outputs),
-            n_threads,
+            resolve_n_threads(n_threads),
         )
         return out
 
@@ -284,14 +287,6 @@ def as_forward(
         n_outputs = image.shape[1]
     n_outputs = _agreed(name, "n_outputs", n_outputs)
     return (EstimatorForward if is_regressor else CallableForward)(f, n_inputs, n_outputs)
-
-
-def _evaluate(address: int, X: Float64Array, out: Float64Array, n_threads: int | None) -> None:
-    """The rows of `X` (n, p) through the code at `address` into `out` (n, q), without the GIL."""
-    from fastinv import _core  # not before it is needed: formulas are declared without it
-    from fastinv._threads import resolve_n_threads
-
-    _core.evaluate_forward(address, X, out, resolve_n_threads(n_threads))
 
 
 def _checked_out(out: Any, shape: tuple[int, ...], X: Float64Array) -> Float64Array:

@@ -359,6 +359,9 @@ def test_copies_are_the_function_itself():
     assert copy.copy(mixed) is mixed
     assert copy.deepcopy({"f": mixed})["f"] is mixed
     assert clone(Holder(mixed)).function is mixed
+    local = forward(n_inputs=1, n_outputs=1)(lambda x, y: None)
+    assert copy.copy(local) is local
+    assert clone(Holder(local)).function is local
 
 
 def sums(X):

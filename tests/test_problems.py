@@ -221,8 +221,10 @@ def test_preimages_of_systems_are_what_many_starts_find(problem):
     [
         ("cubic", 0.0, [-1.0, 0.0, 1.0]),
         ("cubic", 2 / 3 / math.sqrt(3), [-1 / math.sqrt(3), 2 / math.sqrt(3)]),
+        ("cubic", 2 / 3 / math.sqrt(3) - 1e-15, [-1 / math.sqrt(3), 2 / math.sqrt(3)]),
         ("quartic", 0.0, [-2.0, 0.0, 2.0]),
         ("quartic", -4.0, [-math.sqrt(2), math.sqrt(2)]),
+        ("quartic", np.nextafter(-4.0, -5.0), [-math.sqrt(2), math.sqrt(2)]),
         ("sine", 1.0, [-1.5 * math.pi / 5, math.pi / 10, 2.5 * math.pi / 5]),
     ],
 )
@@ -263,8 +265,9 @@ def test_degenerate_points_are_found(name, x):
     )
 
 
-def test_yaw_is_zero_straight_above_the_base():
-    solutions = problems.yaw_pitch_arm.preimages([0.0, 0.0, 1.5])[0]
+@pytest.mark.parametrize("above", [(0.0, 0.0), (-0.0, 0.0), (0.0, -0.0), (-0.0, -0.0)])
+def test_yaw_is_zero_straight_above_the_base(above):
+    solutions = problems.yaw_pitch_arm.preimages([*above, 1.5])[0]
     assert len(solutions)
     np.testing.assert_array_equal(solutions[:, 0], 0.0)
 

@@ -27,17 +27,27 @@ struct Vector {
 
 namespace detail {
 
-inline void require(bool holds, const char* name, const std::string& what) {
+inline void require(bool holds, const char* name, const char* what) {
   if (!holds) throw py::type_error(std::string(name) + " must be " + what);
 }
 
 template <class T>
+[[noreturn]] void refuse_dtype(const py::array& a, const char* name) {
+  throw py::type_error(std::string(name) + " must be of dtype " +
+                       std::string(py::str(static_cast<py::handle>(py::dtype::of<T>()))) +
+                       ", got " + std::string(py::str(static_cast<py::handle>(a.dtype()))));
+}
+
+[[noreturn]] inline void refuse_ndim(const py::array& a, const char* name, int ndim) {
+  throw py::type_error(std::string(name) + " must be " + std::to_string(ndim) +
+                       "-dimensional, got " + std::to_string(a.ndim()) + " dimensions");
+}
+
+// Words are put together only when they are needed: this stands before every kernel call.
+template <class T>
 void check(const py::array& a, const char* name, int ndim, bool writable) {
-  require(a.dtype().is(py::dtype::of<T>()) || py::dtype::of<T>().equal(a.dtype()), name,
-          "of dtype " + std::string(py::str(static_cast<py::handle>(py::dtype::of<T>()))) +
-              ", got " + std::string(py::str(static_cast<py::handle>(a.dtype()))));
-  require(a.ndim() == ndim, name,
-          std::to_string(ndim) + "-dimensional, got " + std::to_string(a.ndim()) + " dimensions");
+  if (!py::isinstance<py::array_t<T>>(a)) refuse_dtype<T>(a, name);
+  if (a.ndim() != ndim) refuse_ndim(a, name, ndim);
   require((a.flags() & py::array::c_style) != 0, name, "C-contiguous");
   require(!writable || a.writeable(), name, "writable");
 }

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <stdexcept>
 
 #include "denormals.hpp"
@@ -396,7 +397,8 @@ double Trainer<T>::loss(const T* X, const T* Y, std::int64_t n_rows, T* gradient
   // A gradient is of the whole batch at once; a loss alone can go piece by piece.
   const std::int64_t max_rows = gradient ? n_rows : std::min(n_rows, kLossRows);
   Batch batch(shape_, max_rows, kernels_);
-  PackedParameters<T> packed(shape_, kernels_);
+  std::optional<PackedParameters<T>> packed;
+  if (gradient) packed.emplace(shape_, kernels_);
   double total = 0;
   run_team(n_threads, [&](int thread, int team, Barrier& barrier) {
     Step step(*this, batch, thread, team, barrier);
@@ -409,12 +411,12 @@ double Trainer<T>::loss(const T* X, const T* Y, std::int64_t n_rows, T* gradient
       if (thread == 0) {
         for (std::int64_t i = 0; i < batch.n_rows; ++i) total += batch.row_losses[i];
       }
-      if (gradient) step.backward(UpdateTask<T>{}, &packed);
+      if (gradient) step.backward(UpdateTask<T>{}, &*packed);
       // The next piece overwrites what thread 0 has just summed.
       barrier.wait();
     }
   });
-  if (gradient) packed.unpack(gradient);
+  if (gradient) packed->unpack(gradient);
   return total / static_cast<double>(n_rows);
 }
 

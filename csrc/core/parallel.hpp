@@ -63,6 +63,7 @@ class Barrier {
 // `work` must not wait at a Barrier unless it is run through `run_team`.
 template <class F>
 void run_independent(int n, const F& work) {
+  if (n == 1) return work(0);
   std::vector<std::thread> threads;
   threads.reserve(static_cast<std::size_t>(n));
   int started = 1;

@@ -12,6 +12,8 @@ namespace fastinv {
 namespace {
 
 constexpr std::int64_t kTileRows = 64;  // candidates that pass through the network together
+// Scaled features are of order one. Far beyond, they would overflow float32 inside the network.
+constexpr double kFeatureLimit = 1e6;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
@@ -36,6 +38,10 @@ double distance(const double* a, const double* b, std::int64_t n) {
     sum += d * d;
   }
   return largest * std::sqrt(sum);
+}
+
+float feature_of(double scaled) {
+  return static_cast<float>(std::min(std::max(scaled, -kFeatureLimit), kFeatureLimit));
 }
 
 std::int64_t targets_per_tile(std::int64_t n_neighbors) {
@@ -147,37 +153,46 @@ void Pipeline::propose(const double* targets, Tile& tile) const {
       std::copy(x_a, x_a + p_, tile.x + (t * k + j) * p_);
     }
   }
-  const std::int64_t rows = tile.n_targets * k;
-  std::fill(tile.flags, tile.flags + rows, std::uint8_t(0));
-  if (!twin_) return;
+  correct(targets, tile);
+}
 
+// Moves the anchors in tile.x by the network's steps, where there is one, and into the bounds.
+void Pipeline::correct(const double* targets, Tile& tile) const {
+  const std::int64_t k = tile.n_neighbors, rows = tile.n_targets * k;
+  if (twin_) run_twin(targets, tile);
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const bool moves = twin_ && all_finite(targets + row / k * q_, q_);
+    tile.flags[row] = 0;
+    for (std::int64_t i = 0; i < p_; ++i) {
+      double& x = tile.x[row * p_ + i];
+      const double step = moves ? tile.outputs[row * p_ + i] : 0.0;
+      const double moved = moves ? x + twin_->dx_scale[i] * step : x;
+      x = std::min(std::max(moved, options_.lower[i]), options_.upper[i]);
+      if (moves && std::abs(step) > twin_->reach) tile.flags[row] |= kExtrapolated;
+      if (x < moved || x > moved) tile.flags[row] |= kClipped;
+    }
+  }
+}
+
+void Pipeline::run_twin(const double* targets, Tile& tile) const {
   const TwinModel& twin = *twin_;
+  const std::int64_t k = tile.n_neighbors, rows = tile.n_targets * k;
   float* feature = tile.features;
   for (std::int64_t row = 0; row < rows; ++row) {
     const double* y = targets + row / k * q_;
     const double* y_a = &anchors_y_[tile.anchor[row] * q_];
     const double* x_a = tile.x + row * p_;
     for (std::int64_t j = 0; j < q_; ++j) {
-      *feature++ = static_cast<float>((y[j] - y_a[j]) / twin.dy_scale[j]);
+      *feature++ = feature_of((y[j] - y_a[j]) / twin.dy_scale[j]);
     }
     for (std::int64_t j = 0; j < q_; ++j) {
-      *feature++ = static_cast<float>((y_a[j] - twin.y_mean[j]) / twin.y_scale[j]);
+      *feature++ = feature_of((y_a[j] - twin.y_mean[j]) / twin.y_scale[j]);
     }
     for (std::int64_t i = 0; i < p_; ++i) {
-      *feature++ = static_cast<float>((x_a[i] - twin.x_mean[i]) / twin.x_scale[i]);
+      *feature++ = feature_of((x_a[i] - twin.x_mean[i]) / twin.x_scale[i]);
     }
   }
   twin.network.forward_rows(tile.features, tile.outputs, rows, tile.workspace);
-  for (std::int64_t row = 0; row < rows; ++row) {
-    for (std::int64_t i = 0; i < p_; ++i) {
-      const double step = tile.outputs[row * p_ + i];
-      double& x = tile.x[row * p_ + i];
-      const double moved = x + twin.dx_scale[i] * step;
-      x = std::min(std::max(moved, options_.lower[i]), options_.upper[i]);
-      if (std::abs(step) > twin.reach) tile.flags[row] |= kExtrapolated;
-      if (x != moved) tile.flags[row] |= kClipped;
-    }
-  }
 }
 
 void Pipeline::evaluate(Tile& tile) const {
@@ -189,7 +204,7 @@ void Pipeline::evaluate(Tile& tile) const {
   const ForwardModel& f = *learned_;
   for (std::int64_t i = 0; i < rows * p_; ++i) {
     const std::int64_t c = i % p_;
-    tile.features[i] = static_cast<float>((tile.x[i] - f.x_mean[c]) / f.x_scale[c]);
+    tile.features[i] = feature_of((tile.x[i] - f.x_mean[c]) / f.x_scale[c]);
   }
   f.network.forward_rows(tile.features, tile.outputs, rows, tile.workspace);
   for (std::int64_t i = 0; i < rows * q_; ++i) {

@@ -100,6 +100,8 @@ class Pipeline {
 
   std::int64_t network_workspace(std::int64_t n_rows) const;
   void propose(const double* targets, Tile& tile) const;
+  void correct(const double* targets, Tile& tile) const;
+  void run_twin(const double* targets, Tile& tile) const;
   void evaluate(Tile& tile) const;
   void rank_row(const SolveArrays& arrays, std::int64_t row, const CandidateRow& candidates,
                 Tile& tile) const;

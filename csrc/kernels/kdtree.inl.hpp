@@ -82,28 +82,33 @@ struct Row {
   }
 };
 
-// A set of points, each by its squared distance and its index.
-template <class T, class I>
+// Points by their squared distances and indices.
+template <class T, class Index>
 struct Entries {
   T* distances;
-  I* indices;
+  Index* indices;
 
   FASTINV_INLINE void put(std::int64_t place, T distance, std::int64_t index) const {
     distances[place] = distance;
-    indices[place] = static_cast<I>(index);
+    indices[place] = static_cast<Index>(index);
   }
 };
 
-// Whether entry `a` comes before entry `b`: by distance, then by index.
-template <class T>
-FASTINV_INLINE bool before(T distance_a, std::int64_t index_a, T distance_b, std::int64_t index_b) {
-  return distance_a < distance_b || (distance_a == distance_b && index_a < index_b);
+// Whether entry a[i] comes before entry b[j]: by distance, then by index.
+template <class T, class IndexA, class IndexB>
+FASTINV_INLINE bool before(Entries<T, IndexA> a, std::int64_t i, Entries<T, IndexB> b,
+                           std::int64_t j) {
+  return a.distances[i] < b.distances[j] ||
+         (a.distances[i] == b.distances[j] && a.indices[i] < b.indices[j]);
 }
 
-// Sorts n entries, a multiple of kKDWidth up to `capacity`. Comparing all with all costs less than
-// the branches of other methods, none of which could be predicted.
-template <class T, int capacity>
-FASTINV_INLINE void sort_entries(Entries<T, std::int32_t> in, Entries<T, std::int32_t> out, int n) {
+// Sorts n entries by distance, equal ones staying in order; n is a multiple of kKDWidth up to
+// `capacity`. Comparing all with all costs less than the branches of other methods, none of which
+// can be predicted.
+template <int capacity, class T>
+FASTINV_INLINE void sort_entries(Entries<T, const std::int32_t> in, Entries<T, std::int32_t> out,
+                                 int n) {
+  const vec<T> zero = vec<T>::set1(T(0)), one = vec<T>::set1(T(1));
   int n_equal[capacity] = {};
   for (int begin = 0; begin < n; begin += kKDWidth) {
     const Row<T> row = Row<T>::load(in.distances + begin);
@@ -111,8 +116,7 @@ FASTINV_INLINE void sort_entries(Entries<T, std::int32_t> in, Entries<T, std::in
     for (int j = 0; j < n; ++j) {
       const vec<T> other = vec<T>::set1(in.distances[j]);
       for (int i = 0; i < Row<T>::parts; ++i)
-        n_smaller.part[i] = n_smaller.part[i] + select_less(other, row.part[i], vec<T>::set1(T(1)),
-                                                            vec<T>::set1(T(0)));
+        n_smaller.part[i] = n_smaller.part[i] + select_less(other, row.part[i], one, zero);
     }
     T places[kKDWidth];
     n_smaller.store(places);
@@ -121,88 +125,114 @@ FASTINV_INLINE void sort_entries(Entries<T, std::int32_t> in, Entries<T, std::in
       out.put(place + n_equal[place]++, in.distances[begin + j], in.indices[begin + j]);
     }
   }
-  for (int j = 1; j < n; ++j) {
-    const T distance = out.distances[j];
-    const std::int32_t index = out.indices[j];
-    int place = j;
-    for (; place > 0 && distance == out.distances[place - 1] && index < out.indices[place - 1];
-         --place)
-      out.put(place, distance, out.indices[place - 1]);
-    out.put(place, distance, index);
-  }
 }
 
-// The k best so far, ascending in the output arrays. They start as k infinite distances of index
-// kKDPadding, which any point beats. Where k is small, points are inserted one by one, else they
-// are gathered and merged in many at a time.
+// The k best so far, in the output arrays and ascending. They start as k infinite distances of
+// index kKDPadding, which any point beats. For small k: the first block, whose indices ascend,
+// is sorted, later points are inserted one by one.
 template <class T>
-struct Nearest {
-  static constexpr std::int64_t kMaxInserted = 8;
+struct InsertedNearest {
+  static constexpr std::int64_t kMaxK = 32;
+  Entries<T, std::int64_t> best;
+  std::int64_t k;
+  T worst;
+  bool empty;
+
+  FASTINV_INLINE InsertedNearest(Entries<T, std::int64_t> out, std::int64_t k)
+      : best(out), k(k), worst(T(HUGE_VAL)), empty(true) {
+    for (std::int64_t i = kKDWidth; i < k; ++i) best.put(i, T(HUGE_VAL), kKDPadding);
+  }
+
+  // Adds the points of a block whose bits in `lanes` are set: all others are beyond `worst`.
+  FASTINV_INLINE void add(Entries<T, const std::int32_t> block, unsigned lanes) {
+    if (empty) {
+      start(block);
+    } else {
+      for (; lanes; lanes &= lanes - 1) insert(block, lowest_bit(lanes));
+    }
+    worst = best.distances[k - 1];
+  }
+
+  FASTINV_INLINE void start(Entries<T, const std::int32_t> block) {
+    T distances[kKDWidth];
+    std::int32_t indices[kKDWidth];
+    sort_entries<kKDWidth>(block, Entries<T, std::int32_t>{distances, indices}, kKDWidth);
+    for (std::int64_t i = 0; i < (k < kKDWidth ? k : kKDWidth); ++i)
+      best.put(i, distances[i], indices[i]);
+    empty = false;
+  }
+
+  FASTINV_INLINE void insert(Entries<T, const std::int32_t> block, int lane) {
+    if (!before(block, lane, best, k - 1)) return;
+    std::int64_t place = k - 1;
+    for (; place > 0 && before(block, lane, best, place - 1); --place)
+      best.put(place, best.distances[place - 1], best.indices[place - 1]);
+    best.put(place, block.distances[lane], block.indices[lane]);
+  }
+
+  FASTINV_INLINE void finish() {}
+};
+
+// The same for large k: points are gathered, and merged in many at a time.
+template <class T>
+struct MergedNearest {
   static constexpr int kCapacity = 128;
   Entries<T, std::int64_t> best;
   std::int64_t k;
   T worst;
-  alignas(64) T gathered_distances[kCapacity];
-  std::int32_t gathered_indices[kCapacity];
-  int n_gathered, limit;
+  int n_gathered = 0;
+  T distances[kCapacity];
+  std::int32_t indices[kCapacity];
 
-  FASTINV_INLINE Nearest(T* distances, std::int64_t* indices, std::int64_t k)
-      : best{distances, indices}, k(k), worst(T(HUGE_VAL)), n_gathered(0) {
-    // The first block is always merged: all of its points are new.
-    limit = k <= kMaxInserted ? 0 : k < kCapacity - kKDWidth ? static_cast<int>(k) : kCapacity - kKDWidth;
+  FASTINV_INLINE MergedNearest(Entries<T, std::int64_t> out, std::int64_t k)
+      : best(out), k(k), worst(T(HUGE_VAL)) {
     for (std::int64_t i = 0; i < k; ++i) best.put(i, T(HUGE_VAL), kKDPadding);
   }
 
-  FASTINV_INLINE void add(unsigned lanes, const T* distances, const std::int32_t* indices) {
-    const bool gather = k > kMaxInserted || best.indices[0] == kKDPadding;
+  FASTINV_INLINE void add(Entries<T, const std::int32_t> block, unsigned lanes) {
     for (; lanes; lanes &= lanes - 1) {
       const int lane = lowest_bit(lanes);
-      if (gather) {
-        gathered_distances[n_gathered] = distances[lane];
-        gathered_indices[n_gathered++] = indices[lane];
-      } else {
-        insert(distances[lane], indices[lane]);
-      }
+      distances[n_gathered] = block.distances[lane];
+      indices[n_gathered++] = block.indices[lane];
     }
-    if (n_gathered > limit) merge();
+    if (n_gathered >= k || n_gathered > kCapacity - kKDWidth) finish();
   }
 
-  FASTINV_INLINE void insert(T distance, std::int64_t index) {
-    std::int64_t place = k - 1;
-    if (!before(distance, index, best.distances[place], best.indices[place])) return;
-    for (; place > 0; --place) {
-      const T d = best.distances[place - 1];
-      const std::int64_t i = best.indices[place - 1];
-      if (!before(distance, index, d, i)) break;
-      best.put(place, d, i);
-    }
-    best.put(place, distance, index);
-    worst = best.distances[k - 1];
-  }
-
-  FASTINV_INLINE void merge() {
+  // Merges what has been gathered into the best.
+  void finish() {
     T sorted_distances[kCapacity];
     std::int32_t sorted_indices[kCapacity];
-    Entries<T, std::int32_t> in{gathered_distances, gathered_indices};
-    Entries<T, std::int32_t> sorted{sorted_distances, sorted_indices};
+    const Entries<T, std::int32_t> fresh{sorted_distances, sorted_indices};
     int n = n_gathered;
-    for (; n % kKDWidth; ++n) in.put(n, T(HUGE_VAL), kKDPadding);
-    sort_entries<T, kCapacity>(in, sorted, n);
-    const auto best_is_last = [&](std::int64_t i, std::int64_t j) {
-      return j == 0 || (i > 0 && before(sorted.distances[j - 1], sorted.indices[j - 1],
-                                        best.distances[i - 1], best.indices[i - 1]));
-    };
+    for (; n % kKDWidth; ++n) {
+      distances[n] = T(HUGE_VAL);
+      indices[n] = kKDPadding;
+    }
+    sort_entries<kCapacity>(Entries<T, const std::int32_t>{distances, indices}, fresh, n);
+    // Within a block indices ascend, but blocks come in any order.
+    for (int j = 1; j < n; ++j) {
+      for (int i = j; i > 0 && before(fresh, i, fresh, i - 1); --i) {
+        const std::int32_t index = fresh.indices[i];
+        fresh.indices[i] = fresh.indices[i - 1];
+        fresh.indices[i - 1] = index;
+      }
+    }
+    // i of the best and j of the fresh ones, k together, are what stays.
     std::int64_t i = k, j = n_gathered;
     while (i + j > k) {
-      if (best_is_last(i, j)) --i; else --j;
+      if (i > 0 && before(fresh, j - 1, best, i - 1)) {
+        --i;
+      } else {
+        --j;
+      }
     }
     for (std::int64_t place = k - 1; j > 0; --place) {
-      if (best_is_last(i, j)) {
+      if (i > 0 && before(fresh, j - 1, best, i - 1)) {
         --i;
         best.put(place, best.distances[i], best.indices[i]);
       } else {
         --j;
-        best.put(place, sorted.distances[j], sorted.indices[j]);
+        best.put(place, fresh.distances[j], fresh.indices[j]);
       }
     }
     n_gathered = 0;
@@ -227,12 +257,12 @@ FASTINV_INLINE Row<T> box_bounds(const T* boxes, const T* query, std::int64_t n_
 }
 
 // Adds the points of a block (n_dims, kKDWidth). Gives up where all sums are beyond the k-th best.
-template <class T>
+template <class T, class Nearest>
 FASTINV_INLINE void add_block(const T* block, const std::int32_t* indices, const T* query,
-                              std::int64_t n_dims, Nearest<T>& nearest) {
+                              std::int64_t n_dims, Nearest& nearest) {
   constexpr std::int64_t kDimsPerCheck = 16;
   Row<T> sum = Row<T>::zero();
-  unsigned bits = 0;
+  unsigned lanes = 0;
   for (std::int64_t begin = 0; begin < n_dims; begin += kDimsPerCheck) {
     const std::int64_t end = begin + kDimsPerCheck < n_dims ? begin + kDimsPerCheck : n_dims;
     for (std::int64_t d = begin; d < end; ++d, block += kKDWidth) {
@@ -243,17 +273,18 @@ FASTINV_INLINE void add_block(const T* block, const std::int32_t* indices, const
         sum.part[i] = fma(difference, difference, sum.part[i]);
       }
     }
-    bits = sum.without_nan().at_most(nearest.worst);
-    if (!bits) return;
+    lanes = sum.without_nan().at_most(nearest.worst);
+    if (!lanes) return;
   }
   T distances[kKDWidth];
   sum.without_nan().store(distances);
-  nearest.add(bits, distances, indices);
+  nearest.add(Entries<T, const std::int32_t>{distances, indices}, lanes);
 }
 
-template <class T>
-FASTINV_INLINE void add_leaf(const KDTreeView<T>& tree, KDNode leaf, const T* query,
-                             Nearest<T>& nearest) {
+template <class T, class Nearest>
+FASTINV_INLINE void add_leaf(const KDTreeView<T>& tree, std::int64_t node, const T* query,
+                             Nearest& nearest) {
+  const KDNode leaf = tree.nodes[node];
   for (std::int64_t block = leaf.first; block < leaf.first + leaf.count; ++block)
     add_block(tree.points + block * tree.n_dims * kKDWidth, tree.indices + block * kKDWidth, query,
               tree.n_dims, nearest);
@@ -262,7 +293,7 @@ FASTINV_INLINE void add_leaf(const KDTreeView<T>& tree, KDNode leaf, const T* qu
 // An inner node on the way down: the bounds of its children, and a bit for each still to visit.
 template <class T>
 struct Visit {
-  alignas(64) T bounds[kKDWidth];
+  T bounds[kKDWidth];
   unsigned pending;
   std::int32_t first_child;
 
@@ -272,45 +303,54 @@ struct Visit {
     pending = (1u << tree.nodes[node].count) - 1;
     first_child = tree.nodes[node].first;
   }
-  // The pending child of the lowest bound, the first of equals; -1 where none can matter.
-  FASTINV_INLINE int next(T worst) {
-    pending &= Row<T>::load(bounds).at_most(worst);
+
+  // Takes the pending child of the lowest bound, the first of equals; -1 where none can matter.
+  FASTINV_INLINE std::int64_t next(T worst) {
+    const Row<T> row = Row<T>::load(bounds);
+    pending &= row.at_most(worst);
     if (!pending) return -1;
-    const unsigned inside = pending & Row<T>::load(bounds).at_most(T(0));
+    const unsigned inside = pending & row.at_most(T(0));
     int best = lowest_bit(inside ? inside : pending);
+    // A bound of zero is the lowest there is.
     for (unsigned rest = inside ? 0 : pending & (pending - 1); rest; rest &= rest - 1) {
       const int child = lowest_bit(rest);
       if (bounds[child] < bounds[best]) best = child;
     }
     pending &= ~(1u << best);
-    return best;
+    return first_child + best;
   }
 };
 
+template <class T, class Nearest>
+FASTINV_INLINE void search(const KDTreeView<T>& tree, const T* query, Nearest& nearest) {
+  if (tree.height == 0) return add_leaf(tree, 0, query, nearest);
+  Visit<T> path[kKDMaxHeight];
+  path[0].open(tree, 0, query);
+  for (std::int64_t level = 0; level >= 0;) {
+    const std::int64_t node = path[level].next(nearest.worst);
+    if (node < 0) {
+      --level;
+    } else if (level + 1 == tree.height) {
+      add_leaf(tree, node, query, nearest);
+    } else {
+      path[++level].open(tree, node, query);
+    }
+  }
+}
+
+template <class T, class Nearest>
+FASTINV_INLINE void search_into(const KDQueryTask<T>& task) {
+  Nearest nearest({task.distances, task.indices}, task.k);
+  search(task.tree, task.query, nearest);
+  nearest.finish();
+}
+
 template <class T>
 void kdtree_query(const KDQueryTask<T>& task) {
-  const KDTreeView<T>& tree = task.tree;
-  Nearest<T> nearest(task.distances, task.indices, task.k);
-  Visit<T> path[kKDMaxHeight];
-  int level = 0;
-  if (tree.height == 0) {
-    add_leaf(tree, tree.nodes[0], task.query, nearest);
+  if (task.k <= InsertedNearest<T>::kMaxK) {
+    search_into<T, InsertedNearest<T>>(task);
   } else {
-    path[0].open(tree, 0, task.query);
+    search_into<T, MergedNearest<T>>(task);
   }
-  while (tree.height > 0 && level >= 0) {
-    const int child = path[level].next(nearest.worst);
-    if (child < 0) {
-      --level;
-      continue;
-    }
-    const std::int64_t node = path[level].first_child + child;
-    if (level + 1 == tree.height) {
-      add_leaf(tree, tree.nodes[node], task.query, nearest);
-    } else {
-      path[++level].open(tree, node, task.query);
-    }
-  }
-  if (nearest.n_gathered) nearest.merge();
   map(task.distances, task.distances, task.k, [](vec<T> x) { return sqrt(x); });
 }

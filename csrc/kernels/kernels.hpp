@@ -78,10 +78,11 @@ struct KDNode {
   std::int32_t first, count;
 };
 
-// Nodes are stored level by level, the root first; all leaves are at level `height`. Node i < n_inner
+// Nodes are stored level by level, the root first; all leaves are at level `height`. Inner node i
 // has its children's boxes at boxes[i * n_dims * 2 * kKDWidth]: per dimension the low ends side by
-// side, then the high ends. A block holds its points dimension by dimension; the last block is
-// filled up with infinite points of index kKDPadding, which no point of the tree loses to.
+// side, then the high ends. A block holds its points dimension by dimension, in ascending order of
+// their indices. The last block is filled up with infinite points of index kKDPadding, which no
+// point of the tree loses to.
 constexpr std::int32_t kKDPadding = 0x7fffffff;
 
 template <class T>
@@ -93,8 +94,8 @@ struct KDTreeView {
   std::int64_t n_points, n_dims, height;
 };
 
-// The k nearest points of one query, 1 <= k <= n_points, ascending by (squared distance, index), into
-// distances and indices (k each). A distance that is NaN counts as infinite.
+// The k nearest points of one query, 1 <= k <= n_points, ascending by (squared distance, index),
+// into distances and indices (k each). A distance that is NaN counts as infinite.
 template <class T>
 struct KDQueryTask {
   KDTreeView<T> tree;

@@ -19,6 +19,10 @@ FloatArray = NDArray[np.floating[Any]]
 Float64Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
+# Scaled inputs of a pipeline's networks are of order one; what lies beyond this limit is set to it,
+# so that no finite target overflows inside the network.
+FEATURE_LIMIT = 1e6
+
 ACTIVATIONS: tuple[Activation, ...] = ("relu", "silu", "tanh", "identity")
 LOSSES: tuple[Loss, ...] = ("squared_error", "absolute_error", "huber")
 

@@ -49,8 +49,7 @@ def _yaw_pitch_inverse(targets: Float64Array) -> Float64Array:
     radius = np.hypot(targets[:, 0], targets[:, 1])
     candidates = []
     for sign in (-1.0, 1.0):
-        # Adding 0 turns -0 into 0, whose angle is 0 rather than ±π.
-        yaw = np.arctan2(sign * targets[:, 1] + 0.0, sign * targets[:, 0] + 0.0)
+        yaw = np.arctan2(sign * targets[:, 1], sign * targets[:, 0])
         plane = np.stack([sign * radius, targets[:, 2]], axis=1)
         for side in (-1.0, 1.0):
             candidates.append(np.column_stack([yaw, elbow_solutions(plane, side)]))

@@ -137,9 +137,7 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         self._y_ndim = known.y_ndim
         return known, rng
 
-    def _finish(
-        self, known: Knowledge, twin: TwinNetwork | None, rng: np.random.Generator
-    ) -> None:
+    def _finish(self, known: Knowledge, twin: TwinNetwork | None, rng: np.random.Generator) -> None:
         """The end of `fit`: all that `solve` needs, as one immutable description."""
         backend = get_backend(self.backend)
         forward = known.forward
@@ -188,9 +186,7 @@ class AnchoredSolver(BaseSolver):
 
     n_neighbors: int
 
-    def _ranked(
-        self, targets: Float64Array, k: int | None, near: Float64Array | None
-    ) -> Ranked:
+    def _ranked(self, targets: Float64Array, k: int | None, near: Float64Array | None) -> Ranked:
         spec = self.pipeline_spec_
         n_anchors = len(spec.anchors_x)
         if k is None:

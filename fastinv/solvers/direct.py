@@ -129,9 +129,7 @@ class DirectSolver(BaseSolver):
         self._finish(known, None, rng)
         return self
 
-    def _ranked(
-        self, targets: Float64Array, k: int | None, near: Float64Array | None
-    ) -> Ranked:
+    def _ranked(self, targets: Float64Array, k: int | None, near: Float64Array | None) -> Ranked:
         if k is not None and check_integer(k, "k") > 1:
             raise ValueError(f"k must be 1: a direct network has one candidate, got {k}")
         spec = self.pipeline_spec_

@@ -30,7 +30,7 @@ class Knowledge:
     points : (x, y)
         Points with their images: the data, or what was drawn from the formula.
     anchors : (x, y)
-        The same, unless other anchors were given.
+        The same, unless other anchors were given; without those outside the bounds.
     measured : bool
         Whether y was given with the points, rather than computed by f.
     bounds : ndarray of shape (p, 2) or None
@@ -87,7 +87,8 @@ def gather(
         f = as_forward(forward, n_inputs, n_outputs, probe_points=probe)
     if f is not None and not measured:
         X, y = _points_of_formula(f, box, n_anchors, X, anchors, rng)
-    return Knowledge(f, (X, y), _check_anchors(anchors, f, (X, y)), measured, box, y_ndim)
+    inside = _inside(_check_anchors(anchors, f, (X, y)), box)
+    return Knowledge(f, (X, y), inside, measured, box, y_ndim)
 
 
 def learned(
@@ -151,6 +152,17 @@ def _check_anchors(anchors: Any, forward: Forward | None, points: Points | None)
                 f"{name} of the anchors must have {wanted.shape[1]} columns, got {found.shape[1]}"
             )
     return x, y
+
+
+def _inside(anchors: Points, bounds: Float64Array | None) -> Points:
+    """The anchors that are themselves admissible solutions."""
+    if bounds is None:
+        return anchors
+    x, y = anchors
+    inside = ((x >= bounds[:, 0]) & (x <= bounds[:, 1])).all(axis=1)
+    if not inside.any():
+        raise ValueError(f"bounds must contain anchors, got none of {len(x)} inside")
+    return x[inside], y[inside]
 
 
 def _is_unfitted(forward: Any) -> bool:

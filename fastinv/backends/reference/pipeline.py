@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fastinv.backends import _pipeline_checks
 from fastinv.backends.protocol import (
+    FEATURE_LIMIT,
     CandidateFlag,
     Candidates,
     Float64Array,
@@ -39,13 +40,17 @@ def twin_outputs(
         ],
         axis=2,
     )
-    return mlp.forward(twin.spec, twin.parameters.astype(np.float64), features)
+    return mlp.forward(twin.spec, twin.parameters.astype(np.float64), limited(features))
+
+
+def limited(features: Float64Array) -> Float64Array:
+    return np.clip(features, -FEATURE_LIMIT, FEATURE_LIMIT)
 
 
 def evaluate_learned(forward: LearnedForward, x: Float64Array) -> Float64Array:
     """Images ``(n, k, q)`` of `x` ``(n, k, p)`` by a network."""
     scaled = (x - forward.x_mean) / forward.x_scale
-    net = mlp.forward(forward.spec, forward.parameters.astype(np.float64), scaled)
+    net = mlp.forward(forward.spec, forward.parameters.astype(np.float64), limited(scaled))
     return np.asarray(forward.y_mean + forward.y_scale * net)
 
 
