@@ -92,7 +92,7 @@ def check_targets(y: ArrayLike, n_outputs: int) -> Float64Array:
 
     Parameters
     ----------
-    y : array-like of shape (n, q) or (q,), or (n,) where q is 1
+    y : array-like of shape (n, q) or (q,); (n,) or a number where q is 1
         One target of shape (q,) is a batch of one.
     n_outputs : int
         q
@@ -102,7 +102,7 @@ def check_targets(y: ArrayLike, n_outputs: int) -> Float64Array:
     ndarray of shape (n, q), float64, C-contiguous
     """
     targets = as_float64(y, "y")
-    if targets.ndim == 1 and n_outputs == 1:
+    if targets.ndim <= 1 and n_outputs == 1:
         return targets.reshape(-1, 1)
     if targets.shape == (n_outputs,):
         return targets.reshape(1, n_outputs)

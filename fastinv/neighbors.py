@@ -51,8 +51,8 @@ class KDTree:
     Notes
     -----
     Points are compared by their squared distances, in the dtype of the points. For float32,
-    distances above 1.8e19 are infinite and those below 1e-23 lose their digits (float64: 1.3e154
-    and 1e-162); the indices are then still distinct and valid, in ascending order where distances
+    distances above 1.8e19 are infinite and those below 1e-19 lose digits (float64: 1.3e154 and
+    1.5e-154); the indices are then still distinct and valid, in ascending order where distances
     are equal.
 
     Examples

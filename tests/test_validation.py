@@ -134,7 +134,7 @@ def test_targets_keep_their_values(values):
         (np.zeros(3), 2, r"y must have shape \(n, 2\) or \(2,\), got shape \(3,\)"),
         (np.zeros((4, 3)), 2, r"got shape \(4, 3\)"),
         (np.zeros((4, 2)), 1, r"y must have shape \(n, 1\) or \(n,\), got shape \(4, 2\)"),
-        (0.5, 1, r"got shape \(\)"),
+        (0.5, 2, r"got shape \(\)"),
         (np.zeros((2, 2, 2)), 2, r"got shape \(2, 2, 2\)"),
     ],
 )

@@ -1,9 +1,10 @@
 // The k nearest points of a query in a KD-tree, exactly: the same bits whatever the tree's shape.
 //
-// A squared distance is the sum over dimensions, in ascending order, of (point - query)^2, each term
-// by one subtraction and one fma. A box's bound is the same sum over max(low - query, query - high,
-// 0). Rounding is monotone, so a bound never exceeds the computed distance of a point in the box:
-// skipping what is strictly beyond the k-th best so far loses nothing, ties included.
+// A squared distance is the sum over dimensions, in ascending order, of (point - query)^2, each
+// term by one subtraction and one fma. A box's bound is the same sum over
+// max(low - query, query - high, 0). Rounding is monotone, so a bound never exceeds the computed
+// distance of a point in the box: skipping what is strictly beyond the k-th best so far loses
+// nothing, ties included.
 
 #if defined(FASTINV_AVX512)
 FASTINV_INLINE unsigned lanes_at_most(vec<float> a, vec<float> b) {
@@ -127,9 +128,9 @@ FASTINV_INLINE void sort_entries(Entries<T, const std::int32_t> in, Entries<T, s
   }
 }
 
-// The k best so far, in the output arrays and ascending. They start as k infinite distances of
-// index kKDPadding, which any point beats. For small k: the first block, whose indices ascend,
-// is sorted, later points are inserted one by one.
+// The k best so far, in the output arrays and ascending. Places without a point hold an
+// infinite distance and the index kKDPadding, which any point beats. For small k: the first block,
+// whose indices ascend, is sorted; later points are inserted one by one.
 template <class T>
 struct InsertedNearest {
   static constexpr std::int64_t kMaxK = 32;

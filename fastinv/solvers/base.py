@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.exceptions import NotFittedError
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastinv._threads import resolve_n_threads, threads_that_pay
 from fastinv._validation import (
@@ -74,7 +74,8 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         ndarray of shape (n, q), or (n,) if y was 1-D in `fit`; float64
         """
         check_is_fitted(self, "forward_")
-        images = self.forward_(as_float64(X, "X"))
+        inputs = validate_data(self, X, reset=False, dtype=np.float64, ensure_min_samples=0)
+        images = self.forward_(inputs)
         return images.ravel() if self._y_ndim == 1 else images
 
     def solve(
@@ -84,7 +85,7 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
 
         Parameters
         ----------
-        y : array-like of shape (n, q) or (q,); (n,) where q is 1
+        y : array-like of shape (n, q) or (q,); (n,) or a number where q is 1
             Targets. One that is NaN or infinite gets INVALID solutions, one that f cannot reach
             UNREACHABLE ones; other rows are not affected.
         k : int, default=None
@@ -131,6 +132,12 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         check_number(self.residual_tol, "residual_tol", minimum=0.0)
         resolve_n_threads(self.n_threads)
         rng = check_random_state(self.random_state)
+        as_given = {"dtype": np.float64, "ensure_all_finite": False}  # gather looks closer
+        if X is not None and y is not None:
+            separately = (as_given, {**as_given, "ensure_2d": False})
+            X, y = validate_data(self, X, y, validate_separately=separately)
+        elif X is not None:
+            X = validate_data(self, X, **as_given)
         known = gather(self.forward, self.bounds, self.n_anchors, X, y, anchors, rng)
         self.bounds_ = known.bounds
         self.n_features_in_, self.n_outputs_ = (array.shape[1] for array in known.points)

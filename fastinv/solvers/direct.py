@@ -46,6 +46,8 @@ class DirectSolver(BaseSolver):
     ----------
     regressor_ : MLPRegressor
         The network from y to x.
+    n_iter_ : int
+        Epochs that it was trained for.
     forward_, anchors_x_, anchors_y_, bounds_, tol_, n_features_in_, n_outputs_
         As in :class:`TwinSolver`.
 
@@ -126,6 +128,7 @@ class DirectSolver(BaseSolver):
             random_state=int(rng.integers(2**31)),
             verbose=self.verbose,
         ).fit(known.points[1], known.points[0])
+        self.n_iter_ = self.regressor_.n_iter_
         self._finish(known, None, rng)
         return self
 

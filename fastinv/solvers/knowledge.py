@@ -69,8 +69,8 @@ def gather(
     known = forward is not None and not _is_unfitted(forward)
     if not known and not measured:
         raise ValueError(
-            "a solver needs a forward function or measured pairs: pass forward= (a formula, a "
-            "callable or a fitted regressor), or call fit(X, y)"
+            "without a forward function fit requires y to be passed, but the target y is None: "
+            "call fit(X, y), or pass forward= (a formula, a callable or a fitted regressor)"
         )
     y_ndim = np.ndim(y) if measured else 2
     if measured:

@@ -1,0 +1,184 @@
+"""Compiled kernels of fastinv. Arrays are C-contiguous; outputs are written in place."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_F32 = NDArray[np.float32]
+_F64 = NDArray[np.float64]
+_I64 = NDArray[np.int64]
+
+def isas() -> list[str]:
+    """Instruction sets that this machine can run, the best one last."""
+
+def default_isa() -> str:
+    """FASTINV_ISA where it is set, else the best; ValueError for one that is not there."""
+
+def get_num_threads() -> int:
+    """The limit set through threadpoolctl, 0 for none."""
+
+def set_num_threads(n_threads: int) -> None: ...
+def elementary_float32(function: str, x: _F32, out: _F32, isa: str) -> None:
+    """"exp" or "tanh" of each element."""
+
+def elementary_float64(function: str, x: _F64, out: _F64, isa: str) -> None: ...
+def rank(residuals: _F64, order: _I64) -> None: ...
+def evaluate_forward(address: int, X: _F64, out: _F64, n_threads: int) -> None:
+    """``void(const double *X, double *Y, int64_t n)`` at `address`, rows shared by threads."""
+
+class NetworkFloat32:
+    def __init__(
+        self, layer_sizes: list[int], activation: str, parameters: _F32, isa: str
+    ) -> None: ...
+    def forward(self, X: _F32, out: _F32, n_threads: int) -> None: ...
+
+class NetworkFloat64:
+    def __init__(
+        self, layer_sizes: list[int], activation: str, parameters: _F64, isa: str
+    ) -> None: ...
+    def forward(self, X: _F64, out: _F64, n_threads: int) -> None: ...
+
+class TrainerFloat32:
+    def __init__(
+        self,
+        layer_sizes: list[int],
+        activation: str,
+        loss: str,
+        huber_delta: float,
+        beta_1: float,
+        beta_2: float,
+        epsilon: float,
+        parameters: _F32,
+        isa: str,
+    ) -> None: ...
+    @property
+    def step(self) -> int: ...
+    def train_epoch(
+        self,
+        X: _F32,
+        Y: _F32,
+        order: _I64,
+        batch_size: int,
+        learning_rate: float,
+        n_threads: int,
+    ) -> float: ...
+    def loss(self, X: _F32, Y: _F32, n_threads: int) -> float: ...
+    def gradient(self, X: _F32, Y: _F32, n_threads: int) -> tuple[float, _F32]: ...
+    def parameters(self) -> _F32: ...
+    def first_moment(self) -> _F32: ...
+    def second_moment(self) -> _F32: ...
+    def load_state(
+        self, parameters: _F32, first_moment: _F32, second_moment: _F32, step: int
+    ) -> None: ...
+
+class TrainerFloat64:
+    def __init__(
+        self,
+        layer_sizes: list[int],
+        activation: str,
+        loss: str,
+        huber_delta: float,
+        beta_1: float,
+        beta_2: float,
+        epsilon: float,
+        parameters: _F64,
+        isa: str,
+    ) -> None: ...
+    @property
+    def step(self) -> int: ...
+    def train_epoch(
+        self,
+        X: _F64,
+        Y: _F64,
+        order: _I64,
+        batch_size: int,
+        learning_rate: float,
+        n_threads: int,
+    ) -> float: ...
+    def loss(self, X: _F64, Y: _F64, n_threads: int) -> float: ...
+    def gradient(self, X: _F64, Y: _F64, n_threads: int) -> tuple[float, _F64]: ...
+    def parameters(self) -> _F64: ...
+    def first_moment(self) -> _F64: ...
+    def second_moment(self) -> _F64: ...
+    def load_state(
+        self, parameters: _F64, first_moment: _F64, second_moment: _F64, step: int
+    ) -> None: ...
+
+class KDTreeFloat32:
+    def __init__(self, points: _F32, leaf_size: int, isa: str) -> None: ...
+    @property
+    def n_points(self) -> int: ...
+    @property
+    def n_dims(self) -> int: ...
+    @property
+    def isa(self) -> str: ...
+    def query(
+        self, queries: _F32, k: int, distances: _F32, indices: _I64, n_threads: int
+    ) -> None: ...
+
+class KDTreeFloat64:
+    def __init__(self, points: _F64, leaf_size: int, isa: str) -> None: ...
+    @property
+    def n_points(self) -> int: ...
+    @property
+    def n_dims(self) -> int: ...
+    @property
+    def isa(self) -> str: ...
+    def query(
+        self, queries: _F64, k: int, distances: _F64, indices: _I64, n_threads: int
+    ) -> None: ...
+
+class Pipeline:
+    def __init__(
+        self,
+        anchors_x: _F64,
+        anchors_y: _F64,
+        twin: dict[str, Any] | None,
+        forward: int | dict[str, Any] | None,
+        lower: _F64,
+        upper: _F64,
+        tol: float,
+        coverage: float,
+        x_spread: _F64,
+        anchors_exact: bool,
+        trust_residual: bool,
+        isa: str,
+    ) -> None: ...
+    def solve(
+        self,
+        targets: _F64,
+        near: _F64 | None,
+        n_neighbors: int,
+        k: int,
+        x: _F64,
+        residual: _F64,
+        anchor: _I64,
+        status: NDArray[np.int8],
+        n_threads: int,
+    ) -> None: ...
+    def candidates(
+        self,
+        targets: _F64,
+        n_neighbors: int,
+        x: _F64,
+        anchor: _I64,
+        flags: NDArray[np.uint8],
+        anchor_distance: _F64,
+        n_threads: int,
+    ) -> None: ...
+    def rank(
+        self,
+        targets: _F64,
+        near: _F64 | None,
+        cx: _F64,
+        canchor: _I64,
+        cflags: NDArray[np.uint8],
+        canchor_distance: _F64,
+        fx: _F64,
+        k: int,
+        x: _F64,
+        residual: _F64,
+        anchor: _I64,
+        status: NDArray[np.int8],
+    ) -> None: ...

@@ -1,0 +1,198 @@
+"""Pictures of solutions: robot arms, and the branches of functions of one variable.
+
+Functions take and return Matplotlib's Axes. Without one they make a figure of their own that no
+global state knows of: save it with ``axes.figure.savefig(path)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_is_fitted
+
+from fastinv._validation import as_float64, check_targets
+from fastinv.backends.protocol import Float64Array
+from fastinv.solutions import Status
+from fastinv.solvers import BaseSolver
+
+
+class ArmStyle(NamedTuple):
+    """How arms are drawn, and what a legend calls them."""
+
+    color: str
+    line: str
+    label: str
+
+
+# Colours of the palette by Okabe and Ito, which the colour-blind can tell apart. What differs in
+# meaning differs in line or marker, too, for print without colours.
+BENT_LEFT = ArmStyle("#0072B2", "-", "bent to the left")
+BENT_RIGHT = ArmStyle("#D55E00", "--", "bent to the right")
+_CURVE = "0.6"
+_MARKERS = {
+    Status.CONVERGED: ("o", "#0072B2"),
+    Status.APPROXIMATE: ("s", "#E69F00"),
+    Status.EXTRAPOLATED: ("^", "#D55E00"),
+    Status.OUT_OF_BOUNDS: ("v", "#CC79A7"),
+    Status.UNREACHABLE: ("x", "black"),
+}
+_N_CURVE_POINTS = 1001
+_N_TARGETS = 60
+
+
+def plot_arm_solutions(
+    solutions: Sequence[ArrayLike],
+    targets: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    link_lengths: ArrayLike | None = None,
+    styles: tuple[ArmStyle, ArmStyle] = (BENT_LEFT, BENT_RIGHT),
+    miss_color: str | None = None,
+) -> Axes:
+    """Draw planar arms, from their base at the origin, with the targets of their hands.
+
+    Parameters
+    ----------
+    solutions : sequence of n array-likes of shape (m_i, p)
+        Joint angles of each target in radians, each relative to the link before.
+    targets : array-like of shape (n, 2)
+    ax : Axes, default=None
+        None makes a figure.
+    link_lengths : array-like of shape (p,), default=None
+        None takes 1 for all.
+    styles : tuple of two ArmStyle
+        Of arms whose second angle is positive, or not.
+    miss_color : str, default=None
+        Colour of a line from each hand to its target; None draws no such line.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        Wrong shapes, or not as many sets of solutions as targets.
+    """
+    goals = check_targets(targets, 2)
+    if len(solutions) != len(goals):
+        raise ValueError(
+            f"solutions must hold one array for each of {len(goals)} targets, got {len(solutions)}"
+        )
+    ax = _new_axes() if ax is None else ax
+    for x, goal in zip(solutions, goals, strict=True):
+        angles = as_float64(x, "solutions")
+        for joints, bent_left in zip(
+            _joints(angles, link_lengths), angles[:, 1:2] > 0, strict=True
+        ):
+            _draw_arm(ax, joints, styles[0] if bent_left.all() else styles[1])
+            if miss_color is not None:
+                ends = np.stack([joints[-1], goal], axis=1)
+                ax.plot(*ends, color=miss_color, linewidth=2.2, zorder=4, label="miss")
+    ax.plot(
+        *goals.T,
+        "o",
+        markersize=14,
+        markerfacecolor="none",
+        markeredgecolor="black",
+        markeredgewidth=1.6,
+        zorder=5,
+        label="target",
+    )
+    ax.plot(0.0, 0.0, "s", color="black", markersize=9, zorder=6, label="base")
+    ax.set_aspect("equal")
+    ax.set_xlabel("y₁")
+    ax.set_ylabel("y₂")
+    return ax
+
+
+def plot_branches(
+    solver: BaseSolver,
+    targets: ArrayLike | None = None,
+    ax: Axes | None = None,
+    *,
+    k: int | None = None,
+) -> Axes:
+    """Draw a function of one variable, the anchors on it, and the solutions of some targets.
+
+    Like figures 2, 5 and 6 of Wetzel (2026), "Inverting Non-Injective Functions with Twin Neural
+    Network Regression".
+
+    Parameters
+    ----------
+    solver : BaseSolver
+        Fitted, from one input to one output.
+    targets : array-like of shape (n,) or (n, 1), default=None
+        None takes 60 between the smallest and the largest y of the anchors.
+    ax : Axes, default=None
+        None makes a figure.
+    k : int, default=None
+        Solutions per target, as in :meth:`BaseSolver.solve`; their markers tell their status.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    NotFittedError
+    ValueError
+        If x or y has more than one component, or what `solver.solve` refuses.
+    """
+    check_is_fitted(solver, "anchors_x_")
+    shape = (solver.n_features_in_, solver.n_outputs_)
+    if shape != (1, 1):
+        raise ValueError(
+            f"solver must go from one input to one output, got {shape[0]} to {shape[1]}"
+        )
+    anchors_x, anchors_y = solver.anchors_x_.ravel(), solver.anchors_y_.ravel()
+    if targets is None:
+        targets = np.linspace(anchors_y.min(), anchors_y.max(), _N_TARGETS)
+    solutions = solver.solve(targets, k)
+    box = (anchors_x.min(), anchors_x.max()) if solver.bounds_ is None else solver.bounds_[0]
+    curve = np.linspace(*box, _N_CURVE_POINTS)
+    ax = _new_axes() if ax is None else ax
+    ax.plot(curve, solver.predict(curve[:, None]).ravel(), "-", color=_CURVE, label="f")
+    ax.plot(anchors_x, anchors_y, "|", color="black", markersize=5, label="anchors")
+    y = np.broadcast_to(solutions.targets, solutions.status.shape)
+    for status, (marker, color) in _MARKERS.items():
+        rows = solutions.status == status
+        if rows.any():
+            label = status.name.lower().replace("_", " ")
+            ax.plot(solutions.x[rows, 0], y[rows], marker, color=color, markersize=4, label=label)
+    ax.set_xlabel("x")
+    ax.set_ylabel("y")
+    return ax
+
+
+def _new_axes() -> Axes:
+    axes: Axes = Figure(layout="constrained").subplots()
+    return axes
+
+
+def _joints(angles: ArrayLike, link_lengths: ArrayLike | None) -> Float64Array:
+    """Positions (m, p + 1, 2) of base, elbows and hand for joint angles (m, p)."""
+    x = as_float64(angles, "solutions")
+    if x.ndim != 2:
+        raise ValueError(f"solutions must hold arrays of shape (m, p), got {x.shape}")
+    lengths = (
+        np.ones(x.shape[1]) if link_lengths is None else as_float64(link_lengths, "link_lengths")
+    )
+    if lengths.shape != (x.shape[1],):
+        raise ValueError(f"link_lengths must have shape ({x.shape[1]},), got {lengths.shape}")
+    directions = np.cumsum(x, axis=1)
+    links = lengths[:, None] * np.stack([np.cos(directions), np.sin(directions)], axis=2)
+    base = np.zeros((len(x), 1, 2))
+    return np.concatenate([base, np.cumsum(links, axis=1)], axis=1)
+
+
+def _draw_arm(ax: Axes, joints: Float64Array, style: ArmStyle) -> None:
+    color = style.color
+    ax.plot(*joints.T, style.line, color=color, linewidth=2.0, zorder=2, label=style.label)
+    ax.plot(*joints[1:-1].T, "o", color=color, markersize=5, zorder=3)
+    ax.plot(*joints[-1], "o", color=color, markersize=6, zorder=3)

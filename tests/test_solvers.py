@@ -1,0 +1,483 @@
+"""The solvers end to end: truth of what they report, both kinds of input, and bad input."""
+
+import pickle
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LinearRegression
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import fastinv as fi
+from fastinv import _core
+
+FIELDS = ("x", "residual", "anchor", "status")
+QUICK = {"max_iter": 15, "pairs_per_epoch": 6400, "hidden_layer_sizes": (48, 48)}
+SMALL = fi.MLPRegressor(
+    (16,),
+    max_iter=40,
+    learning_rate="cosine",
+    learning_rate_init=0.02,
+    early_stopping=False,
+    random_state=0,
+)
+
+
+def assert_same(a, b, rows=slice(None)):
+    for field in FIELDS:
+        np.testing.assert_array_equal(getattr(a, field), getattr(b, field)[rows])
+
+
+def rmse(solver_residuals, n_outputs):
+    """In y: over targets and components."""
+    return float(np.sqrt(np.mean(solver_residuals**2) / n_outputs))
+
+
+@pytest.fixture(scope="module")
+def arm():
+    return fi.problems.two_link_arm
+
+
+@pytest.fixture(scope="module")
+def twin(arm):
+    return fi.TwinSolver(arm.forward, bounds=arm.bounds, random_state=0, max_iter=60).fit()
+
+
+@parametrize_with_checks(
+    [
+        fi.NearestSolver(SMALL, n_neighbors=1),
+        fi.TwinSolver(SMALL, n_neighbors=1, hidden_layer_sizes=(4,), max_iter=2),
+        fi.DirectSolver(SMALL, hidden_layer_sizes=(4,), max_iter=2, early_stopping=False),
+    ]
+)
+def test_scikit_learn_compatible(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("problem", fi.problems.ALL, ids=lambda p: p.name)
+def test_what_is_reported_is_true(problem):
+    """Residuals and statuses recomputed with f, on every problem."""
+    solver = fi.TwinSolver(
+        problem.forward, bounds=problem.bounds, n_anchors=200, random_state=1, max_iter=3,
+        pairs_per_epoch=2560, hidden_layer_sizes=(32,),
+    ).fit()  # fmt: skip
+    _, y = problem.sample(100, random_state=2, noise=0)
+    solutions = solver.solve(y)
+    images = problem.forward(solutions.x.reshape(-1, problem.n_inputs))
+    again = np.linalg.norm(images.reshape(100, 5, -1) - y[:, None], axis=2)
+    np.testing.assert_allclose(solutions.residual, again, rtol=1e-13, atol=1e-15)
+    assert (np.diff(solutions.residual, axis=1) >= 0).all()
+    assert ((solutions.status == fi.Status.CONVERGED) == (again <= solver.tol_)).all()
+    low, high = problem.bounds.T
+    assert ((solutions.x >= low) & (solutions.x <= high)).all()
+    # Never worse than looking the target up.
+    lookup = fi.NearestSolver(problem.forward, bounds=problem.bounds)
+    nearest = lookup.fit(anchors=solver.anchors_x_).solve(y, 1)
+    assert (solutions.residual[:, 0] <= nearest.residual[:, 0] * (1 + 1e-12)).all()
+
+
+def test_twin_beats_lookup_tenfold(arm, twin):
+    _, y = arm.sample(500, random_state=3)
+    lookup = fi.NearestSolver(arm.forward, bounds=arm.bounds, random_state=0).fit()
+    direct = fi.DirectSolver(arm.forward, bounds=arm.bounds, random_state=0, max_iter=30).fit()
+    best = rmse(twin.solve(y).residual[:, 0], 2)
+    nearest = rmse(lookup.solve(y).residual[:, 0], 2)
+    averaged = rmse(direct.solve(y).residual[:, 0], 2)
+    assert best <= nearest / 10
+    assert averaged > 3 * nearest
+
+
+def test_every_branch_is_among_the_solutions(arm, twin):
+    x, y = arm.sample(200, random_state=4)
+    x, y = x[np.abs(x[:, 1]) > 0.5], y[np.abs(x[:, 1]) > 0.5]
+    solutions = twin.solve(y, 30)
+    found = total = 0
+    for row, exact in zip(solutions, arm.preimages(y), strict=True):
+        for solution in exact:
+            total += 1
+            found += np.abs(row.x[0] - solution).max(axis=1).min() < 0.05
+    assert found / total > 0.95
+
+
+def test_from_data_with_a_learned_forward_function(arm):
+    X, y = arm.sample(600, random_state=5)
+    solver = fi.TwinSolver(random_state=0, max_iter=60).fit(X, y)
+    assert not solver.forward_.exact
+    X_new, y_new = arm.sample(200, random_state=6)
+    solutions = solver.solve(y_new)
+    predicted = solver.predict(solutions.best)
+    np.testing.assert_allclose(
+        solutions.residual[:, 0], np.linalg.norm(predicted - y_new, axis=1), atol=1e-5
+    )
+    true = np.linalg.norm(arm.forward(solutions.best) - y_new, axis=1)
+    nearest = fi.NearestSolver(arm.forward).fit(X).solve(y_new, 1).residual[:, 0]
+    assert rmse(true, 2) < rmse(nearest, 2) / 2
+    assert solver.score(X_new, y_new) > 0.99
+
+
+def test_from_data_with_a_known_forward_function(arm):
+    X, y = arm.sample(400, random_state=7, noise=0.01)
+    solver = fi.TwinSolver(arm.forward, bounds=arm.bounds, random_state=0, max_iter=30).fit(X, y)
+    solutions = solver.solve(y[:50])
+    true = np.linalg.norm(arm.forward(solutions.best) - y[:50], axis=1)
+    np.testing.assert_allclose(solutions.residual[:, 0], true, rtol=1e-13)
+
+
+@pytest.mark.parametrize("kind", ["callable", "regressor", "unfitted regressor"])
+def test_forward_functions_that_only_python_evaluates(kind):
+    rng = np.random.default_rng(60)
+    X = rng.uniform(-1, 1, size=(300, 2))
+    matrix = np.array([[1.0, 2.0, 0.0], [0.0, 1.0, 1.0]])
+    y = X @ matrix
+    forward = {
+        "callable": lambda x: x @ matrix,
+        "regressor": LinearRegression().fit(X, y),
+        "unfitted regressor": LinearRegression(),
+    }[kind]
+    solver = fi.TwinSolver(forward, random_state=0, max_iter=20).fit(X, y)
+    assert solver.pipeline_spec_.forward is None
+    targets = np.vstack([y[:20], [[np.nan, 0, 0]]])
+    solutions = solver.solve(targets)
+    images = solutions.x[:20] @ matrix
+    np.testing.assert_allclose(
+        solutions.residual[:20], np.linalg.norm(images - y[:20, None], axis=2), atol=1e-12
+    )
+    assert (solutions.status[20] == fi.Status.INVALID).all()
+    assert rmse(solutions.residual[:20, 0], 3) < 0.02
+
+
+def test_a_callable_gives_what_the_compiled_formula_gives(arm):
+    options = {"bounds": arm.bounds, "random_state": 0, **QUICK}
+    called = fi.TwinSolver(lambda x: arm.forward(x), **options).fit()
+    compiled = fi.TwinSolver(arm.forward, **options).fit()
+    _, y = arm.sample(50, random_state=8)
+    assert_same(called.solve(y), compiled.solve(y))
+
+
+@pytest.mark.parametrize("solver_class", [fi.TwinSolver, fi.NearestSolver, fi.DirectSolver])
+def test_backends_agree(arm, solver_class):
+    small = {"n_anchors": 60, "random_state": 0}
+    if solver_class is fi.TwinSolver:
+        small |= {"max_iter": 2, "pairs_per_epoch": 512, "hidden_layer_sizes": (8,)}
+    if solver_class is fi.DirectSolver:
+        small |= {"max_iter": 3, "hidden_layer_sizes": (8,)}
+    _, y = arm.sample(30, random_state=9)
+    y[4] = np.nan
+    fitted = [
+        solver_class(arm.forward, bounds=arm.bounds, backend=backend, **small).fit()
+        for backend in ("cpp", "reference")
+    ]
+    compiled, reference = (solver.solve(y) for solver in fitted)
+    np.testing.assert_allclose(compiled.residual, reference.residual, rtol=0.05, atol=2e-3)
+
+
+def test_anchors_given_separately(arm):
+    X, y = arm.sample(200, random_state=10)
+    more, images = arm.sample(50, random_state=11)
+    options = {"random_state": 0, "max_iter": 2, "pairs_per_epoch": 512}
+    known = fi.TwinSolver(arm.forward, bounds=arm.bounds, **options).fit(anchors=more)
+    np.testing.assert_array_equal(known.anchors_x_, more)
+    np.testing.assert_allclose(known.anchors_y_, images)
+    learned = fi.TwinSolver(SMALL, **options).fit(X, y, anchors=(more, images))
+    np.testing.assert_array_equal(learned.anchors_y_, images)
+    assert learned.solve(y[:5]).anchor.max() < 50
+
+
+def test_anchors_outside_the_bounds_are_no_solutions(arm):
+    X, _ = arm.sample(300, random_state=12)
+    half = np.array([[0.0, np.pi / 2]] * 2)
+    solver = fi.NearestSolver(arm.forward, bounds=half).fit(X)
+    assert 0 < len(solver.anchors_x_) < 300
+    assert (solver.anchors_x_ >= 0).all()
+    with pytest.raises(ValueError, match="bounds must contain anchors, got none of 300 inside"):
+        fi.NearestSolver(arm.forward, bounds=half + 10).fit(X)
+
+
+def test_near_prefers_the_branch_of_a_state(arm, twin):
+    x, y = arm.sample(300, random_state=13)
+    chosen = np.abs(x[:, 1]) > 0.6
+    x, y = x[chosen], y[chosen]
+    solutions = twin.solve(y, 3, near=x)
+    assert solutions.x.shape == (len(y), 3, 2)
+    first = solutions.status[:, 0] == fi.Status.CONVERGED
+    assert first.mean() > 0.9
+    with_state = np.abs(solutions.best - x)[first].max(axis=1) < 0.1
+    without = np.abs(twin.solve(y, 3).best - x)[first].max(axis=1) < 0.1
+    assert with_state.mean() > 0.9 > without.mean() + 0.1
+    for state in ([0.9, -1.2], [-0.3, 1.2]):  # the same target, by symmetry
+        one = twin.solve(arm.forward([[-0.3, 1.2]]), near=state)
+        assert np.abs(one.best - state).max() < 0.05
+
+
+def test_shapes_of_targets(arm, twin):
+    _, y = arm.sample(4, random_state=14)
+    assert twin.solve(y).x.shape == (4, 5, 2)
+    assert twin.solve(y[0]).x.shape == (1, 5, 2)
+    assert_same(twin.solve(y[0]), twin.solve(y), slice(0, 1))
+    assert twin.solve(y, 9).x.shape == (4, 9, 2)
+    assert twin.solve(y[:0]).x.shape == (0, 5, 2)
+    cubic = fi.problems.cubic
+    lookup = fi.NearestSolver(cubic.forward, bounds=cubic.bounds, random_state=0).fit()
+    assert lookup.solve([0.1, 0.2, 0.3]).x.shape == (3, 5, 1)
+    assert lookup.solve(0.1).x.shape == (1, 5, 1)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    n=st.sampled_from([1, 7, 33]),
+    bad=st.sampled_from([np.nan, np.inf, -np.inf, 1e300, 1e9]),
+    seed=st.integers(0, 99),
+)
+def test_a_bad_target_marks_its_own_row_alone(twin, arm, n, bad, seed):
+    _, y = arm.sample(n, random_state=seed)
+    clean = twin.solve(y)
+    row = seed % n
+    y[row, seed % 2] = bad
+    solutions = twin.solve(y)
+    others = np.arange(n) != row
+    assert_same(solutions[others], clean, others)
+    expected = fi.Status.UNREACHABLE if np.isfinite(bad) else fi.Status.INVALID
+    assert (solutions.status[row] == expected).all()
+    if expected == fi.Status.INVALID:
+        assert np.isnan(solutions.x[row]).all()
+        assert np.isinf(solutions.residual[row]).all()
+        assert (solutions.anchor[row] == -1).all()
+
+
+def test_unreachable_targets_of_the_arm(twin):
+    solutions = twin.solve([[2.5, 0.0], [0.0, -3.0], [1.5, 0.6]])
+    assert (solutions.status[:2] == fi.Status.UNREACHABLE).all()
+    assert solutions.status[2, 0] == fi.Status.CONVERGED
+    assert (solutions.residual[0] >= 0.5).all()
+
+
+def test_the_seed_decides_and_threads_do_not(arm):
+    _, y = arm.sample(100, random_state=15)
+    options = {"bounds": arm.bounds, **QUICK, "max_iter": 3}
+    first = fi.TwinSolver(arm.forward, random_state=3, n_threads=1, **options).fit().solve(y)
+    again = fi.TwinSolver(arm.forward, random_state=3, n_threads=2, **options).fit().solve(y)
+    assert_same(first, again)
+    other = fi.TwinSolver(arm.forward, random_state=4, **options).fit().solve(y)
+    assert (other.x != first.x).any()
+
+
+@pytest.mark.parametrize("isa", _core.isas())
+def test_a_forced_instruction_set_serves_the_whole_solver(isa, arm):
+    script = (
+        "import fastinv as fi; from fastinv import _core; p = fi.problems.cubic;"
+        "s = fi.TwinSolver(p.forward, bounds=p.bounds, random_state=0, max_iter=3,"
+        "pairs_per_epoch=2560).fit();"
+        "print(_core.default_isa(), s.solve(0.2).residual[0, 0] < 0.05)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={"FASTINV_ISA": isa}, capture_output=True, text=True
+    )
+    assert done.stdout.split() == [isa, "True"], done.stderr
+
+
+def test_an_unknown_instruction_set_is_refused():
+    script = "import fastinv as fi; fi.KDTree([[0.0]])"
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={"FASTINV_ISA": "mmx"}, capture_output=True, text=True
+    )
+    assert done.returncode != 0
+    assert "instruction set 'mmx' is not available; this machine has: baseline" in done.stderr
+
+
+def test_eight_threads_at_once_give_the_answers_of_one(arm, twin):
+    batches = [arm.sample(40, random_state=20 + i)[1] for i in range(8)]
+    expected = [twin.solve(y) for y in batches]
+    found = [[] for _ in batches]
+    together = threading.Barrier(8)
+
+    def work(i):
+        together.wait()
+        for _ in range(20):
+            found[i].append(twin.solve(batches[i]))
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for answers, right in zip(found, expected, strict=True):
+        assert len(answers) == 20
+        for answer in answers:
+            assert_same(answer, right)
+
+
+def test_pickle_and_clone(arm, twin):
+    _, y = arm.sample(10, random_state=30)
+    again = pickle.loads(pickle.dumps(twin))
+    assert_same(again.solve(y), twin.solve(y))
+    fresh = clone(twin)
+    assert fresh.get_params().keys() == twin.get_params().keys()
+    assert fresh.forward is twin.forward
+    with pytest.raises(NotFittedError, match="this TwinSolver is not fitted yet"):
+        fresh.solve(y)
+
+
+def test_ctrl_c_keeps_the_best_weights(arm, monkeypatch):
+    from fastinv.solvers.pairs import ScaledFormulaPairs
+
+    epoch, calls = ScaledFormulaPairs.epoch, []
+
+    def interrupted(self, rng):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return epoch(self, rng)
+
+    monkeypatch.setattr(ScaledFormulaPairs, "epoch", interrupted)
+    solver = fi.TwinSolver(arm.forward, bounds=arm.bounds, random_state=0, **QUICK)
+    with pytest.warns(UserWarning, match="Training interrupted after 3 epochs: the best weights"):
+        solver.fit()
+    assert solver.n_iter_ == 3
+    assert solver.stopped_ == "interrupted"
+    assert np.isfinite(solver.solve(arm.forward([0.3, 0.7])).residual).all()
+
+
+def test_checkpoint_resumes_to_the_same_bits(arm, tmp_path, monkeypatch):
+    from fastinv.solvers.pairs import ScaledFormulaPairs
+
+    options = {**QUICK, "random_state": 0, "bounds": arm.bounds}
+    straight = fi.TwinSolver(arm.forward, **options).fit()
+    epoch, calls = ScaledFormulaPairs.epoch, []
+
+    def interrupted(self, rng):
+        calls.append(1)
+        if len(calls) == 13:
+            raise KeyboardInterrupt
+        return epoch(self, rng)
+
+    solver = fi.TwinSolver(arm.forward, checkpoint=tmp_path / "twin.safetensors", **options)
+    with monkeypatch.context() as patch:
+        patch.setattr(ScaledFormulaPairs, "epoch", interrupted)
+        with pytest.warns(UserWarning, match="interrupted"):
+            solver.fit()
+    solver.fit()
+    assert solver.n_iter_ == straight.n_iter_
+    np.testing.assert_array_equal(solver.twin_.parameters, straight.twin_.parameters)
+    assert solver.loss_curve_ == straight.loss_curve_
+    _, y = arm.sample(10, random_state=31)
+    assert_same(solver.solve(y), straight.solve(y))
+
+
+def test_solutions_by_row(twin, arm):
+    _, y = arm.sample(6, random_state=32)
+    solutions = twin.solve(y)
+    assert len(solutions) == 6
+    assert solutions.n_solutions == 5
+    np.testing.assert_array_equal(solutions.best, solutions.x[:, 0])
+    np.testing.assert_array_equal(solutions[2].x[0], solutions.x[2])
+    np.testing.assert_array_equal(solutions[-1].targets[0], y[5])
+    assert [len(row) for row in solutions] == [1] * 6
+    assert repr(solutions).startswith("Solutions: 6 targets, 5 each, x in R^2\nbest: ")
+    assert repr(solutions[:0]) == "Solutions: 0 targets, 5 each, x in R^2"
+    with pytest.raises(IndexError, match="target 6 is out of range for 6 targets"):
+        solutions[6]
+    y[:] = 0.0
+    assert (solutions.targets != 0.0).any()
+
+
+def test_every_status_says_what_it_means():
+    assert [status.value for status in fi.Status] == list(range(6))
+    assert all(len(status.description) > 20 for status in fi.Status)
+
+
+X2, Y2 = np.random.default_rng(61).normal(size=(2, 20, 2))
+BAD_FITS = {
+    "nothing known": (fi.TwinSolver(), (), {}, "fit requires y to be passed, but the target y"),
+    "no bounds": (fi.TwinSolver(lambda x: x), (), {}, "bounds must be given where fit gets no"),
+    "y without X": (fi.TwinSolver(), (None, Y2), {}, "X must be given together with y"),
+    "bounds of another shape": (
+        fi.TwinSolver(bounds=[(0, 1)]), (X2, Y2), {}, r"bounds must have shape \(2, 2\)"),
+    "lengths": (fi.TwinSolver(), (X2, Y2[:5]), {}, "20 and 5 rows"),
+    "empty": (fi.TwinSolver(), (X2[:0], Y2[:0]), {}, "0 sample"),
+    "NaN in X": (
+        fi.TwinSolver(), (np.where(X2[3, 0] == X2, np.nan, X2), Y2), {},
+        "X must be finite, got NaN or infinity .inf. in 1 of 20 rows, the first is row 3"),
+    "infinity in y": (
+        fi.TwinSolver(), (X2, np.where(Y2[7, 1] == Y2, np.inf, Y2)), {},
+        "y must be finite, got NaN or infinity .inf. in 1 of 20 rows, the first is row 7"),
+    "n < k": (
+        fi.TwinSolver(n_neighbors=50), (X2, Y2), {},
+        "n_neighbors must be at most the number of anchors, 20, got 50"),
+    "anchors without y": (
+        fi.TwinSolver(), (X2, Y2), {"anchors": X2}, r"anchors must be a tuple \(X, y\)"),
+    "anchors of other columns": (
+        fi.TwinSolver(), (X2, Y2), {"anchors": (X2[:, :1], Y2)},
+        "x of the anchors must have 2 columns, got 1"),
+    "f undefined at an anchor": (
+        fi.TwinSolver(lambda x: np.where(x > 1.0, np.nan, x)), (np.eye(2) * [[1], [2]],), {},
+        "must be finite at every anchor, got NaN or infinity in 1 of 2 rows, the first is row 1"),
+    "f undefined everywhere": (
+        fi.TwinSolver(lambda x: x * np.nan, bounds=[(0, 1)]), (), {},
+        "must be finite inside bounds"),
+    "residual_tol": (
+        fi.TwinSolver(residual_tol=-1.0), (X2, Y2), {}, "residual_tol must be .*got -1.0"),
+    "pair_radius": (
+        fi.TwinSolver(lambda x: x, bounds=[(0, 1)], pair_radius=0.0), (), {},
+        "pair_radius must be positive and finite"),
+    "pairs_per_epoch": (
+        fi.TwinSolver(lambda x: x, bounds=[(0, 1)], pairs_per_epoch=0), (), {},
+        "pairs_per_epoch must be .*got 0"),
+    "n_anchors": (
+        fi.TwinSolver(lambda x: x, bounds=[(0, 1)], n_anchors=0), (), {}, "n_anchors must be"),
+    "backend": (
+        fi.TwinSolver(backend="cuda"), (X2, Y2), {}, "cuda"),
+    "n_threads": (fi.TwinSolver(n_threads=0), (X2, Y2), {}, "n_threads must be"),
+    "checkpoint without a seed": (
+        fi.TwinSolver(checkpoint="x"), (X2, Y2), {}, "checkpoint needs a random_state"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD_FITS)
+def test_bad_input_to_fit(name):
+    solver, arguments, options, message = BAD_FITS[name]
+    with pytest.raises(ValueError, match=message):
+        solver.fit(*arguments, **options)
+
+
+def test_constant_columns_warn():
+    X = np.column_stack([X2, np.ones(20)])
+    with pytest.warns(UserWarning, match="X is constant in column 2: nothing can be learned"):
+        solver = fi.TwinSolver(SMALL, max_iter=2, random_state=0).fit(X, Y2)
+    assert np.isfinite(solver.solve(Y2[:3]).x).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        (([[1.0, 2.0, 3.0]],), {}, r"y must have shape \(n, 2\) or \(2,\), got shape \(1, 3\)"),
+        ((1.0,), {}, r"y must have shape \(n, 2\)"),
+        (([1.0, 1.0], 0), {}, "k must be"),
+        (([1.0, 1.0], 5000), {}, "k must be at most the number of anchors, 1000, got 5000"),
+        (([1.0, 1.0],), {"near": [1.0]}, r"near must have shape \(2,\) or \(1, 2\), got \(1,\)"),
+        (([1.0, 1.0],), {"near": [np.nan, 1.0]}, "near must be finite"),
+    ],
+)
+def test_bad_input_to_solve(twin, arguments, options, message):
+    with pytest.raises(ValueError, match=message):
+        twin.solve(*arguments, **options)
+
+
+def test_a_direct_network_has_one_solution(arm):
+    direct = fi.DirectSolver(arm.forward, bounds=arm.bounds, random_state=0, max_iter=5).fit()
+    _, y = arm.sample(7, random_state=33)
+    y[3] = np.nan
+    solutions = direct.solve(y)
+    assert solutions.x.shape == (7, 1, 2)
+    assert (solutions.anchor == -1).all()
+    assert (solutions.status[3] == fi.Status.INVALID).all()
+    finite = np.arange(7) != 3
+    true = np.linalg.norm(arm.forward(solutions.best[finite]) - y[finite], axis=1)
+    np.testing.assert_allclose(solutions.residual[finite, 0], true, rtol=1e-13)
+    with pytest.raises(ValueError, match="k must be 1: a direct network has one candidate"):
+        direct.solve(y, 2)
