@@ -36,11 +36,10 @@ def make_query(library, points, k, n_threads):
         return lambda queries: tree.query(queries, k, n_threads=n_threads)[0]
     if library == "scipy":
         tree = cKDTree(points)
-        ranks = np.arange(1, k + 1)
-        return lambda queries: tree.query(queries, ranks, workers=n_threads)[0]
+        return lambda queries: tree.query(queries, k, workers=n_threads)[0].reshape(-1, k)
     module = pytest.importorskip("pykdtree.kdtree")
     tree = module.KDTree(points)
-    return lambda queries: tree.query(queries, k)[0].reshape(len(queries), k)
+    return lambda queries: tree.query(queries, k)[0].reshape(-1, k)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -9,12 +9,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from fastinv import problems
 from fastinv._validation import check_integer
 from fastinv.backends.protocol import Float64Array
-from fastinv.metrics import rmse_in_y
+from fastinv.comparison import rmse_in_y, timed_fit
 from fastinv.plots import ArmStyle, plot_arm_solutions
 from fastinv.solutions import Solutions, Status
 from fastinv.solvers import BaseSolver, DirectSolver, NearestSolver, TwinSolver
@@ -39,7 +40,7 @@ class Method:
     ----------
     name : str
     rmse : float
-        RMSE in y of one solution per target, see :func:`fastinv.metrics.rmse_in_y`.
+        RMSE in y of one solution per target, see :func:`fastinv.comparison.rmse_in_y`.
     microseconds_per_target : float
         Of a `solve` of all targets at once, the fastest of five.
     """
@@ -73,7 +74,7 @@ class Demo:
 
     Attributes
     ----------
-    random_state, n_anchors : int
+    random_state, n_anchors, n_neighbors : int
     fit_seconds : dict of str to float
         Of each network; the forward function had been compiled before.
     methods : dict of str to Method
@@ -94,6 +95,7 @@ class Demo:
 
     random_state: int
     n_anchors: int
+    n_neighbors: int
     fit_seconds: dict[str, float]
     methods: dict[str, Method]
     latency: Latency
@@ -115,6 +117,7 @@ class Demo:
             "problem": PROBLEM.name,
             "random_state": self.random_state,
             "n_anchors": self.n_anchors,
+            "n_neighbors": self.n_neighbors,
             "n_targets": len(self.targets),
             "fit_seconds": self.fit_seconds,
             "methods": {key: asdict(method) for key, method in self.methods.items()},
@@ -167,9 +170,9 @@ def run_demo(
     setting: dict[str, Any] = {"bounds": PROBLEM.bounds, "random_state": of_networks}
     PROBLEM.forward(targets)  # compiles on first use, which is no part of a training
     twin = TwinSolver(PROBLEM.forward, max_iter=max_iter, verbose=verbose, **setting)
-    fit_seconds = {"twin": _fit(twin)}
+    fit_seconds = {"twin": timed_fit(twin)}
     direct = DirectSolver(PROBLEM.forward, verbose=verbose, **setting)
-    fit_seconds["direct"] = _fit(direct, twin.anchors_x_)
+    fit_seconds["direct"] = timed_fit(direct, twin.anchors_x_)
     nearest = NearestSolver(PROBLEM.forward, **setting).fit(twin.anchors_x_)
     first = copy.copy(twin).set_params(n_neighbors=1)
     best = twin.solve(targets)
@@ -177,6 +180,7 @@ def run_demo(
     return Demo(
         random_state=random_state,
         n_anchors=len(twin.anchors_x_),
+        n_neighbors=twin.n_neighbors,
         fit_seconds=fit_seconds,
         methods={
             "nearest": _measure("nearest anchor (kNN)", nearest, targets),
@@ -232,17 +236,6 @@ def distinct(solutions: Solutions, separation: float = SAME_SOLUTION) -> Float64
     return np.array(kept).reshape(-1, solutions.x.shape[2])
 
 
-def _fit(solver: TwinSolver | DirectSolver, X: Float64Array | None = None) -> float:
-    """Train, and return the seconds that it took."""
-    start = time.perf_counter()
-    solver.fit(X)
-    elapsed = time.perf_counter() - start
-    trained = solver if isinstance(solver, TwinSolver) else solver.regressor_
-    if trained.stopped_ == "interrupted":
-        raise KeyboardInterrupt
-    return elapsed
-
-
 def _measure(name: str, solver: BaseSolver, targets: Float64Array) -> Method:
     seconds = min(_seconds(lambda: solver.solve(targets)) for _ in range(_N_REPEATS))
     rmse = rmse_in_y(PROBLEM.forward, solver.solve(targets).best, targets)
@@ -289,10 +282,10 @@ def _rows_to_draw(targets: Float64Array, n_drawn: int) -> list[int]:
 
 def _add_legend(figure: Figure) -> None:
     """One legend for both panels, each thing once."""
-    handles = {}
+    handles: dict[str, Artist] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
     figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=4, frameon=False
+        list(handles.values()), list(handles), loc="outside lower center", ncols=4, frameon=False
     )

@@ -154,8 +154,8 @@ def plot_branches(
     if targets is None:
         targets = np.linspace(anchors_y.min(), anchors_y.max(), _N_TARGETS)
     solutions = solver.solve(targets, k)
-    box = (anchors_x.min(), anchors_x.max()) if solver.bounds_ is None else solver.bounds_[0]
-    curve = np.linspace(*box, _N_CURVE_POINTS)
+    ends = solver.anchors_x_ if solver.bounds_ is None else solver.bounds_
+    curve = np.linspace(ends.min(), ends.max(), _N_CURVE_POINTS)
     ax = _new_axes() if ax is None else ax
     ax.plot(curve, solver.predict(curve[:, None]).ravel(), "-", color=_CURVE, label="f")
     ax.plot(anchors_x, anchors_y, "|", color="black", markersize=5, label="anchors")

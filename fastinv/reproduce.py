@@ -7,7 +7,6 @@ section 5 and appendix A, known forward function.
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
@@ -17,8 +16,8 @@ import numpy as np
 
 from fastinv._validation import check_integer
 from fastinv.backends.protocol import Float64Array, IntArray
-from fastinv.metrics import rmse_in_y
-from fastinv.problems import Problem, experiment
+from fastinv.comparison import rmse_in_y, timed_fit
+from fastinv.problems import Problem
 from fastinv.solutions import Solutions
 from fastinv.solvers import DirectSolver, NearestSolver, TwinSolver
 
@@ -36,7 +35,7 @@ _N_DIRECT = 5000
 
 @dataclass(frozen=True)
 class Errors:
-    """RMSE in y, :func:`fastinv.metrics.rmse_in_y`, of each method.
+    """RMSE in y, :func:`fastinv.comparison.rmse_in_y`, of each method.
 
     Attributes
     ----------
@@ -94,6 +93,10 @@ class PaperResult:
     mean: Errors
     std: Errors
 
+    def summary(self) -> dict[str, Any]:
+        """All numbers, in types that JSON has."""
+        return asdict(self)
+
 
 @dataclass(frozen=True, eq=False)
 class Split:
@@ -107,8 +110,7 @@ class Split:
 
     @classmethod
     def of(cls, problem: Problem, random_state: int) -> Split:
-        """500 uniform points where y has one component and x at most two (experiments 1 to 4),
-        else 1000."""
+        """500 uniform points where y has one component, as in experiments 1 to 4, else 1000."""
         n = 500 if problem.n_outputs == 1 else 1000
         X, y = problem.sample(n, random_state)
         return cls(X[: 3 * n // 5], y[4 * n // 5 :])
@@ -150,9 +152,9 @@ def run_experiment(
     split = Split.of(problem, of_data)  # compiles f, which is no part of a training
     setting: dict[str, Any] = {"bounds": problem.bounds, "random_state": of_networks}
     twin = TwinSolver(problem.forward, max_iter=max_iter, verbose=verbose, **setting)
-    twin_seconds = _fit(twin, split.anchors_x)
+    twin_seconds = timed_fit(twin, split.anchors_x)
     direct = DirectSolver(problem.forward, verbose=verbose, **setting, **_DIRECT)
-    direct_seconds = _fit(direct, problem.sample(_N_DIRECT, of_more_data)[0])
+    direct_seconds = timed_fit(direct, problem.sample(_N_DIRECT, of_more_data)[0])
     n_tried = N_ANCHORS_TRIED + 1
     nearest = NearestSolver(problem.forward, n_neighbors=n_tried).fit(split.anchors_x)
     lookup = nearest.solve(split.targets)  # ranked by residual: here the distance to the anchor
@@ -195,17 +197,6 @@ def _published(methods: dict[str, dict[str, list[float]]], moment: str) -> Error
     )
 
 
-def _fit(solver: TwinSolver | DirectSolver, X: Float64Array) -> float:
-    """Train, and return the seconds that it took."""
-    start = time.perf_counter()
-    solver.fit(X)
-    elapsed = time.perf_counter() - start
-    trained = solver if isinstance(solver, TwinSolver) else solver.regressor_
-    if trained.stopped_ == "interrupted":
-        raise KeyboardInterrupt
-    return elapsed
-
-
 def _in_order_of(anchors: IntArray, solutions: Solutions) -> Float64Array:
     """The x (n, k, p) of `solutions`, ordered like `anchors` (n, k), which they came from."""
     position = (solutions.anchor[:, None, :] == anchors[:, :, None]).argmax(axis=2)
@@ -238,19 +229,3 @@ def _errors(
         twin_best=rmse(from_twin[np.arange(len(targets)), best]),
         direct=rmse(average),
     )
-
-
-def parse_experiments(text: str) -> tuple[Problem, ...]:
-    """The problems of experiments listed like ``1,7``.
-
-    Raises
-    ------
-    ValueError
-        If `text` is no such list.
-    """
-    try:
-        return tuple(experiment(int(number)) for number in text.split(","))
-    except ValueError as error:
-        raise ValueError(
-            f"experiments must be numbers from 1 to 9 like 1,7, got {text!r}"
-        ) from error

@@ -17,7 +17,7 @@ class Status(IntEnum):
     APPROXIMATE = 1, "the residual is above the tolerance"
     EXTRAPOLATED = 2, "the network left the region that its training pairs were drawn from"
     OUT_OF_BOUNDS = 3, "the prediction left the bounds and was moved onto them"
-    UNREACHABLE = 4, "the target is farther from every anchor and every image than anchors are apart"
+    UNREACHABLE = 4, "the target is farther from anchors and images than anchors are apart"
     INVALID = 5, "the target, the solution or its image is not finite"
 
     description: str
@@ -72,7 +72,7 @@ class Solutions:
     @property
     def n_solutions(self) -> int:
         """Solutions per target, k."""
-        return self.x.shape[1]
+        return int(self.x.shape[1])
 
     def __len__(self) -> int:
         return len(self.x)
@@ -98,9 +98,11 @@ class Solutions:
     def __repr__(self) -> str:
         n, k, p = self.x.shape
         heading = f"Solutions: {n} target{'s' * (n != 1)}, {k} each, x in R^{p}"
-        counts = np.bincount(self.status[:, 0], minlength=len(Status)) if n else []
-        first = ", ".join(f"{c} {Status(s).name}" for s, c in enumerate(counts) if c)
-        finite = self.residual[:, 0][np.isfinite(self.residual[:, 0])] if n else np.empty(0)
+        if n == 0:
+            return heading
+        counts = {status.name: int(np.sum(self.status[:, 0] == status)) for status in Status}
+        first = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        finite = self.residual[:, 0][np.isfinite(self.residual[:, 0])]
         if len(finite):
             first += f"; median residual {np.median(finite):.3g}, largest {finite.max():.3g}"
-        return f"{heading}\nbest: {first}" if first else heading
+        return f"{heading}\nbest: {first}"

@@ -2,11 +2,11 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "../core/dispatch.hpp"
 #include "../core/parallel.hpp"
 #include "../core/pipeline.hpp"
+#include "../core/rank.hpp"
 #include "array_view.hpp"
 #include "registers.hpp"
 
@@ -167,17 +167,7 @@ void rank(const py::array& residuals, const py::array& order) {
   const auto r = in_matrix<double>(residuals, "residuals");
   const auto out = out_matrix<std::int64_t>(order, "order", r.rows, r.cols);
   const py::gil_scoped_release release;
-  for (std::int64_t i = 0; i < r.rows; ++i) {
-    const double* row = r.data + i * r.cols;
-    std::int64_t* indices = out.data + i * r.cols;
-    for (std::int64_t j = 0; j < r.cols; ++j) indices[j] = j;
-    std::sort(indices, indices + r.cols, [row](std::int64_t a, std::int64_t b) {
-      const bool a_nan = std::isnan(row[a]), b_nan = std::isnan(row[b]);
-      if (a_nan != b_nan) return b_nan;
-      if (!a_nan && row[a] != row[b]) return row[a] < row[b];
-      return a < b;
-    });
-  }
+  rank_rows(r.data, r.rows, r.cols, out.data);
 }
 
 void evaluate_forward(std::uintptr_t address, const py::array& X, const py::array& out,

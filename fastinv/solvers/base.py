@@ -221,9 +221,10 @@ class AnchoredSolver(BaseSolver):
     def _flops(self) -> float:
         """Operations per candidate, about."""
         spec = self.pipeline_spec_
-        networks = [spec.twin, spec.forward]
-        sizes = [n.spec.n_parameters for n in networks if hasattr(n, "spec")]
-        return 2.0 * sum(sizes) + _FLOPS_PER_CANDIDATE
+        n_weights = 0 if spec.twin is None else spec.twin.spec.n_parameters
+        if isinstance(spec.forward, LearnedForward):
+            n_weights += spec.forward.spec.n_parameters
+        return 2.0 * n_weights + _FLOPS_PER_CANDIDATE
 
 
 def _native(forward: Forward) -> int | LearnedForward | None:

@@ -103,8 +103,8 @@ def pair_radius(bounds: Float64Array, n_anchors: int) -> Float64Array:
     d = len(bounds)
     volume = math.pi ** (d / 2) / math.gamma(d / 2 + 1)
     c = math.gamma(d / 2) / (math.sqrt(math.pi) * math.gamma((d + 1) / 2))
-    width: Float64Array = bounds[:, 1] - bounds[:, 0]
-    return width * (2 * c * (2 / (n_anchors * volume)) ** (1 / d))
+    spacing = 2 * c * (2 / (n_anchors * volume)) ** (1 / d)
+    return np.asarray((bounds[:, 1] - bounds[:, 0]) * spacing)
 
 
 @dataclass(frozen=True, eq=False)

@@ -100,7 +100,8 @@ class Trainer:
 
     def parameters(self) -> FloatArray:
         """A copy of the present parameters, flat."""
-        return self._kernel.parameters()
+        parameters: FloatArray = self._kernel.parameters()
+        return parameters
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Copies of the parameters, both moments and the number of steps taken."""

@@ -1,11 +1,14 @@
-"""The error that solvers are compared by."""
+"""What the demo and the paper's experiments share: how errors and trainings are measured."""
 
 from __future__ import annotations
+
+import time
 
 import numpy as np
 
 from fastinv.backends.protocol import Float64Array
 from fastinv.forward import Forward
+from fastinv.solvers import DirectSolver, TwinSolver
 
 
 def rmse_in_y(forward: Forward, x: Float64Array, targets: Float64Array) -> float:
@@ -27,3 +30,20 @@ def rmse_in_y(forward: Forward, x: Float64Array, targets: Float64Array) -> float
         In the units of y; NaN if an image is.
     """
     return float(np.sqrt(np.mean((forward(x) - targets) ** 2)))
+
+
+def timed_fit(solver: TwinSolver | DirectSolver, X: Float64Array | None = None) -> float:
+    """Train `solver` on `X` and its images, and return the seconds that it took.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the training is interrupted, which by itself only ends it early.
+    """
+    start = time.perf_counter()
+    solver.fit(X)
+    elapsed = time.perf_counter() - start
+    trained = solver if isinstance(solver, TwinSolver) else solver.regressor_
+    if trained.stopped_ == "interrupted":
+        raise KeyboardInterrupt
+    return elapsed
