@@ -12,9 +12,7 @@ from typing import Annotated
 import typer
 
 import fastinv
-from fastinv.cli.demo import demo
-from fastinv.cli.info import info
-from fastinv.cli.reproduce import reproduce
+from fastinv.cli import demo, info, reproduce
 
 __all__ = ["app"]
 
@@ -25,7 +23,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (info, demo, reproduce):
+for command in (info.info, demo.demo, reproduce.reproduce):
     app.command()(command)
 
 

@@ -19,7 +19,7 @@ The paper's 1st anchor is the second nearest, so that it tries anchors 2 to 6: s
 "anchors 2-6". The column "anchors 1-5" has the same networks with the five nearest.
 Ours replaces a candidate that is worse than its own anchor by that anchor.
 The direct network is trained with the absolute error, as in the paper. With one unknown it
-learns the median of the solutions, which is itself a solution where their number is odd."""
+learns the median of the solutions, which can be a solution itself."""
 
 
 def reproduce(

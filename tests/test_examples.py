@@ -1,0 +1,21 @@
+"""The examples run, and print what their text promises."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+EXPECTED = {
+    "arm_from_formula.py": ["joint angles that reach", "CONVERGED", "from the state"],
+    "inverse_from_data.py": ["x with f(x) = 0.5", "twin network", "one network"],
+}
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))
+def test_example(name):
+    done = subprocess.run([sys.executable, EXAMPLES / name], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for words in EXPECTED[name]:
+        assert words in done.stdout
