@@ -47,8 +47,9 @@ class PeerPipeline:
         fx = np.stack([np.cos(a) + np.cos(b), np.sin(a) + np.sin(b)], axis=2)
         residual = np.linalg.norm(fx - y[:, None], axis=2)
         order = np.argsort(residual, axis=1, kind="stable")
-        anchors = np.take_along_axis(anchors, order, 1)
-        return np.take_along_axis(x, order[..., None], 1), np.take_along_axis(residual, order, 1), anchors
+        x = np.take_along_axis(x, order[..., None], 1)
+        residual = np.take_along_axis(residual, order, 1)
+        return x, residual, np.take_along_axis(anchors, order, 1)
 
 
 def assert_peer_agrees(peer, solver, y):

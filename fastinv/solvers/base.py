@@ -106,9 +106,7 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         """
         if not hasattr(self, "pipeline_spec_"):
             raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit first")
-        targets = check_targets(y, self.n_outputs_)
-        if targets is y or np.may_share_memory(targets, y):
-            targets = targets.copy()
+        targets = check_targets(y, self.n_outputs_).copy()  # the caller may reuse y
         states = None if near is None else self._check_near(near, len(targets))
         ranked = self._ranked(targets, k, states)
         return Solutions(targets, ranked.x, ranked.residual, ranked.anchor, ranked.status)
