@@ -2,6 +2,7 @@
 
 import platform
 import sys
+from glob import glob
 
 from pybind11.setup_helpers import ParallelCompile, Pybind11Extension, build_ext
 from setuptools import setup
@@ -31,6 +32,7 @@ SOURCES = [
     "csrc/core/kdtree.cpp",
     "csrc/core/mlp.cpp",
     "csrc/core/pipeline.cpp",
+    "csrc/core/trainer.cpp",
 ]
 
 # Products and sums are fused only where the kernels say so: the same bits from every compiler
@@ -58,6 +60,7 @@ extension = Pybind11Extension(
     "fastinv._core",
     SOURCES,
     cxx_std=17,
+    depends=[*KERNELS, *glob("csrc/**/*.hpp", recursive=True)],
     define_macros=[("FASTINV_X86", "1")] if IS_X86 else [],
     extra_compile_args=COMMON_FLAGS,
     extra_link_args=[] if MSVC else ["-pthread"],

@@ -8,10 +8,12 @@ from functools import cache
 import joblib
 import threadpoolctl
 
+from fastinv import _core
 from fastinv._validation import check_integer
 
 # Below this much work per call, waking other threads costs more than they bring.
 MIN_FLOPS_FOR_THREADS = 4e6
+MAX_THREADS = 1024
 
 
 class FastinvController(threadpoolctl.LibController):  # type: ignore[misc]
@@ -68,6 +70,8 @@ def resolve_n_threads(n_threads: int | None = None) -> int:
         n_threads = min(_n_processors(), _environment_limit() or _n_processors())
     else:
         n_threads = check_integer(n_threads, "n_threads")
+        if n_threads > MAX_THREADS:
+            raise ValueError(f"n_threads must be at most {MAX_THREADS}, got {n_threads}")
     limit = _limit_of_threadpoolctl()
     return min(n_threads, limit) if limit else n_threads
 
@@ -95,9 +99,6 @@ def _n_processors() -> int:
 
 def _limit_of_threadpoolctl() -> int:
     """0 where there is none."""
-    # Imported here so that the reference backend works where the extension is not compiled.
-    from fastinv import _core
-
     return int(_core.get_num_threads())
 
 

@@ -34,8 +34,8 @@ class Training:
         Epochs.
     early_stopping : bool, default=False
         Whether progress is judged by the loss on the validation set rather than in training.
-    n_iter_no_change : int, default=10
-        Training ends after more than so many epochs without progress.
+    n_iter_no_change : int or None, default=10
+        Training ends after more than so many epochs without progress; never with None.
     tol : float, default=1e-4
         Progress is a loss at least so much below the lowest so far.
     checkpoint : str, os.PathLike or None, default=None
@@ -54,7 +54,7 @@ class Training:
     plateau_patience: int = 5
     max_iter: int = 200
     early_stopping: bool = False
-    n_iter_no_change: int = 10
+    n_iter_no_change: int | None = 10
     tol: float = 1e-4
     checkpoint: str | os.PathLike[str] | None = None
     checkpoint_every: int = 10
@@ -65,10 +65,11 @@ class Training:
             "batch_size",
             "plateau_patience",
             "max_iter",
-            "n_iter_no_change",
             "checkpoint_every",
         ):
             check_integer(getattr(self, name), name)
+        if self.n_iter_no_change is not None:
+            check_integer(self.n_iter_no_change, "n_iter_no_change")
         check_option(self.learning_rate, "learning_rate", SCHEDULES)
         check_number(self.learning_rate_init, "learning_rate_init", above=0.0)
         check_number(self.learning_rate_min, "learning_rate_min", minimum=0.0)

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Float64Array = NDArray[np.float64]
+
+_LARGEST_BOUND = 1e100  # squares of widths are still finite
 RandomState = int | np.random.RandomState | np.random.Generator | None
 Option = TypeVar("Option", bound=str)
 
@@ -83,6 +85,11 @@ def check_bounds(bounds: ArrayLike, n_inputs: int) -> Float64Array:
         if not (np.isfinite([low, high]).all() and low < high):
             raise ValueError(
                 f"bounds must be finite with low < high, got ({low}, {high}) for input {i}"
+            )
+        if max(abs(low), abs(high)) > _LARGEST_BOUND:
+            raise ValueError(
+                f"bounds must be at most {_LARGEST_BOUND:g} in size, got ({low}, {high}) for "
+                f"input {i}"
             )
     return box
 
@@ -192,13 +199,17 @@ def check_random_state(random_state: RandomState) -> np.random.Generator:
 def as_float64(values: ArrayLike, name: str) -> Float64Array:
     """`values` as float64, C-contiguous, without a copy where they are so already."""
     try:
+        if isinstance(values, np.ma.MaskedArray):
+            values = np.ma.filled(
+                values.astype(np.float64), np.nan
+            )  # no value: never solved as one
         array: NDArray[Any] = np.asarray(values)
     except ValueError as error:  # ragged
         raise ValueError(f"{name} must be an array of numbers: {error}") from error
     if array.dtype.kind not in "biufO":
         raise ValueError(f"{name} must hold real numbers, got dtype {array.dtype}")
     try:
-        return np.ascontiguousarray(array, dtype=np.float64).reshape(array.shape)
+        return np.require(array, np.float64, ["C", "A"]).reshape(array.shape)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must hold real numbers: {error}") from error
 

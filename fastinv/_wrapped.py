@@ -30,7 +30,6 @@ class CallableForward:
     n_inputs: int
     n_outputs: int
     exact = True
-    compiled = False
     address = None
 
     @property
@@ -59,7 +58,6 @@ class EstimatorForward:
     n_inputs: int
     n_outputs: int
     exact = False
-    compiled = False
     address = None
 
     @property

@@ -46,8 +46,6 @@ class Forward(Protocol):
         What messages call f.
     exact : bool
         True for a formula or a callable, False for something learned from data.
-    compiled : bool
-        Whether f has an address that the C++ kernels can call.
     address : int or None
         ``void(const double *X, double *Y, int64_t n)`` over row-major (n, p) and (n, q); None
         where only Python can evaluate f.
@@ -61,8 +59,6 @@ class Forward(Protocol):
     def name(self) -> str: ...
     @property
     def exact(self) -> bool: ...
-    @property
-    def compiled(self) -> bool: ...
     @property
     def address(self) -> int | None: ...
 
@@ -128,7 +124,6 @@ class ForwardFunction:
     __qualname__: str
     __wrapped__: RowFunction
     exact = True
-    compiled = True
 
     def __init__(self, function: RowFunction, n_inputs: int, n_outputs: int) -> None:
         if not inspect.isfunction(function):

@@ -17,7 +17,7 @@ class Status(IntEnum):
     APPROXIMATE = 1, "the residual is above the tolerance"
     EXTRAPOLATED = 2, "the network left the region that its training pairs were drawn from"
     OUT_OF_BOUNDS = 3, "the prediction left the bounds and was moved onto them"
-    UNREACHABLE = 4, "the target is farther from anchors and images than anchors are apart"
+    UNREACHABLE = 4, "no anchor and no image of a candidate is near the target"
     INVALID = 5, "the target, the solution or its image is not finite"
 
     description: str
@@ -42,7 +42,7 @@ class Solutions:
         ``||f(x) - y||`` (Euclidean, in the units of y), by the exact or the learned f;
         ``inf`` where the status is INVALID.
     anchor : ndarray of shape (n, k), int64
-        Index of the anchor that each solution came from, -1 if none.
+        Row of the solver's ``anchors_x_`` that each solution came from, -1 if none.
     status : ndarray of shape (n, k), int8
         A :class:`Status` each.
 

@@ -31,13 +31,13 @@ __all__ = [
 ]
 
 Stop = Literal["no_change", "max_iter", "interrupted"]
-Pairs = tuple[FloatArray, FloatArray]
+Rows = tuple[FloatArray, FloatArray]
 
 
 class EpochSource(Protocol):
     """Where the rows of each epoch come from."""
 
-    def epoch(self, rng: np.random.Generator) -> Pairs:
+    def epoch(self, rng: np.random.Generator) -> Rows:
         """Inputs ``(n, n_inputs)`` and targets ``(n, n_outputs)`` of the next epoch; random
         numbers come from `rng` alone."""
         ...
@@ -54,7 +54,7 @@ class FixedData:
     X: FloatArray
     Y: FloatArray
 
-    def epoch(self, rng: np.random.Generator) -> Pairs:
+    def epoch(self, rng: np.random.Generator) -> Rows:
         return self.X, self.Y
 
     def fingerprint(self) -> str:
@@ -158,7 +158,7 @@ def train(
     training: Training,
     *,
     rng: np.random.Generator,
-    validation: Pairs | None = None,
+    validation: Rows | None = None,
     network: Mapping[str, object] | None = None,
     n_threads: int = 1,
 ) -> Outcome:
@@ -243,7 +243,7 @@ def _after_epoch(
     training: Training,
     state: _State,
     rng: np.random.Generator,
-    validation: Pairs | None,
+    validation: Rows | None,
     n_threads: int,
 ) -> _State:
     """Train for one epoch, and judge it."""
@@ -262,7 +262,8 @@ def _after_epoch(
 
 
 def _is_stuck(training: Training, state: _State) -> bool:
-    return state.n_no_change > training.n_iter_no_change
+    patience = training.n_iter_no_change
+    return patience is not None and state.n_no_change > patience
 
 
 def _has_ended(training: Training, state: _State) -> bool:
@@ -288,7 +289,7 @@ def _identity(
     source: EpochSource,
     training: Training,
     rng: np.random.Generator,
-    validation: Pairs | None,
+    validation: Rows | None,
     network: Mapping[str, object],
     first_parameters: FloatArray,
 ) -> Identity:

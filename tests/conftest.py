@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 
 @pytest.fixture(scope="session", autouse=True)
-def installed_package_in_subprocesses():
-    """``python -c`` would otherwise put the working folder, with its uncompiled fastinv, first."""
+def away_from_the_sources():
+    """A ``python -c`` that a test starts looks for modules in the working folder first, and the
+    fastinv in the root of the repository is not compiled."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONSAFEPATH", "1")
+        patch.chdir(Path(__file__).parent)
         yield

@@ -77,7 +77,6 @@ def test_attributes():
     assert isinstance(mixed, ForwardFunction)
     assert (mixed.n_inputs, mixed.n_outputs, mixed.name) == (2, 3, "mixed")
     assert mixed.exact
-    assert mixed.compiled
     assert mixed.__doc__ == "Elementary functions of two variables."
     assert mixed.__wrapped__ is mixed.python_function
     assert repr(mixed) == "<ForwardFunction mixed: R^2 -> R^3>"
@@ -374,7 +373,7 @@ def test_callable():
     assert isinstance(f, CallableForward)
     assert (f.n_inputs, f.n_outputs, f.name) == (2, 2, "sums")
     assert f.exact
-    assert not f.compiled
+    assert f.address is None
     assert f.address is None
     assert np.array_equal(f(X), sums(X))
     assert f(np.empty((0, 2))).shape == (0, 2)
@@ -433,7 +432,7 @@ def test_fitted_regressor():
         assert (f.n_inputs, f.n_outputs) == (2, y.reshape(33, -1).shape[1])
         assert f.name == "LinearRegression.predict"
         assert not f.exact
-        assert not f.compiled
+        assert f.address is None
         assert f.address is None
         np.testing.assert_allclose(f(X), y.reshape(33, -1), atol=1e-12)
         assert f(X[:0]).shape == (0, f.n_outputs)

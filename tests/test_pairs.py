@@ -19,6 +19,7 @@ from fastinv.solvers.pairs import (
     neighbor_pairs,
     pair_radius,
     pairs_with,
+    reaching_radius,
 )
 
 BACKEND = get_backend("cpp")
@@ -138,6 +139,16 @@ def test_radius_follows_the_paper():
     expected = math.pi * 2 * (2 / math.pi) * math.sqrt(2 / (600 * math.pi))
     box = np.array([[-math.pi / 2, math.pi / 2]] * 2)
     np.testing.assert_allclose(pair_radius(box, 600), [expected, expected])
+
+
+@pytest.mark.parametrize("name", ["cpp", "reference"])
+def test_radius_reaches_across_the_gaps_between_anchors(name):
+    box = np.array([[0.0, 1.0]])
+    backend, rng = get_backend(name), np.random.default_rng(59)
+    even = np.linspace(0.0, 1.0, 101)[:, None]
+    np.testing.assert_array_equal(reaching_radius(backend, box, even, rng), pair_radius(box, 101))
+    gap = even[(even < 0.3) | (even > 0.7)][:, None]
+    assert 0.2 < reaching_radius(backend, box, gap, rng)[0] < 1.3 * 0.2
 
 
 def formula_pairs(f, n_pairs=2000, n=20):

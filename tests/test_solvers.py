@@ -73,7 +73,7 @@ def test_what_is_reported_is_true(problem):
     again = np.linalg.norm(images.reshape(100, 5, -1) - y[:, None], axis=2)
     np.testing.assert_allclose(solutions.residual, again, rtol=1e-13, atol=1e-15)
     assert (np.diff(solutions.residual, axis=1) >= 0).all()
-    assert ((solutions.status == fi.Status.CONVERGED) == (again <= solver.tol_)).all()
+    assert ((solutions.status == fi.Status.CONVERGED) == (again <= solver.residual_tol_)).all()
     low, high = problem.bounds.T
     assert ((solutions.x >= low) & (solutions.x <= high)).all()
     # Never worse than looking the target up.
@@ -413,7 +413,7 @@ BAD_FITS = {
         fi.TwinSolver(), (X2, Y2), {"anchors": X2}, r"anchors must be a tuple \(X, y\)"),
     "anchors of other columns": (
         fi.TwinSolver(), (X2, Y2), {"anchors": (X2[:, :1], Y2)},
-        "x of the anchors must have 2 columns, got 1"),
+        "anchors must have 2 inputs each, got 1"),
     "f undefined at an anchor": (
         fi.TwinSolver(lambda x: np.where(x > 1.0, np.nan, x)), (np.eye(2) * [[1], [2]],), {},
         "must be finite at every anchor, got NaN or infinity in 1 of 2 rows, the first is row 1"),
@@ -481,3 +481,152 @@ def test_a_direct_network_has_one_solution(arm):
     np.testing.assert_allclose(solutions.residual[finite, 0], true, rtol=1e-13)
     with pytest.raises(ValueError, match="k must be 1: a direct network has one candidate"):
         direct.solve(y, 2)
+
+
+def parabola(x):
+    return x**2
+
+
+LINE = np.linspace(-2.0, 2.0, 41)[:, None]
+
+
+@pytest.mark.parametrize("backend", ["cpp", "reference"])
+def test_residuals_are_those_of_f_whatever_y_was_given(backend):
+    wrong = LINE**2 + 0.5
+    solvers = [
+        fi.NearestSolver(parabola, backend=backend).fit(anchors=(LINE, wrong)),
+        fi.NearestSolver(parabola, backend=backend).fit(LINE, wrong),
+        fi.TwinSolver(parabola, backend=backend, max_iter=1, random_state=0).fit(LINE, wrong),
+    ]
+    for solver in solvers:
+        solutions = solver.solve([0.9, 2.3])
+        np.testing.assert_allclose(
+            solutions.residual, np.abs(solutions.x[..., 0] ** 2 - [[0.9], [2.3]]), atol=1e-14
+        )
+
+
+@pytest.mark.parametrize("backend", ["cpp", "reference"])
+def test_the_solver_keeps_its_own_anchors(backend):
+    X = LINE.copy()
+    solver = fi.NearestSolver(parabola, backend=backend).fit(X)
+    before = solver.solve(1.0)
+    X[:] = 7.0
+    assert_same(solver.solve(1.0), before)
+    with pytest.raises(ValueError, match="read-only"):
+        solver.anchors_x_[0] = 7.0
+
+
+def test_fewer_solutions_are_the_best_of_all_candidates(arm, twin):
+    _, y = arm.sample(50, random_state=40)
+    all_of_them, one = twin.solve(y), twin.solve(y, 1)
+    for field in FIELDS:
+        np.testing.assert_array_equal(getattr(one, field), getattr(all_of_them, field)[:, :1])
+
+
+def test_coverage_is_how_far_attainable_targets_are_from_anchors():
+    grid = np.linspace(0.0, 1.0, 11)[:, None]
+    by_formula = fi.NearestSolver(lambda x: x, bounds=[(0, 1)], random_state=0).fit(grid)
+    assert 0.045 < by_formula.pipeline_spec_.coverage / 1.5 <= 0.05
+    data = np.array([[0.0], [0.1], [0.3], [0.7]])
+    for repeated in (data, np.repeat(data, 2, axis=0)):
+        solver = fi.NearestSolver(SMALL, n_neighbors=1).fit(repeated, repeated)
+        assert solver.pipeline_spec_.coverage == pytest.approx(1.5 * 0.4)
+    assert (by_formula.solve([0.5, 0.55]).status[:, 0] != fi.Status.UNREACHABLE).all()
+    assert (by_formula.solve([1.2, -3.0]).status == fi.Status.UNREACHABLE).all()
+
+
+def test_near_is_measured_in_the_units_of_each_input():
+    """x = (1, 0.01) or (1.2, 0): the first input varies over 10, the second over 0.01."""
+    X = np.array([[1.0, 0.01], [1.2, 0.0], [-5.0, 0.0], [5.0, 0.005]])
+    solver = fi.NearestSolver(lambda x: 0 * x[:, :1], n_neighbors=4).fit(X)
+    assert solver.solve(0.0, near=[1.0, 0.001]).best.tolist() == [[1.2, 0.0]]
+    constant = np.column_stack([[-1.011, 1.014, 3.0], [0.1, 0.1, 0.1]])
+    solver = fi.NearestSolver(lambda x: 0 * x[:, :1], n_neighbors=3).fit(constant)
+    assert solver.solve(0.0, near=[1.0, 0.2]).best.tolist() == [[1.014, 0.1]]
+
+
+def test_an_extrapolation_is_trusted_only_where_its_residual_is_exact(arm, twin):
+    """How ranking treats it is tested with the pipeline."""
+    X, y = arm.sample(50, random_state=41)
+    learned = fi.TwinSolver(LinearRegression(), random_state=0, max_iter=3).fit(X, y)
+    assert not learned.pipeline_spec_.trust_residual
+    assert twin.pipeline_spec_.trust_residual
+
+
+def test_a_prediction_beyond_the_bounds_is_marked():
+    X = np.linspace(0.0, 1.0, 50)[:, None]
+    solver = fi.DirectSolver(
+        lambda x: 2 * x, bounds=[(0, 1)], hidden_layer_sizes=(), max_iter=60, random_state=0
+    ).fit(X)
+    solutions = solver.solve([1.0, 2.019])
+    assert solutions.status[1, 0] == fi.Status.OUT_OF_BOUNDS
+    assert solutions.x[1, 0, 0] == 1.0
+    assert solutions.status[0, 0] != fi.Status.OUT_OF_BOUNDS
+
+
+def test_points_held_out_for_validation_are_not_trained_on(arm):
+    X, y = arm.sample(100, random_state=42)
+    solver = fi.TwinSolver(SMALL, random_state=0, validation_fraction=0.25)
+    data, rng = solver._start(X, y, None)
+    _, source, validation = solver._data_source(data, rng)
+    assert len(validation[0]) == 25 * 5
+    assert len(source.X) == 75 * 6
+    trained_with = {row.tobytes() for row in source.X[:, 4:]}
+    assert {row.tobytes() for row in validation[0][:, 4:]} <= trained_with
+    assert len(trained_with) <= 75
+
+
+def test_training_can_be_continued_for_longer(arm, tmp_path):
+    options = {"bounds": arm.bounds, "random_state": 0, "learning_rate": "constant", **QUICK}
+    checkpoint = tmp_path / "twin.safetensors"
+    short = fi.TwinSolver(arm.forward, checkpoint=checkpoint, **options).set_params(max_iter=2)
+    short.fit()
+    longer = clone(short).set_params(max_iter=4).fit()
+    straight = fi.TwinSolver(arm.forward, **options).set_params(max_iter=4).fit()
+    assert longer.loss_curve_ == straight.loss_curve_
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"validation_fraction": 7.0}, "validation_fraction"),
+        ({"n_pair_neighbors": 0}, "n_pair_neighbors"),
+        ({"pairs_per_epoch": -3}, "pairs_per_epoch"),
+        ({"n_anchors": -5}, "n_anchors"),
+        ({"n_iter_no_change": 0}, "n_iter_no_change"),
+        ({"max_iter": 0}, "max_iter"),
+        ({"activation": "gelu"}, "activation"),
+        ({"loss": "log"}, "loss"),
+        ({"hidden_layer_sizes": (8, 0)}, "hidden_layer_sizes"),
+        ({"learning_rate": "steps"}, "learning_rate"),
+        ({"random_state": -1}, "random_state"),
+    ],
+)
+@pytest.mark.parametrize("measured", [False, True])
+def test_parameters_are_checked_in_both_cases(parameters, message, measured):
+    solver = fi.TwinSolver(None if measured else parabola, max_iter=2, random_state=0)
+    arguments = (LINE, LINE**2) if measured else (LINE,)
+    with pytest.raises(ValueError, match=message):
+        solver.set_params(**parameters).fit(*arguments)
+
+
+def test_points_that_are_all_the_same_cannot_be_paired():
+    X = np.full((20, 2), 3.0)
+    with (
+        pytest.warns(UserWarning, match="constant"),
+        pytest.raises(ValueError, match="X must hold different points to pair"),
+    ):
+        fi.TwinSolver(random_state=0).fit(X, Y2)
+
+
+def test_tolerance_follows_tiny_targets():
+    solver = fi.NearestSolver(lambda x: 1e-170 * x, bounds=[(-1, 1)], random_state=0).fit()
+    assert 1e-174 < solver.residual_tol_ < 1e-172
+
+
+def test_many_inputs():
+    solver = fi.TwinSolver(
+        lambda x: x[:, :2], bounds=[(0, 1)] * 400, n_anchors=30, max_iter=1,
+        pairs_per_epoch=256, hidden_layer_sizes=(4,), random_state=0,
+    ).fit()  # fmt: skip
+    assert np.isfinite(solver.solve([0.5, 0.5]).residual).all()

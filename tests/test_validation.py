@@ -173,3 +173,21 @@ def test_random_state():
     assert check_random_state(legacy).random() != check_random_state(legacy).random()
     for kind in (np.random.RandomState, np.random.default_rng):
         assert check_random_state(kind(3)).random() == check_random_state(kind(3)).random()
+
+
+def test_masked_values_are_no_values():
+    masked = np.ma.masked_array([[1.0, 2.0], [3.0, 4.0]], mask=[[0, 0], [1, 0]])
+    targets = check_targets(masked, 2)
+    np.testing.assert_array_equal(targets, [[1.0, 2.0], [np.nan, 4.0]])
+
+
+def test_unaligned_arrays_are_copied_to_where_kernels_can_read_them():
+    buffer = bytearray(8 * 6 + 1)
+    unaligned = np.frombuffer(buffer, np.float64, count=6, offset=1).reshape(3, 2)
+    assert not unaligned.flags.aligned
+    assert check_targets(unaligned, 2).flags.aligned
+
+
+def test_bounds_whose_width_would_overflow():
+    with pytest.raises(ValueError, match=r"bounds must be at most 1e\+100 in size"):
+        check_bounds([(-1e308, 1e308)], 1)

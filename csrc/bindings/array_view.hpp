@@ -49,6 +49,7 @@ void check(const py::array& a, const char* name, int ndim, bool writable) {
   if (!py::isinstance<py::array_t<T>>(a)) refuse_dtype<T>(a, name);
   if (a.ndim() != ndim) refuse_ndim(a, name, ndim);
   require((a.flags() & py::array::c_style) != 0, name, "C-contiguous");
+  require((a.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0, name, "aligned in memory");
   require(!writable || a.writeable(), name, "writable");
 }
 
@@ -82,7 +83,7 @@ Matrix<T> out_matrix(const py::array& a, const char* name, std::int64_t rows, st
 
 // A three-dimensional array as the matrix (rows, middle * cols).
 template <class T>
-T* in_block(const py::array& a, const char* name, std::int64_t rows, std::int64_t middle,
+T* block(const py::array& a, const char* name, std::int64_t rows, std::int64_t middle,
             std::int64_t cols, bool writable = false) {
   detail::check<T>(a, name, 3, writable);
   if (a.shape(0) != rows || a.shape(1) != middle || a.shape(2) != cols) {

@@ -6,6 +6,7 @@
 
 #include "../core/dispatch.hpp"
 #include "../core/mlp.hpp"
+#include "../core/trainer.hpp"
 #include "array_view.hpp"
 #include "registers.hpp"
 
@@ -15,13 +16,21 @@ namespace {
 
 using Sizes = std::vector<std::int64_t>;
 
-// Python's signals, Ctrl-C among them; a pending exception is left for the caller to raise.
+// Python's signals, Ctrl-C among them; a pending exception is left for the caller to raise. Only
+// the main thread ever sees one. Others do not ask: while the interpreter exits, taking the GIL
+// ends a daemon thread on the spot, and the process with it, for its team is not joined.
 class PythonSignals : public InterruptCheck {
  public:
   bool interrupted() override {
+    if (!in_main_thread_) return false;
     const py::gil_scoped_acquire gil;
     return PyErr_CheckSignals() != 0;
   }
+
+ private:
+  const bool in_main_thread_ =
+      py::module_::import("threading").attr("main_thread")().attr("ident").cast<unsigned long>() ==
+      PyThread_get_thread_ident();
 };
 
 // Refuses a second thread while one is inside: a trainer's state has one user at a time.
@@ -117,7 +126,10 @@ struct PyTrainer {
     const auto w = in_vector<T>(parameters, "parameters", n);
     const auto m = in_vector<T>(first, "first_moment", n);
     const auto v = in_vector<T>(second, "second_moment", n);
-    if (step < 0) throw py::value_error("step must not be negative");
+    constexpr std::int64_t largest = std::int64_t(1) << 53;  // far from where counting overflows
+    if (step < 0 || step > largest) {
+      throw py::value_error("step must be from 0 to 2^53, got " + std::to_string(step));
+    }
     trainer.parameters().pack(w.data);
     trainer.first_moment().pack(m.data);
     trainer.second_moment().pack(v.data);

@@ -96,7 +96,7 @@ SolveArrays solve_arrays(const Pipeline& self, const py::array& targets,
     if (states.rows != y.rows) throw py::value_error("near must have one row per target");
     arrays.near = states.data;
   }
-  arrays.x = in_block<double>(x, "x", y.rows, k, self.p(), true);
+  arrays.x = block<double>(x, "x", y.rows, k, self.p(), true);
   arrays.residual = out_matrix<double>(residual, "residual", y.rows, k).data;
   arrays.anchor = out_matrix<std::int64_t>(anchor, "anchor", y.rows, k).data;
   arrays.status = out_matrix<std::int8_t>(status, "status", y.rows, k).data;
@@ -123,7 +123,7 @@ void candidates(const Pipeline& self, const py::array& targets, std::int64_t n_n
     throw py::value_error("n_neighbors must be from 1 to the number of anchors");
   }
   const CandidateArrays out{
-      in_block<double>(x, "x", y.rows, n_neighbors, self.p(), true),
+      block<double>(x, "x", y.rows, n_neighbors, self.p(), true),
       out_matrix<std::int64_t>(anchor, "anchor", y.rows, n_neighbors).data,
       out_matrix<std::uint8_t>(flags, "flags", y.rows, n_neighbors).data,
       out_vector<double>(anchor_distance, "anchor_distance", y.rows).data};
@@ -138,27 +138,27 @@ void rank_candidates(const Pipeline& self, const py::array& targets,
                      const py::array& canchor_distance, const py::array& fx, std::int64_t k,
                      const py::array& x, const py::array& residual, const py::array& anchor,
                      const py::array& status) {
-  detail::require(canchor.ndim() == 2, "canchor", "2-dimensional");
+  detail::require(canchor.ndim() == 2, "candidate_anchor", "2-dimensional");
   const std::int64_t n_neighbors = canchor.shape(1);
   const SolveArrays arrays =
       solve_arrays(self, targets, near, n_neighbors, k, x, residual, anchor, status);
-  const auto anchors = in_matrix<std::int64_t>(canchor, "canchor", n_neighbors);
-  const auto flags = in_matrix<std::uint8_t>(cflags, "cflags", n_neighbors);
-  const auto distances = in_vector<double>(canchor_distance, "canchor_distance", arrays.n);
+  const auto anchors = in_matrix<std::int64_t>(canchor, "candidate_anchor", n_neighbors);
+  const auto flags = in_matrix<std::uint8_t>(cflags, "candidate_flags", n_neighbors);
+  const auto distances = in_vector<double>(canchor_distance, "candidate_anchor_distance", arrays.n);
   if (anchors.rows != arrays.n || flags.rows != arrays.n) {
     throw py::value_error("candidates must have one row per target");
   }
   for (std::int64_t i = 0; i < arrays.n * n_neighbors; ++i) {
     if (anchors.data[i] < 0 || anchors.data[i] >= self.n_anchors()) {
-      throw py::index_error("canchor holds an index outside the anchors");
+      throw py::index_error("candidate_anchor holds an index outside the anchors");
     }
   }
   // Ranking only reads what CandidateArrays points to.
-  const CandidateArrays from{in_block<double>(cx, "cx", arrays.n, n_neighbors, self.p()),
+  const CandidateArrays from{block<double>(cx, "candidate_x", arrays.n, n_neighbors, self.p()),
                              const_cast<std::int64_t*>(anchors.data),
                              const_cast<std::uint8_t*>(flags.data),
                              const_cast<double*>(distances.data)};
-  const double* images = in_block<double>(fx, "fx", arrays.n, n_neighbors, self.q());
+  const double* images = block<double>(fx, "fx", arrays.n, n_neighbors, self.q());
   const py::gil_scoped_release release;
   self.rank(arrays, from, images);
 }
@@ -200,8 +200,8 @@ void register_pipeline(py::module_& m) {
            py::arg("n_threads"))
       .def("candidates", &candidates, py::arg("targets"), py::arg("n_neighbors"), py::arg("x"),
            py::arg("anchor"), py::arg("flags"), py::arg("anchor_distance"), py::arg("n_threads"))
-      .def("rank", &rank_candidates, py::arg("targets"), py::arg("near"), py::arg("cx"),
-           py::arg("canchor"), py::arg("cflags"), py::arg("canchor_distance"), py::arg("fx"),
+      .def("rank", &rank_candidates, py::arg("targets"), py::arg("near"), py::arg("candidate_x"),
+           py::arg("candidate_anchor"), py::arg("candidate_flags"), py::arg("candidate_anchor_distance"), py::arg("fx"),
            py::arg("k"), py::arg("x"), py::arg("residual"), py::arg("anchor"), py::arg("status"));
   m.def("rank", &rank, py::arg("residuals"), py::arg("order"));
   m.def("evaluate_forward", &evaluate_forward, py::arg("address"), py::arg("X"), py::arg("out"),

@@ -3,7 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
-#include <system_error>
+#include <exception>
 #include <thread>
 #include <vector>
 
@@ -44,7 +44,7 @@ class Barrier {
       return;
     }
     for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins) {
-      if (spins < 4000) {
+      if (spins < 300) {
         spin_pause();
       } else {
         std::this_thread::yield();
@@ -69,7 +69,7 @@ void run_independent(int n, const F& work) {
   int started = 1;
   try {
     for (; started < n; ++started) threads.emplace_back(work, started);
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {  // no thread left, or no memory for one
   }
   work(0);
   for (int missing = started; missing < n; ++missing) work(missing);
@@ -91,7 +91,7 @@ void run_team(int n, const F& work) {
   };
   try {
     for (int i = 1; i < n; ++i) threads.emplace_back(member, i);
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {  // no thread left, or no memory for one
   }
   const int team = static_cast<int>(threads.size()) + 1;
   Barrier shared(team);

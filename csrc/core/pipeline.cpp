@@ -6,6 +6,7 @@
 
 #include "arena.hpp"
 #include "parallel.hpp"
+#include "rank.hpp"
 
 namespace fastinv {
 
@@ -48,13 +49,21 @@ std::int64_t targets_per_tile(std::int64_t n_neighbors) {
   return std::max<std::int64_t>(1, kTileRows / n_neighbors);
 }
 
-// Runs work(range of tiles) over [0, n) cut into tiles, on n_threads.
+// Runs work(range of tiles, scratch of `bytes`) over [0, n) cut into tiles, on n_threads. All
+// memory is there before a thread starts: one that threw would end the process.
 template <class F>
-void for_each_tile(std::int64_t n, std::int64_t per_tile, int n_threads, const F& work) {
+void for_each_tile(std::int64_t n, std::int64_t per_tile, std::size_t bytes, int n_threads,
+                   const F& work) {
   const std::int64_t n_tiles = (n + per_tile - 1) / per_tile;
   const int threads = static_cast<int>(std::clamp<std::int64_t>(n_tiles, 1, n_threads));
+  if (threads == 1) {
+    Arena arena(bytes);
+    return work(Range{0, n_tiles}, arena);
+  }
+  std::vector<std::unique_ptr<Arena>> arenas;
+  for (int t = 0; t < threads; ++t) arenas.push_back(std::make_unique<Arena>(bytes));
   run_independent(threads, [&](int thread) {
-    work(part_of(n_tiles, thread, threads));
+    work(part_of(n_tiles, thread, threads), *arenas[static_cast<std::size_t>(thread)]);
   });
 }
 
@@ -73,11 +82,9 @@ struct Pipeline::Tile {
   float* outputs;
   float* workspace;
   double* residual;
-  double* key;
   Status* status;
-  std::uint8_t* group;
   std::uint8_t* replaced;
-  std::int64_t* order;
+  Rank* order;
 
   Tile(const Pipeline& self, std::int64_t n_targets_, std::int64_t n_neighbors_, Arena& arena)
       : n_targets(n_targets_), n_neighbors(n_neighbors_) {
@@ -92,23 +99,22 @@ struct Pipeline::Tile {
     outputs = arena.take<float>(rows * std::max(self.p_, self.q_));
     workspace = arena.take<float>(self.network_workspace(rows));
     residual = arena.take<double>(n_neighbors);
-    key = arena.take<double>(n_neighbors);
     status = arena.take<Status>(n_neighbors);
-    group = arena.take<std::uint8_t>(n_neighbors);
     replaced = arena.take<std::uint8_t>(n_neighbors);
-    order = arena.take<std::int64_t>(n_neighbors);
+    order = arena.take<Rank>(n_neighbors);
   }
 
   static std::size_t bytes(const Pipeline& self, std::int64_t n_targets,
                            std::int64_t n_neighbors) {
     const std::int64_t rows = n_targets * n_neighbors;
-    const std::int64_t doubles = rows * (1 + self.p_ + self.q_) + n_targets + 2 * n_neighbors;
+    const std::int64_t doubles = rows * (1 + self.p_ + self.q_) + n_targets + n_neighbors;
     const std::int64_t floats = rows * (2 * self.q_ + self.p_ + std::max(self.p_, self.q_)) +
                                 self.network_workspace(rows);
-    const std::int64_t integers = rows + n_neighbors, octets = rows + 3 * n_neighbors;
+    const std::int64_t octets = rows + 2 * n_neighbors;
+    constexpr std::int64_t n_pieces = 13;  // each may start up to a cache line later
     return Arena::need<double>(doubles) + Arena::need<float>(floats) +
-           Arena::need<std::int64_t>(integers) + Arena::need<std::uint8_t>(octets) +
-           11 * Arena::need<std::uint8_t>(0);
+           Arena::need<std::int64_t>(rows) + Arena::need<Rank>(n_neighbors) +
+           Arena::need<std::uint8_t>(octets) + n_pieces * Arena::need<std::uint8_t>(0);
   }
 };
 
@@ -217,7 +223,7 @@ void Pipeline::evaluate(Tile& tile) const {
 // Pipeline.solve.
 void Pipeline::rank_row(const SolveArrays& arrays, std::int64_t row, const CandidateRow& candidates,
                         Tile& tile) const {
-  const std::int64_t n = arrays.n_neighbors, k = arrays.k;
+  const std::int64_t k = arrays.k;
   const double* y = arrays.targets + row * q_;
   double* x_out = arrays.x + row * k * p_;
   double* residual_out = arrays.residual + row * k;
@@ -230,9 +236,22 @@ void Pipeline::rank_row(const SolveArrays& arrays, std::int64_t row, const Candi
     std::fill(status_out, status_out + k, static_cast<std::int8_t>(Status::invalid));
     return;
   }
+  find_residuals(y, candidates, tile);
+  classify(arrays.near ? arrays.near + row * p_ : nullptr, candidates, tile);
+  std::partial_sort(tile.order, tile.order + k, tile.order + tile.n_neighbors);
+  for (std::int64_t j = 0; j < k; ++j) {
+    const std::int64_t c = tile.order[j].index;
+    const double* x = solution(candidates, tile, c);
+    std::copy(x, x + p_, x_out + j * p_);
+    residual_out[j] = tile.residual[c];
+    anchor_out[j] = candidates.anchor[c];
+    status_out[j] = static_cast<std::int8_t>(tile.status[c]);
+  }
+}
 
-  double smallest = kInfinity;
-  for (std::int64_t j = 0; j < n; ++j) {
+// Residuals of the candidates, or of their anchors where those are exact and closer.
+void Pipeline::find_residuals(const double* y, const CandidateRow& candidates, Tile& tile) const {
+  for (std::int64_t j = 0; j < tile.n_neighbors; ++j) {
     const bool x_finite = all_finite(candidates.x + j * p_, p_);
     double residual = x_finite ? distance(candidates.fx + j * q_, y, q_) : kInfinity;
     if (std::isnan(residual)) residual = kInfinity;
@@ -243,9 +262,13 @@ void Pipeline::rank_row(const SolveArrays& arrays, std::int64_t row, const Candi
       if (tile.replaced[j]) residual = own;
     }
     tile.residual[j] = residual;
-    smallest = std::min(smallest, residual);
   }
+}
 
+// Statuses of the candidates, and what they are ordered by.
+void Pipeline::classify(const double* near, const CandidateRow& candidates, Tile& tile) const {
+  const std::int64_t n = tile.n_neighbors;
+  const double smallest = *std::min_element(tile.residual, tile.residual + n);
   const bool unreachable =
       candidates.anchor_distance > options_.coverage && smallest > options_.coverage;
   for (std::int64_t j = 0; j < n; ++j) {
@@ -258,39 +281,27 @@ void Pipeline::rank_row(const SolveArrays& arrays, std::int64_t row, const Candi
                           : (flags & kExtrapolated)   ? Status::extrapolated
                                                       : Status::approximate;
     tile.status[j] = status;
-    tile.key[j] = residual;
-    tile.group[j] = 1;
+    double key = residual;
+    int group = 1;
     if (status == Status::invalid) {
-      tile.group[j] = 3;
+      group = 3;
     } else if (!options_.trust_residual && (flags & kExtrapolated)) {
-      tile.group[j] = 2;
-    } else if (arrays.near && status == Status::converged) {
-      const double* near = arrays.near + row * p_;
-      const double* x = solution(candidates, tile, j);
-      double sum = 0;
-      for (std::int64_t i = 0; i < p_; ++i) {
-        const double d = (x[i] - near[i]) / options_.x_spread[i];
-        sum += d * d;
-      }
-      tile.key[j] = std::sqrt(sum);
-      tile.group[j] = 0;
+      group = 2;
+    } else if (near && status == Status::converged) {
+      key = scaled_distance(solution(candidates, tile, j), near);
+      group = 0;
     }
-    tile.order[j] = j;
+    tile.order[j] = {group, sort_key(key), j};
   }
-  std::partial_sort(tile.order, tile.order + k, tile.order + n,
-                    [&tile](std::int64_t a, std::int64_t b) {
-                      if (tile.group[a] != tile.group[b]) return tile.group[a] < tile.group[b];
-                      if (tile.key[a] != tile.key[b]) return tile.key[a] < tile.key[b];
-                      return a < b;
-                    });
-  for (std::int64_t j = 0; j < k; ++j) {
-    const std::int64_t c = tile.order[j];
-    const double* x = solution(candidates, tile, c);
-    std::copy(x, x + p_, x_out + j * p_);
-    residual_out[j] = tile.residual[c];
-    anchor_out[j] = candidates.anchor[c];
-    status_out[j] = static_cast<std::int8_t>(tile.status[c]);
+}
+
+double Pipeline::scaled_distance(const double* x, const double* near) const {
+  double sum = 0;
+  for (std::int64_t i = 0; i < p_; ++i) {
+    const double d = (x[i] - near[i]) / options_.x_spread[i];
+    sum += d * d;
   }
+  return std::sqrt(sum);
 }
 
 // Candidate c, or the anchor that replaces it.
@@ -302,8 +313,8 @@ const double* Pipeline::solution(const CandidateRow& candidates, const Tile& til
 void Pipeline::solve(const SolveArrays& arrays, int n_threads) const {
   const std::int64_t k = arrays.n_neighbors;
   const std::int64_t per_tile = std::min(targets_per_tile(k), std::max<std::int64_t>(arrays.n, 1));
-  for_each_tile(arrays.n, per_tile, n_threads, [&](Range tiles) {
-    Arena arena(Tile::bytes(*this, per_tile, k));
+  const std::size_t bytes = Tile::bytes(*this, per_tile, k);
+  for_each_tile(arrays.n, per_tile, bytes, n_threads, [&](Range tiles, Arena& arena) {
     Tile tile(*this, per_tile, k, arena);
     for (std::int64_t i = tiles.begin; i < tiles.end; ++i) {
       const std::int64_t first = i * per_tile;
@@ -323,8 +334,8 @@ void Pipeline::solve(const SolveArrays& arrays, int n_threads) const {
 void Pipeline::candidates(const double* targets, std::int64_t n, std::int64_t n_neighbors,
                           const CandidateArrays& out, int n_threads) const {
   const std::int64_t k = n_neighbors, per_tile = targets_per_tile(k);
-  for_each_tile(n, per_tile, n_threads, [&](Range tiles) {
-    Arena arena(Tile::bytes(*this, per_tile, k));
+  const std::size_t bytes = Tile::bytes(*this, per_tile, k);
+  for_each_tile(n, per_tile, bytes, n_threads, [&](Range tiles, Arena& arena) {
     Tile tile(*this, per_tile, k, arena);
     for (std::int64_t i = tiles.begin; i < tiles.end; ++i) {
       const std::int64_t first = i * per_tile;

@@ -105,6 +105,9 @@ class Pipeline {
   void evaluate(Tile& tile) const;
   void rank_row(const SolveArrays& arrays, std::int64_t row, const CandidateRow& candidates,
                 Tile& tile) const;
+  void find_residuals(const double* y, const CandidateRow& candidates, Tile& tile) const;
+  void classify(const double* near, const CandidateRow& candidates, Tile& tile) const;
+  double scaled_distance(const double* x, const double* near) const;
   const double* solution(const CandidateRow& candidates, const Tile& tile, std::int64_t c) const;
 
   std::vector<double> anchors_x_, anchors_y_;

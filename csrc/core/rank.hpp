@@ -18,31 +18,36 @@ inline std::uint64_t sort_key(double residual) {
   return bits >> 63 ? ~bits : bits | (std::uint64_t(1) << 63);
 }
 
+// A candidate's place in the order: by group, then key, then index.
+struct Rank {
+  int group;
+  std::uint64_t key;
+  std::int64_t index;
+
+  bool operator<(const Rank& other) const {
+    if (group != other.group) return group < other.group;
+    return key != other.key ? key < other.key : index < other.index;
+  }
+};
+
 // For each row of residuals (n_rows, k) the order (n_rows, k) that sorts it; ties go to the lower
 // index.
 inline void rank_rows(const double* residuals, std::int64_t n_rows, std::int64_t k,
                       std::int64_t* order) {
-  struct Entry {
-    std::uint64_t key;
-    std::int64_t index;
-    bool operator<(const Entry& other) const {
-      return key != other.key ? key < other.key : index < other.index;
-    }
-  };
   constexpr std::int64_t kInsertion = 24;  // up to here inserting one by one is faster
-  std::vector<Entry> entries(static_cast<std::size_t>(k));
+  std::vector<Rank> ranks(static_cast<std::size_t>(k));
   for (std::int64_t i = 0; i < n_rows; ++i) {
     const double* row = residuals + i * k;
     for (std::int64_t j = 0; j < k; ++j) {
-      const Entry entry{sort_key(row[j]), j};
+      const Rank rank{0, sort_key(row[j]), j};
       std::int64_t at = j;
       if (k <= kInsertion) {
-        for (; at > 0 && entry.key < entries[at - 1].key; --at) entries[at] = entries[at - 1];
+        for (; at > 0 && rank.key < ranks[at - 1].key; --at) ranks[at] = ranks[at - 1];
       }
-      entries[at] = entry;
+      ranks[at] = rank;
     }
-    if (k > kInsertion) std::sort(entries.begin(), entries.end());
-    for (std::int64_t j = 0; j < k; ++j) order[i * k + j] = entries[j].index;
+    if (k > kInsertion) std::sort(ranks.begin(), ranks.end());
+    for (std::int64_t j = 0; j < k; ++j) order[i * k + j] = ranks[j].index;
   }
 }
 

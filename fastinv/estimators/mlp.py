@@ -69,8 +69,8 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
         them. Otherwise the training loss is what is judged, and the last weights are kept.
     validation_fraction : float, default=0.1
         Rows set aside for early stopping.
-    n_iter_no_change : int, default=10
-        Training ends after more than so many epochs without progress.
+    n_iter_no_change : int or None, default=10
+        Training ends after more than so many epochs without progress; never with None.
     tol : float, default=1e-4
         Progress is a loss at least so much below the lowest so far.
     beta_1, beta_2, epsilon : float, default=0.9, 0.999, 1e-8
@@ -139,7 +139,7 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
         max_iter: int = 200,
         early_stopping: bool = True,
         validation_fraction: float = 0.1,
-        n_iter_no_change: int = 10,
+        n_iter_no_change: int | None = 10,
         tol: float = 1e-4,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
@@ -220,10 +220,12 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
         outcome = self._train(training, spec, *pairs)
         self._y_ndim = np.ndim(y)
         self._set_outcome(spec, outcome)
-        if outcome.stopped == "max_iter" and self.learning_rate != "cosine":
+        patient = self.n_iter_no_change is not None
+        if outcome.stopped == "max_iter" and patient and self.learning_rate != "cosine":
             warnings.warn(
-                f"Training ended after max_iter={self.max_iter} epochs while the loss was still "
-                "falling: raise max_iter, or let the learning rate fall (learning_rate='cosine')",
+                f"Training ended after max_iter={self.max_iter} epochs, before "
+                "n_iter_no_change of them passed without progress: raise max_iter, or let the "
+                "learning rate fall (learning_rate='cosine')",
                 ConvergenceWarning,
                 stacklevel=2,
             )

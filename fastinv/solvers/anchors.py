@@ -10,6 +10,8 @@ from fastinv.forward import Forward
 
 _MAX_ROUNDS = 30  # of drawing, where f is not defined everywhere inside the bounds
 _N_COVERAGE_SAMPLES = 2000
+# The largest distance in a sample is less than the largest there is.
+_COVERAGE_MARGIN = 1.5
 
 
 def draw_anchors(
@@ -47,16 +49,13 @@ def draw_anchors(
     )
 
 
-def spread(values: Float64Array) -> Float64Array:
-    """Standard deviation of each column, 1 for a constant one, shape ``(d,)``."""
-    scale: Float64Array = values.std(axis=0)
-    return np.where(scale > 0.0, scale, 1.0)
-
-
 def overall_spread(values: Float64Array) -> float:
     """Root mean square distance of the rows from their mean; 1 if they are all equal."""
-    size = float(np.sqrt(values.var(axis=0).sum()))
-    return size if size > 0.0 else 1.0
+    varying = values.max(axis=0) > values.min(axis=0)
+    if not varying.any():
+        return 1.0
+    largest = float(np.abs(values).max())  # divided out: squares of tiny values would underflow
+    return largest * float(np.linalg.norm((values / largest).std(axis=0)[varying]))
 
 
 def coverage_of_formula(
@@ -72,11 +71,13 @@ def coverage_of_formula(
     y = np.ascontiguousarray(y[np.isfinite(y).all(axis=1)])
     if not len(y):
         return coverage_of_data(backend, anchors_y)
-    return float(backend.neighbors(anchors_y).query(y, 1)[0].max())
+    return _COVERAGE_MARGIN * float(backend.neighbors(anchors_y).query(y, 1)[0].max())
 
 
 def coverage_of_data(backend: Backend, anchors_y: Float64Array) -> float:
-    """The same from anchors alone: the largest distance of one to the nearest other."""
-    if len(anchors_y) == 1:
+    """The same from anchors alone: the largest distance of one to the nearest different one."""
+    different = np.unique(anchors_y, axis=0)
+    if len(different) == 1:
         return float("inf")
-    return float(backend.neighbors(anchors_y).query(anchors_y, 2)[0][:, 1].max())
+    distances = backend.neighbors(different).query(different, 2)[0][:, 1]
+    return _COVERAGE_MARGIN * float(distances.max())

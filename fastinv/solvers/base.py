@@ -31,6 +31,7 @@ from fastinv.backends.protocol import (
     Ranked,
     TwinNetwork,
 )
+from fastinv.estimators._networks import mean_and_scale
 from fastinv.estimators.mlp import MLPRegressor
 from fastinv.forward import Forward
 from fastinv.solutions import Solutions
@@ -38,9 +39,8 @@ from fastinv.solvers.anchors import (
     coverage_of_data,
     coverage_of_formula,
     overall_spread,
-    spread,
 )
-from fastinv.solvers.knowledge import Knowledge, gather, learned
+from fastinv.solvers.fit_data import FitData, check_fit_data, train_forward
 
 # With `near` given, so many times more anchors are tried: branches close to the state in x need
 # not be the closest ones in y.
@@ -86,13 +86,15 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         Parameters
         ----------
         y : array-like of shape (n, q) or (q,); (n,) or a number where q is 1
-            Targets. One that is NaN or infinite gets INVALID solutions, one that f cannot reach
-            UNREACHABLE ones; other rows are not affected.
+            Targets. One that is NaN or infinite gets INVALID solutions, one that is farther from
+            all anchors, and from the images of all candidates, than attainable targets are from
+            their nearest anchor gets UNREACHABLE ones; other rows are not affected.
         k : int, default=None
             Solutions per target. None gives as many as the solver tries by itself.
         near : array-like of shape (p,) or (n, p), default=None
             Prefer solutions near these states: the CONVERGED ones come first, by their distance
-            to the state in standard deviations of the anchors. More anchors are tried.
+            to the state in standard deviations of the anchors; the others follow by residual.
+            Four times as many anchors are tried.
 
         Returns
         -------
@@ -125,33 +127,35 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
             raise ValueError("near must be finite, got NaN or infinity")
         return np.ascontiguousarray(np.broadcast_to(states, (n, p)))
 
-    def _start(self, X: Any, y: Any, anchors: Any) -> tuple[Knowledge, np.random.Generator]:
+    def _start(self, X: Any, y: Any, anchors: Any) -> tuple[FitData, np.random.Generator]:
         """The beginning of `fit`: checks, and everything that needs no training."""
+        for name in ("forward_", "pipeline_spec_", "_pipeline"):
+            vars(self).pop(name, None)  # a fit that fails must not leave a mixture of two
         check_number(self.residual_tol, "residual_tol", minimum=0.0)
         resolve_n_threads(self.n_threads)
         rng = check_random_state(self.random_state)
-        as_given = {"dtype": np.float64, "ensure_all_finite": False}  # gather looks closer
+        as_given = {"dtype": np.float64, "ensure_all_finite": False}  # check_fit_data looks closer
         if X is not None and y is not None:
             separately = (as_given, {**as_given, "ensure_2d": False})
             X, y = validate_data(self, X, y, validate_separately=separately)
         elif X is not None:
             X = validate_data(self, X, **as_given)
-        known = gather(self.forward, self.bounds, self.n_anchors, X, y, anchors, rng)
-        self.bounds_ = known.bounds
-        self.n_features_in_, self.n_outputs_ = (array.shape[1] for array in known.points)
-        self._y_ndim = known.y_ndim
-        return known, rng
+        data = check_fit_data(self.forward, self.bounds, self.n_anchors, X, y, anchors, rng)
+        self.bounds_ = data.bounds
+        self.n_features_in_, self.n_outputs_ = (array.shape[1] for array in data.points)
+        self._y_ndim = data.y_ndim
+        return data, rng
 
-    def _finish(self, known: Knowledge, twin: TwinNetwork | None, rng: np.random.Generator) -> None:
+    def _finish(self, data: FitData, twin: TwinNetwork | None, rng: np.random.Generator) -> None:
         """The end of `fit`: all that `solve` needs, as one immutable description."""
         backend = get_backend(self.backend)
-        forward = known.forward
+        forward = data.forward
         if forward is None:
             seed = int(rng.integers(2**31))
-            forward = learned(self.forward, known.points, self.backend, self.n_threads, seed)
+            forward = train_forward(self.forward, data.points, self.backend, self.n_threads, seed)
         self.forward_ = forward
-        self.anchors_x_, self.anchors_y_ = known.anchors
-        self.tol_ = self.residual_tol * overall_spread(self.anchors_y_)
+        self.anchors_x_, self.anchors_y_ = data.anchors
+        self.residual_tol_ = self.residual_tol * overall_spread(self.anchors_y_)
         if forward.exact and self.bounds_ is not None:
             coverage = coverage_of_formula(backend, forward, self.bounds_, self.anchors_y_, rng)
         else:
@@ -165,10 +169,10 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
             forward=_native(forward),
             lower=np.ascontiguousarray(low),
             upper=np.ascontiguousarray(high),
-            tol=self.tol_,
+            tol=self.residual_tol_,
             coverage=coverage,
-            x_spread=spread(self.anchors_x_),
-            anchors_exact=self._falls_back_on_anchors and forward.exact and not known.measured,
+            x_spread=mean_and_scale(self.anchors_x_, "X")[1],
+            anchors_exact=self._falls_back_on_anchors and forward.exact,
             trust_residual=forward.exact,
         )
         self._pipeline = backend.pipeline(self.pipeline_spec_)
@@ -194,10 +198,7 @@ class AnchoredSolver(BaseSolver):
     def _ranked(self, targets: Float64Array, k: int | None, near: Float64Array | None) -> Ranked:
         spec = self.pipeline_spec_
         n_anchors = len(spec.anchors_x)
-        if k is None:
-            k = self.n_neighbors
-        elif k > self.n_neighbors or k < 1:
-            check_n_neighbors(k, n_anchors, "k")
+        k = self.n_neighbors if k is None else check_n_neighbors(k, n_anchors, "k")
         n_neighbors = max(k, self.n_neighbors)
         if near is not None:
             n_neighbors = min(_NEAR_FACTOR * n_neighbors, n_anchors)

@@ -40,6 +40,7 @@ class DirectSolver(BaseSolver):
         Falls to 0 along a cosine.
     max_iter : int, default=200
     early_stopping : bool, default=True
+        Set a tenth of the data aside and keep the weights that were best on it.
     verbose : int, default=0
 
     Attributes
@@ -48,7 +49,7 @@ class DirectSolver(BaseSolver):
         The network from y to x.
     n_iter_ : int
         Epochs that it was trained for.
-    forward_, anchors_x_, anchors_y_, bounds_, tol_, n_features_in_, n_outputs_
+    forward_, anchors_x_, anchors_y_, bounds_, residual_tol_, n_features_in_, n_outputs_
         As in :class:`TwinSolver`.
 
     Examples
@@ -107,12 +108,16 @@ class DirectSolver(BaseSolver):
         X, y, anchors
             As in :meth:`TwinSolver.fit`; anchors only tell which targets are reachable.
 
+        Notes
+        -----
+        `near` of :meth:`solve` has no effect: there is one candidate.
+
         Returns
         -------
         DirectSolver
             Itself.
         """
-        known, rng = self._start(X, y, anchors)
+        data, rng = self._start(X, y, anchors)
         self.regressor_ = MLPRegressor(
             self.hidden_layer_sizes,
             self.activation,
@@ -122,14 +127,14 @@ class DirectSolver(BaseSolver):
             learning_rate_init=self.learning_rate_init,
             max_iter=self.max_iter,
             early_stopping=self.early_stopping,
-            n_iter_no_change=self.max_iter,
+            n_iter_no_change=None,
             backend=self.backend,
             n_threads=self.n_threads,
             random_state=int(rng.integers(2**31)),
             verbose=self.verbose,
-        ).fit(known.points[1], known.points[0])
+        ).fit(data.points[1], data.points[0])
         self.n_iter_ = self.regressor_.n_iter_
-        self._finish(known, None, rng)
+        self._finish(data, None, rng)
         return self
 
     def _ranked(self, targets: Float64Array, k: int | None, near: Float64Array | None) -> Ranked:

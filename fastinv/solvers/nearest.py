@@ -42,7 +42,7 @@ class NearestSolver(AnchoredSolver):
         f as it is used.
     anchors_x_, anchors_y_ : ndarray of shape (n_anchors, p), (n_anchors, q)
     bounds_ : ndarray of shape (p, 2) or None
-    tol_ : float
+    residual_tol_ : float
         `residual_tol` in the units of y.
     n_features_in_, n_outputs_ : int
         p and q.
@@ -96,7 +96,7 @@ class NearestSolver(AnchoredSolver):
         NearestSolver
             Itself.
         """
-        known, rng = self._start(X, y, anchors)
-        check_n_neighbors(self.n_neighbors, len(known.anchors[0]))
-        self._finish(known, None, rng)
+        data, rng = self._start(X, y, anchors)
+        check_n_neighbors(self.n_neighbors, len(data.anchors[0]))
+        self._finish(data, None, rng)
         return self

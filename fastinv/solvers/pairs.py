@@ -15,12 +15,16 @@ from numpy.typing import NDArray
 
 from fastinv.backends.protocol import Backend, Float64Array, IntArray, NetworkSpec, TwinNetwork
 from fastinv.checkpoints import fingerprint
+from fastinv.estimators._networks import mean_and_scale
 from fastinv.forward import Forward
 
 Float32Array = NDArray[np.float32]
 
 # How far beyond the pairs an output may lie before it counts as an extrapolation.
 REACH_MARGIN = 1.1
+
+# Gaps between anchors, see reaching_radius: nearly the largest of so many, and a little more.
+_N_GAP_SAMPLES, _GAP_QUANTILE, _GAP_MARGIN = 2000, 0.999, 1.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,14 +50,16 @@ class PairScaling:
         steps = pairs.x - pairs.x_anchor
         if dx_scale is None:
             dx_scale = _positive(np.sqrt(np.mean(steps**2, axis=0)))
+        y_mean, y_scale = mean_and_scale(y, "y")
+        x_mean, x_scale = mean_and_scale(x, "X")
         return cls(
             dy_scale=_positive(np.sqrt(np.mean((pairs.y - pairs.y_anchor) ** 2, axis=0))),
-            y_mean=y.mean(axis=0),
-            y_scale=_positive(y.std(axis=0)),
-            x_mean=x.mean(axis=0),
-            x_scale=_positive(x.std(axis=0)),
+            y_mean=y_mean,
+            y_scale=y_scale,
+            x_mean=x_mean,
+            x_scale=x_scale,
             dx_scale=dx_scale,
-            reach=REACH_MARGIN * float(np.abs(steps / dx_scale).max(initial=0.0)),
+            reach=REACH_MARGIN * float(np.abs(steps / dx_scale).max()),
         )
 
     def rows(self, pairs: Pairs) -> tuple[Float32Array, Float32Array]:
@@ -101,10 +107,26 @@ def pair_radius(bounds: Float64Array, n_anchors: int) -> Float64Array:
     dimensions and ``c_d = gamma(d/2) / (sqrt(pi) gamma((d + 1)/2))``.
     """
     d = len(bounds)
-    volume = math.pi ** (d / 2) / math.gamma(d / 2 + 1)
-    c = math.gamma(d / 2) / (math.sqrt(math.pi) * math.gamma((d + 1) / 2))
-    spacing = 2 * c * (2 / (n_anchors * volume)) ** (1 / d)
+    # By logarithms, for the gamma function overflows where there are hundreds of inputs.
+    log_volume = d / 2 * math.log(math.pi) - math.lgamma(d / 2 + 1)
+    c = math.exp(math.lgamma(d / 2) - math.lgamma((d + 1) / 2)) / math.sqrt(math.pi)
+    spacing = 2 * c * math.exp((math.log(2 / n_anchors) - log_volume) / d)
     return np.asarray((bounds[:, 1] - bounds[:, 0]) * spacing)
+
+
+def reaching_radius(
+    backend: Backend, bounds: Float64Array, anchors: Float64Array, rng: np.random.Generator
+) -> Float64Array:
+    """:func:`pair_radius`, enlarged where it leaves gaps between `anchors`, shape ``(p,)``.
+
+    Anchors that were drawn at random, or given, lie less evenly than the formula supposes. The
+    pairs have to reach any point of the box from its nearest anchor, or the network will have to
+    extrapolate there.
+    """
+    radius = pair_radius(bounds, len(anchors))
+    x = rng.uniform(bounds[:, 0], bounds[:, 1], size=(_N_GAP_SAMPLES, len(bounds)))
+    gaps = backend.neighbors(anchors / radius).query(x / radius, 1)[0]
+    return radius * max(1.0, _GAP_MARGIN * float(np.quantile(gaps, _GAP_QUANTILE)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +198,7 @@ def pairs_with(
 def _nearest(
     backend: Backend, queries: Float64Array, points: Float64Array, n_neighbors: int
 ) -> IntArray:
-    scale = _positive(points.std(axis=0))
+    scale = mean_and_scale(points, "X")[1]
     index = backend.neighbors(points / scale)
     return index.query(queries / scale, min(n_neighbors, len(points)))[1]
 
@@ -191,5 +213,5 @@ def _reflected(x: Float64Array, bounds: Float64Array) -> Float64Array:
 
 
 def _positive(scale: Float64Array) -> Float64Array:
-    """`scale` with 1 for coordinates that do not vary."""
+    """`scale` with 1 for coordinates that are equal in all pairs."""
     return np.where(scale > 0.0, scale, 1.0)

@@ -10,9 +10,22 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastinv._threads import threads_that_pay
-from fastinv._validation import RandomState, as_float64, check_integer, check_n_neighbors
+from fastinv._validation import (
+    RandomState,
+    as_float64,
+    check_integer,
+    check_n_neighbors,
+    check_number,
+)
 from fastinv.backends import get_backend
-from fastinv.backends.protocol import Activation, Backend, Loss, NetworkSpec, TwinNetwork
+from fastinv.backends.protocol import (
+    Activation,
+    Backend,
+    Float64Array,
+    Loss,
+    NetworkSpec,
+    TwinNetwork,
+)
 from fastinv.estimators._networks import (
     check_hidden_layer_sizes,
     initial_parameters,
@@ -20,7 +33,7 @@ from fastinv.estimators._networks import (
     training_flops,
 )
 from fastinv.solvers.base import AnchoredSolver
-from fastinv.solvers.knowledge import Knowledge
+from fastinv.solvers.fit_data import FitData
 from fastinv.solvers.pairs import (
     FormulaPairs,
     PairScaling,
@@ -28,8 +41,9 @@ from fastinv.solvers.pairs import (
     neighbor_pairs,
     pair_radius,
     pairs_with,
+    reaching_radius,
 )
-from fastinv.training import EpochSource, FixedData, Pairs, Schedule, Training, train
+from fastinv.training import EpochSource, FixedData, Rows, Schedule, Training, train
 
 _N_SCALING_PAIRS = 4096  # fresh pairs that scales are estimated from, and that validate
 
@@ -62,6 +76,8 @@ class TwinSolver(AnchoredSolver):
     hidden_layer_sizes : int or sequence of int, default=(128, 128)
     activation : {"relu", "silu", "tanh", "identity"}, default="relu"
     loss : {"absolute_error", "squared_error", "huber"}, default="absolute_error"
+    huber_delta : float, default=1.0
+        Where "huber" turns from quadratic to linear, in scaled steps.
     batch_size : int, default=256
     learning_rate : {"constant", "plateau", "cosine"}, default="cosine"
     learning_rate_init : float, default=3e-3
@@ -74,7 +90,8 @@ class TwinSolver(AnchoredSolver):
     pair_radius : float or array-like of shape (p,), default=None
         Half-width in x of the box around an anchor that its partners are drawn from, with a
         formula. None takes about the distance between neighbouring anchors, see
-        :func:`fastinv.solvers.pairs.pair_radius`.
+        :func:`fastinv.solvers.pairs.reaching_radius`, never less than
+        :func:`fastinv.solvers.pairs.pair_radius`; just that with more inputs than outputs.
     n_pair_neighbors : int, default=5
         Neighbours in x that each point is paired with, from data.
     early_stopping : bool, default=False
@@ -105,7 +122,7 @@ class TwinSolver(AnchoredSolver):
     bounds_ : ndarray of shape (p, 2) or None
     twin_ : TwinNetwork
         The network with its scales.
-    tol_ : float
+    residual_tol_ : float
         `residual_tol` in the units of y.
     loss_curve_, validation_loss_curve_ : list of float
         Of each epoch, in units of scaled steps.
@@ -137,6 +154,7 @@ class TwinSolver(AnchoredSolver):
         hidden_layer_sizes: int | Sequence[int] = (128, 128),
         activation: Activation = "relu",
         loss: Loss = "absolute_error",
+        huber_delta: float = 1.0,
         batch_size: int = 256,
         learning_rate: Schedule = "cosine",
         learning_rate_init: float = 3e-3,
@@ -164,6 +182,7 @@ class TwinSolver(AnchoredSolver):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.loss = loss
+        self.huber_delta = huber_delta
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.learning_rate_init = learning_rate_init
@@ -187,7 +206,7 @@ class TwinSolver(AnchoredSolver):
     def fit(
         self, X: ArrayLike | None = None, y: ArrayLike | None = None, *, anchors: Any = None
     ) -> TwinSolver:
-        """Train the network, and the forward function where none is known.
+        """Train the network, and the forward function where none is data.
 
         Parameters
         ----------
@@ -220,14 +239,18 @@ class TwinSolver(AnchoredSolver):
             Constant columns, and an interruption (Ctrl-C), which keeps the best weights.
         """
         training = self._training()
-        known, rng = self._start(X, y, anchors)
-        check_n_neighbors(self.n_neighbors, len(known.anchors[0]))
-        if known.measured:
-            scaling, source, validation = self._data_source(known, rng)
+        check_integer(self.pairs_per_epoch, "pairs_per_epoch")
+        check_integer(self.n_pair_neighbors, "n_pair_neighbors")
+        check_number(self.validation_fraction, "validation_fraction", above=0.0, below=1.0)
+        check_integer(self.n_iter_no_change, "n_iter_no_change")
+        data, rng = self._start(X, y, anchors)
+        check_n_neighbors(self.n_neighbors, len(data.anchors[0]))
+        if data.measured:
+            scaling, source, validation = self._data_source(data, rng)
         else:
-            scaling, source, validation = self._formula_source(known, rng)
+            scaling, source, validation = self._formula_source(data, rng)
         self.twin_ = self._train(training, scaling, source, validation, rng)
-        self._finish(known, self.twin_, rng)
+        self._finish(data, self.twin_, rng)
         return self
 
     def _training(self) -> Training:
@@ -245,44 +268,56 @@ class TwinSolver(AnchoredSolver):
             plateau_patience=self.plateau_patience,
             max_iter=self.max_iter,
             early_stopping=self.early_stopping,
-            n_iter_no_change=self.n_iter_no_change if self.early_stopping else self.max_iter,
+            n_iter_no_change=self.n_iter_no_change if self.early_stopping else None,
             tol=self.tol,
             checkpoint=self.checkpoint,
             verbose=self.verbose,
         )
 
-    def _formula_source(
-        self, known: Knowledge, rng: np.random.Generator
-    ) -> tuple[PairScaling, EpochSource, Pairs]:
-        """Fresh pairs around the anchors."""
-        assert known.forward is not None
-        x, y = known.anchors
-        low, high = x.min(axis=0), x.max(axis=0)
-        box = np.stack([low, high], axis=1) if known.bounds is None else known.bounds
+    def _checked_radius(
+        self, box: Float64Array, anchors: Float64Array, rng: np.random.Generator
+    ) -> Float64Array:
         if self.pair_radius is None:
-            radius = pair_radius(box, len(x))
-        else:
-            radius = np.broadcast_to(as_float64(self.pair_radius, "pair_radius"), low.shape)
+            # With more inputs than outputs, solutions are everywhere near: no gap to reach across.
+            if self.n_features_in_ > self.n_outputs_:
+                return pair_radius(box, len(anchors))
+            return reaching_radius(get_backend(self.backend), box, anchors, rng)
+        radius = as_float64(self.pair_radius, "pair_radius")
+        if radius.shape not in ((), (len(box),)):
+            raise ValueError(
+                f"pair_radius must be a number or have shape ({len(box)},), got {radius.shape}"
+            )
         if not (np.isfinite(radius) & (radius > 0.0)).all():
             raise ValueError(f"pair_radius must be positive and finite, got {radius.tolist()}")
-        n_pairs = check_integer(self.pairs_per_epoch, "pairs_per_epoch")
-        pairs = FormulaPairs(known.forward, x, y, box, radius, n_pairs)
+        return np.broadcast_to(radius, (len(box),))
+
+    def _formula_source(
+        self, data: FitData, rng: np.random.Generator
+    ) -> tuple[PairScaling, EpochSource, Rows]:
+        """Fresh pairs around the anchors."""
+        assert data.forward is not None
+        x, y = data.anchors
+        low, high = x.min(axis=0), x.max(axis=0)
+        box = np.stack([low, high], axis=1) if data.bounds is None else data.bounds
+        radius = self._checked_radius(box, x, rng)
+        pairs = FormulaPairs(data.forward, x, y, box, radius, self.pairs_per_epoch)
         sample = pairs.draw(rng, _N_SCALING_PAIRS)
         scaling = PairScaling.of_pairs(sample, x, y, radius)
         return scaling, ScaledFormulaPairs(pairs, scaling), scaling.rows(sample)
 
     def _data_source(
-        self, known: Knowledge, rng: np.random.Generator
-    ) -> tuple[PairScaling, EpochSource, Pairs]:
+        self, data: FitData, rng: np.random.Generator
+    ) -> tuple[PairScaling, EpochSource, Rows]:
         """Nearest neighbours in x; points held out, paired with those trained on, validate."""
         backend = get_backend(self.backend)
-        x, y = known.points
-        n_pair_neighbors = check_integer(self.n_pair_neighbors, "n_pair_neighbors")
+        x, y = data.points
         rows, held_out = split_rows(len(x), self.validation_fraction, rng)
-        pairs = neighbor_pairs(backend, x[rows], y[rows], n_pair_neighbors)
+        pairs = neighbor_pairs(backend, x[rows], y[rows], self.n_pair_neighbors)
         validation = pairs_with(
-            backend, (x[held_out], y[held_out]), (x[rows], y[rows]), n_pair_neighbors
+            backend, (x[held_out], y[held_out]), (x[rows], y[rows]), self.n_pair_neighbors
         )
+        if not (pairs.x != pairs.x_anchor).any():
+            raise ValueError("X must hold different points to pair, got copies of the same")
         scaling = PairScaling.of_pairs(pairs, x, y)
         return scaling, FixedData(*scaling.rows(pairs)), scaling.rows(validation)
 
@@ -291,7 +326,7 @@ class TwinSolver(AnchoredSolver):
         training: Training,
         scaling: PairScaling,
         source: EpochSource,
-        validation: Pairs,
+        validation: Rows,
         rng: np.random.Generator,
     ) -> TwinNetwork:
         backend = get_backend(self.backend)
@@ -299,7 +334,9 @@ class TwinSolver(AnchoredSolver):
         hidden = check_hidden_layer_sizes(self.hidden_layer_sizes)
         spec = NetworkSpec((2 * q + p, *hidden, p), self.activation)
         outcome = train(
-            backend.trainer(spec, initial_parameters(spec, rng), loss=self.loss),
+            backend.trainer(
+                spec, initial_parameters(spec, rng), loss=self.loss, huber_delta=self.huber_delta
+            ),
             source,
             training,
             rng=rng,
@@ -309,6 +346,7 @@ class TwinSolver(AnchoredSolver):
                 "layer_sizes": spec.layer_sizes,
                 "activation": spec.activation,
                 "loss": self.loss,
+                "huber_delta": self.huber_delta,
                 "backend": backend.name,
             },
             n_threads=threads_that_pay(self.n_threads, training_flops(spec, self.batch_size)),

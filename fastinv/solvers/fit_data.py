@@ -18,10 +18,12 @@ from fastinv.solvers.anchors import draw_anchors
 
 Points = tuple[Float64Array, Float64Array]  # x (n, p) and y (n, q)
 
+_NO_BOUNDS = "bounds must be given where fit gets no data: anchors are drawn there"
+
 
 @dataclass(frozen=True, eq=False)
-class Knowledge:
-    """What a solver starts from.
+class FitData:
+    """What a solver starts from. Its arrays are its own, and read-only.
 
     Attributes
     ----------
@@ -30,7 +32,8 @@ class Knowledge:
     points : (x, y)
         Points with their images: the data, or what was drawn from the formula.
     anchors : (x, y)
-        The same, unless other anchors were given; without those outside the bounds.
+        The same, unless other anchors were given; without those outside the bounds. Where f is
+        exact, so is y.
     measured : bool
         Whether y was given with the points, rather than computed by f.
     bounds : ndarray of shape (p, 2) or None
@@ -46,7 +49,7 @@ class Knowledge:
     y_ndim: int
 
 
-def gather(
+def check_fit_data(
     forward: Any,
     bounds: Any,
     n_anchors: int,
@@ -54,7 +57,7 @@ def gather(
     y: Any,
     anchors: Any,
     rng: np.random.Generator,
-) -> Knowledge:
+) -> FitData:
     """Make sense of a solver's parameters and of the arguments of its `fit`.
 
     Raises
@@ -72,26 +75,32 @@ def gather(
             "without a forward function fit requires y to be passed, but the target y is None: "
             "call fit(X, y), or pass forward= (a formula, a callable or a fitted regressor)"
         )
+    check_integer(n_anchors, "n_anchors")
     y_ndim = np.ndim(y) if measured else 2
+    given_x, given_y = _split_anchors(anchors)
     if measured:
         X, y = check_pairs(X, y)
     elif X is not None:
         X = _check_points(X, "X")
-    given = X if X is not None else (anchors[0] if isinstance(anchors, tuple) else anchors)
-    n_inputs = _n_inputs(forward, bounds, given)
+    examples = X if X is not None else given_x
+    n_inputs = _n_inputs(forward, bounds, examples)
     box = None if bounds is None else check_bounds(bounds, n_inputs)
     f = None
     if known:
         n_outputs = y.shape[1] if measured else None
-        probe = _probe_points(box, given, n_inputs, rng)
-        f = as_forward(forward, n_inputs, n_outputs, probe_points=probe)
-    if f is not None and not measured:
-        X, y = _points_of_formula(f, box, n_anchors, X, anchors, rng)
-    inside = _inside(_check_anchors(anchors, f, (X, y)), box)
-    return Knowledge(f, (X, y), inside, measured, box, y_ndim)
+        f = as_forward(
+            forward, n_inputs, n_outputs, probe_points=_probe_points(box, examples, n_inputs, rng)
+        )
+    if measured:
+        points = X, y
+    else:
+        assert f is not None
+        points = _points_of_formula(f, box, n_anchors, examples, rng)
+    chosen = _anchors(f, points, given_x, given_y)
+    return FitData(f, _own(points), _own(_inside(chosen, box)), measured, box, y_ndim)
 
 
-def learned(
+def train_forward(
     forward: Any, points: Points, backend: str | Backend, n_threads: int | None, random_state: int
 ) -> Forward:
     """A forward function trained on `points`: `forward`, cloned, or a network of our own."""
@@ -102,8 +111,7 @@ def learned(
             loss="squared_error",
             learning_rate="cosine",
             learning_rate_init=3e-3,
-            n_iter_no_change=200,
-            tol=0.0,
+            n_iter_no_change=None,
             backend=backend,
             n_threads=n_threads,
         )
@@ -116,41 +124,46 @@ def learned(
     return EstimatorForward(model, x.shape[1], y.shape[1])
 
 
+def _split_anchors(anchors: Any) -> tuple[Float64Array | None, Float64Array | None]:
+    """x and y of what was given as anchors, None where it was not."""
+    if anchors is None:
+        return None, None
+    if not isinstance(anchors, tuple):
+        return _check_points(anchors, "anchors"), None
+    if len(anchors) != 2:
+        raise ValueError(f"anchors must be X or a tuple (X, y), got a tuple of {len(anchors)}")
+    return check_pairs(*anchors)
+
+
 def _points_of_formula(
     forward: Forward,
     bounds: Float64Array | None,
     n_anchors: int,
     X: Float64Array | None,
-    anchors: Any,
     rng: np.random.Generator,
 ) -> Points:
     """The given points with their images, or such as are drawn inside the bounds."""
     if X is not None:
         return X, _finite_images(forward, X)
-    if anchors is not None:
-        return _check_anchors(anchors, forward, None)
     if bounds is None:
-        raise ValueError("bounds must be given where fit gets no data: anchors are drawn there")
-    return draw_anchors(forward, bounds, check_integer(n_anchors, "n_anchors"), rng)
+        raise ValueError(_NO_BOUNDS)
+    return draw_anchors(forward, bounds, n_anchors, rng)
 
 
-def _check_anchors(anchors: Any, forward: Forward | None, points: Points | None) -> Points:
-    """Anchors that were given separately, as (x, y); `points` where none were."""
-    if anchors is None:
-        assert points is not None
-        return points
-    if isinstance(anchors, tuple):
-        x, y = check_pairs(*anchors)
-    elif forward is not None:
-        x = _check_points(anchors, "anchors")
-        y = _finite_images(forward, x)
-    else:
+def _anchors(
+    forward: Forward | None, points: Points, x: Float64Array | None, y: Float64Array | None
+) -> Points:
+    """Anchors (x, y): those given, else the points; with exact y where f is exact."""
+    if x is None:
+        x, y = points
+    elif x.shape[1] != points[0].shape[1]:
+        raise ValueError(f"anchors must have {points[0].shape[1]} inputs each, got {x.shape[1]}")
+    if forward is not None and (y is None or forward.exact):
+        return x, _finite_images(forward, x)
+    if y is None:
         raise ValueError("anchors must be a tuple (X, y) where no forward function is known")
-    for found, wanted, name in zip((x, y), points or (), "xy", strict=False):
-        if found.shape[1] != wanted.shape[1]:
-            raise ValueError(
-                f"{name} of the anchors must have {wanted.shape[1]} columns, got {found.shape[1]}"
-            )
+    if y.shape[1] != points[1].shape[1]:
+        raise ValueError(f"anchors must have {points[1].shape[1]} outputs each, got {y.shape[1]}")
     return x, y
 
 
@@ -163,6 +176,13 @@ def _inside(anchors: Points, bounds: Float64Array | None) -> Points:
     if not inside.any():
         raise ValueError(f"bounds must contain anchors, got none of {len(x)} inside")
     return x[inside], y[inside]
+
+
+def _own(points: Points) -> Points:
+    """Copies that nobody can change: solutions refer to them as long as the solver lives."""
+    x, y = points[0].copy(), points[1].copy()
+    x.flags.writeable = y.flags.writeable = False
+    return x, y
 
 
 def _is_unfitted(forward: Any) -> bool:
@@ -178,23 +198,26 @@ def _is_unfitted(forward: Any) -> bool:
     return False
 
 
-def _n_inputs(forward: Any, bounds: Any, points: Any) -> int:
+def _n_inputs(forward: Any, bounds: Any, points: Float64Array | None) -> int:
     if points is not None:
-        return int(np.shape(points)[-1])
+        return int(points.shape[1])
     declared = getattr(forward, "n_inputs", None)
     if declared is not None:
         return int(declared)
     if bounds is None:
-        raise ValueError("bounds must be given where fit gets no data: anchors are drawn there")
-    return len(bounds)
+        raise ValueError(_NO_BOUNDS)
+    return len(np.atleast_2d(as_float64(bounds, "bounds")))
 
 
 def _probe_points(
-    bounds: Float64Array | None, points: Any, n_inputs: int, rng: np.random.Generator
+    bounds: Float64Array | None,
+    points: Float64Array | None,
+    n_inputs: int,
+    rng: np.random.Generator,
 ) -> Float64Array | None:
     """A few points of the domain at which to try a callable."""
     if points is not None:
-        return as_float64(points, "X").reshape(-1, n_inputs)[:3]
+        return points[:3]
     if bounds is None:
         return None
     return rng.uniform(bounds[:, 0], bounds[:, 1], size=(3, n_inputs))

@@ -1,0 +1,25 @@
+"""The README's examples run, one after the other, and find what its text says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_examples(capsys, monkeypatch):
+    monkeypatch.setenv("FASTINV_NUM_THREADS", "1")
+    from_formula, from_data = re.findall(
+        r"```python\n(.*?)```", README.read_text("utf-8"), flags=re.DOTALL
+    )
+    names: dict[str, object] = {}
+    exec(from_formula, names)
+    assert capsys.readouterr().out.count("CONVERGED") >= 2
+    solutions = names["solutions"]
+    for elbow in ([1.159, -1.176], [-0.016, 1.176]):
+        assert np.abs(solutions.x[0] - elbow).max(axis=1).min() < 0.01
+    exec(from_data, names)
+    assert np.abs(names["arm"](names["solutions"].best) - [[1.4, 0.9], [0.5, 1.8]]).max() < 0.1
