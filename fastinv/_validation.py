@@ -200,9 +200,8 @@ def as_float64(values: ArrayLike, name: str) -> Float64Array:
     """`values` as float64, C-contiguous, without a copy where they are so already."""
     try:
         if isinstance(values, np.ma.MaskedArray):
-            values = np.ma.filled(
-                values.astype(np.float64), np.nan
-            )  # no value: never solved as one
+            # What is masked has no value, and must not be taken for one.
+            values = np.ma.filled(values.astype(np.float64), np.nan)
         array: NDArray[Any] = np.asarray(values)
     except ValueError as error:  # ragged
         raise ValueError(f"{name} must be an array of numbers: {error}") from error

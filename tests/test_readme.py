@@ -17,7 +17,7 @@ def test_examples(capsys, monkeypatch):
     )
     names: dict[str, object] = {}
     exec(from_formula, names)
-    assert capsys.readouterr().out.count("CONVERGED") >= 2
+    assert "CONVERGED" in capsys.readouterr().out
     solutions = names["solutions"]
     for elbow in ([1.159, -1.176], [-0.016, 1.176]):
         assert np.abs(solutions.x[0] - elbow).max(axis=1).min() < 0.01

@@ -130,7 +130,8 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
     def _start(self, X: Any, y: Any, anchors: Any) -> tuple[FitData, np.random.Generator]:
         """The beginning of `fit`: checks, and everything that needs no training."""
         for name in ("forward_", "pipeline_spec_", "_pipeline"):
-            vars(self).pop(name, None)  # a fit that fails must not leave a mixture of two
+            if hasattr(self, name):
+                delattr(self, name)  # a fit that fails must not leave a mixture of two
         check_number(self.residual_tol, "residual_tol", minimum=0.0)
         resolve_n_threads(self.n_threads)
         rng = check_random_state(self.random_state)
