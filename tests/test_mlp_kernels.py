@@ -213,3 +213,22 @@ def test_a_trainer_refuses_a_second_thread():
         thread.join()
     assert refused
     assert set(refused) == {"this trainer is in use by another thread"}
+
+
+@pytest.mark.parametrize("isa", _core.isas())
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_slopes_at_zero_and_at_nan(isa, dtype):
+    spec = NetworkSpec((2, 5, 1), "relu")
+    parameters = np.zeros(spec.n_parameters, dtype=dtype)
+    spec.layers(parameters)[1][0][:] = 1.0
+    X, Y = np.ones((3, 2), dtype=dtype), np.ones((3, 1), dtype=dtype)
+    _, gradient = CPP[isa].loss_and_gradient(spec, parameters, X, Y)
+    (weights, biases), (_, last) = spec.layers(gradient)
+    assert (weights == 0).all()  # every unit is at zero, where the slope is 0
+    assert (biases == 0).all()
+    assert last == -2.0
+    for loss in LOSSES:
+        parameters[-1] = np.nan
+        value, gradient = CPP[isa].loss_and_gradient(spec, parameters, X, Y, loss=loss)
+        assert np.isnan(value)
+        assert np.isnan(gradient[-1])

@@ -18,6 +18,7 @@ from fastinv import _core
 from fastinv.backends import get_backend
 from fastinv.backends.protocol import (
     ACTIVATIONS,
+    Candidates,
     LearnedForward,
     NetworkSpec,
     PipelineSpec,
@@ -264,3 +265,42 @@ def test_a_target_allocates_nothing(tmp_path, learned):
     # The one is pybind11's list of arguments, which are more than it keeps room for.
     assert single <= 1
     assert thousand == single
+
+
+def ranked_by_hand(backend, x, images, **changes):
+    """Candidates `x` ``(k,)`` of the anchors 0, 1, 2, … = x on the line, for the target 0."""
+    k = len(x)
+    anchors = np.arange(float(k))[:, None]
+    spec = PipelineSpec(
+        anchors_x=anchors, anchors_y=anchors, twin=None, forward=None, lower=np.array([-np.inf]),
+        upper=np.array([np.inf]), tol=0.25, coverage=np.inf, x_spread=np.ones(1),
+        anchors_exact=False,
+    )  # fmt: skip
+    candidates = Candidates(
+        np.array(x, dtype=float).reshape(1, k, 1), np.arange(k)[None], np.zeros((1, k), np.uint8),
+        np.zeros(1),
+    )  # fmt: skip
+    fx = np.array(images, dtype=float).reshape(1, k, 1)
+    return backend.pipeline(replace(spec, **changes)).rank(np.zeros((1, 1)), candidates, fx, k=k)
+
+
+@pytest.mark.parametrize("backend", [REFERENCE, *CPP.values()])
+def test_the_edges_of_the_rules(backend):
+    at_tolerance = ranked_by_hand(backend, [5.0, 6.0], [0.25, np.nextafter(0.25, 1)])
+    assert at_tolerance.status.tolist() == [[fi.Status.CONVERGED, fi.Status.APPROXIMATE]]
+
+    not_finite = ranked_by_hand(backend, [np.nan, 6.0, -np.inf], [0.0, 0.1, 0.0])
+    assert not_finite.status.tolist() == [
+        [fi.Status.CONVERGED, fi.Status.INVALID, fi.Status.INVALID]
+    ]
+    assert not_finite.anchor.tolist() == [[1, 0, 2]]
+    assert np.isinf(not_finite.residual[0, 1:]).all()
+
+    # Anchor 1 is as far from the target as its candidate is: the candidate stays.
+    tie = ranked_by_hand(backend, [7.0, 8.0], [0.1, 1.0], anchors_exact=True)
+    assert tie.x.ravel().tolist() == [0.0, 8.0]
+    assert tie.residual.tolist() == [[0.0, 1.0]]
+
+    # Covered: one of the two distances is exactly the coverage.
+    covered = ranked_by_hand(backend, [5.0], [0.5], coverage=0.5)
+    assert covered.status[0, 0] == fi.Status.APPROXIMATE
