@@ -1,5 +1,8 @@
 """The compiled perceptron, every instruction set in turn, against the reference in float64."""
 
+import signal
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -190,7 +193,6 @@ def test_parameters_survive_packing():
 
 
 def test_a_trainer_refuses_a_second_thread():
-    import threading
 
     spec = NetworkSpec((4, 64, 64, 2), "relu")
     parameters, X, Y = draw(spec, 4000, np.float32, 0)
@@ -232,3 +234,30 @@ def test_slopes_at_zero_and_at_nan(isa, dtype):
         value, gradient = CPP[isa].loss_and_gradient(spec, parameters, X, Y, loss=loss)
         assert np.isnan(value)
         assert np.isnan(gradient[-1])
+
+
+class Stopped(Exception):
+    """What the signal handler below raises."""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer that sends a signal")
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_a_signal_ends_an_epoch_between_two_steps(n_threads):
+    """As Ctrl-C does, by a handler that raises."""
+
+    def stop(number, frame):
+        raise Stopped
+
+    spec = NetworkSpec((4, 256, 256, 2), "relu")
+    parameters, X, Y = draw(spec, 64, np.float32, 0)
+    trainer = CPP[_core.default_isa()].trainer(spec, parameters)
+    order = np.zeros(3_000_000, dtype=np.int64)  # work for many seconds
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(Stopped):
+            trainer.train_epoch(X, Y, order, batch_size=32, learning_rate=1e-3, n_threads=n_threads)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert 0 < trainer.state()["step"] < len(order) // 32
+    assert np.isfinite(trainer.loss(X, Y))
