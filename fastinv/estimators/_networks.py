@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastinv._validation import check_integer, check_number
+from fastinv._validation import RandomState, check_integer, check_number
 from fastinv.backends.protocol import Float64Array, IntArray, NetworkSpec
 
 Float32Array = NDArray[np.float32]
@@ -64,6 +64,15 @@ def check_hidden_layer_sizes(hidden_layer_sizes: int | Sequence[int]) -> tuple[i
             f"hidden_layer_sizes must be an integer or a sequence of integers, got {sizes!r}"
         ) from None
     return tuple(check_integer(size, "hidden_layer_sizes") for size in sizes)
+
+
+def check_resumable(checkpoint: object, random_state: RandomState) -> None:
+    """Refuse a checkpoint without a seed: the training could not be taken up where it was."""
+    if checkpoint is not None and random_state is None:
+        raise ValueError(
+            "checkpoint needs a random_state, without which no training can be repeated; "
+            "got random_state=None"
+        )
 
 
 def split_rows(

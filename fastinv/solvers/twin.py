@@ -28,6 +28,7 @@ from fastinv.backends.protocol import (
 )
 from fastinv.estimators._networks import (
     check_hidden_layer_sizes,
+    check_resumable,
     initial_parameters,
     split_rows,
     training_flops,
@@ -255,11 +256,7 @@ class TwinSolver(AnchoredSolver):
 
     def _training(self) -> Training:
         """The options of the training loop, checked."""
-        if self.checkpoint is not None and self.random_state is None:
-            raise ValueError(
-                "checkpoint needs a random_state, without which no training can be repeated; "
-                "got random_state=None"
-            )
+        check_resumable(self.checkpoint, self.random_state)
         return Training(
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
