@@ -11,6 +11,7 @@ from fastinv import problems
 from fastinv._threads import register_with_threadpoolctl
 from fastinv.estimators import MLPRegressor
 from fastinv.forward import ForwardFunction, as_forward, forward
+from fastinv.losses import mixture_nll
 from fastinv.neighbors import KDTree
 from fastinv.problems import Problem
 from fastinv.solutions import Solutions, Status
@@ -31,6 +32,7 @@ __all__ = [
     "__version__",
     "as_forward",
     "forward",
+    "mixture_nll",
     "problems",
 ]
 

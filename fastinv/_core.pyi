@@ -182,3 +182,100 @@ class Pipeline:
         anchor: _I64,
         status: NDArray[np.int8],
     ) -> None: ...
+
+def mixture_nll_float32(
+    raw: _F32,
+    targets: _F32,
+    n_components: int,
+    covariance_type: str,
+    min_weight: float,
+    min_scale: float,
+    loss: _F32,
+    gradient: _F32,
+    n_threads: int,
+    isa: str,
+) -> None: ...
+def mixture_nll_float64(
+    raw: _F64,
+    targets: _F64,
+    n_components: int,
+    covariance_type: str,
+    min_weight: float,
+    min_scale: float,
+    loss: _F64,
+    gradient: _F64,
+    n_threads: int,
+    isa: str,
+) -> None: ...
+
+class MixtureTrainerFloat32:
+    def __init__(
+        self,
+        layer_sizes: list[int],
+        activation: str,
+        n_components: int,
+        n_dims: int,
+        covariance_type: str,
+        min_weight: float,
+        min_scale: float,
+        beta_1: float,
+        beta_2: float,
+        epsilon: float,
+        parameters: _F32,
+        isa: str,
+    ) -> None: ...
+    @property
+    def step(self) -> int: ...
+    def train_epoch(
+        self,
+        X: _F32,
+        Y: _F32,
+        order: _I64,
+        batch_size: int,
+        learning_rate: float,
+        n_threads: int,
+    ) -> float: ...
+    def loss(self, X: _F32, Y: _F32, n_threads: int) -> float: ...
+    def gradient(self, X: _F32, Y: _F32, n_threads: int) -> tuple[float, _F32]: ...
+    def parameters(self) -> _F32: ...
+    def first_moment(self) -> _F32: ...
+    def second_moment(self) -> _F32: ...
+    def load_state(
+        self, parameters: _F32, first_moment: _F32, second_moment: _F32, step: int
+    ) -> None: ...
+
+class MixtureTrainerFloat64:
+    def __init__(
+        self,
+        layer_sizes: list[int],
+        activation: str,
+        n_components: int,
+        n_dims: int,
+        covariance_type: str,
+        min_weight: float,
+        min_scale: float,
+        beta_1: float,
+        beta_2: float,
+        epsilon: float,
+        parameters: _F64,
+        isa: str,
+    ) -> None: ...
+    @property
+    def step(self) -> int: ...
+    def train_epoch(
+        self,
+        X: _F64,
+        Y: _F64,
+        order: _I64,
+        batch_size: int,
+        learning_rate: float,
+        n_threads: int,
+    ) -> float: ...
+    def loss(self, X: _F64, Y: _F64, n_threads: int) -> float: ...
+    def gradient(self, X: _F64, Y: _F64, n_threads: int) -> tuple[float, _F64]: ...
+    def parameters(self) -> _F64: ...
+    def first_moment(self) -> _F64: ...
+    def second_moment(self) -> _F64: ...
+    def load_state(
+        self, parameters: _F64, first_moment: _F64, second_moment: _F64, step: int
+    ) -> None: ...

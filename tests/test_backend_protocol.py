@@ -22,12 +22,14 @@ from fastinv.backends import (
     get_backend,
     protocol,
 )
+from fastinv.backends.protocol import MixtureSpec
 
 BACKEND_CLASSES = {"cpp": "CppBackend", "reference": "ReferenceBackend"}
 OBJECTS = ("Network", "Trainer", "NeighborIndex", "Pipeline")
 FACTORIES = {
     "network": "Network",
     "trainer": "Trainer",
+    "mixture_trainer": "Trainer",
     "neighbors": "NeighborIndex",
     "pipeline": "Pipeline",
 }
@@ -107,6 +109,8 @@ SPEC = NetworkSpec((2, 3, 1))
 ZEROS = np.zeros(SPEC.n_parameters)
 X, Y = np.zeros((7, 2)), np.zeros((7, 1))
 ORDER = np.arange(7)
+MIXTURE, RAW = MixtureSpec(n_components=1, n_dims=1), np.zeros((7, 3))
+MIXTURE_SPEC = NetworkSpec((2, 3))
 TWIN = TwinNetwork(
     NetworkSpec((4, 2)), np.zeros(10), dy_scale=np.ones(1), y_mean=np.zeros(1), y_scale=np.ones(1),
     x_mean=np.zeros(2), x_scale=np.ones(2), dx_scale=np.ones(2), reach=1.0,
@@ -197,6 +201,34 @@ REFUSALS = {
     "epsilon": (
         lambda b: b.trainer(SPEC, ZEROS, epsilon=np.nan),
         ValueError, "epsilon must be positive and finite, got nan"),
+    "raw, columns": (
+        lambda b: b.mixture_nll(X, Y, MIXTURE),
+        ValueError, r"raw must have shape \(n, 3\), got \(7, 2\)"),
+    "raw, list": (
+        lambda b: b.mixture_nll([[0.0] * 3], Y, MIXTURE), TypeError, "raw must be a NumPy array"),
+    "raw, dtype": (
+        lambda b: b.mixture_nll(RAW.astype(int), Y, MIXTURE), TypeError, "raw must have dtype flo"),
+    "mixture targets, rows": (
+        lambda b: b.mixture_nll(RAW, Y[:6], MIXTURE),
+        ValueError, r"targets must have shape \(7, 1\), got \(6, 1\)"),
+    "mixture targets, dtype": (
+        lambda b: b.mixture_nll(RAW, Y.astype(int), MIXTURE),
+        TypeError, "targets must have dtype .*float64, got int64"),
+    "mixture, n_threads": (
+        lambda b: b.mixture_nll(RAW, Y, MIXTURE, n_threads=0),
+        ValueError, "n_threads must be at least 1"),
+    "mixture_trainer, outputs": (
+        lambda b: b.mixture_trainer(SPEC, ZEROS, MIXTURE),
+        ValueError, r"spec must have mixture.n_raw = 3 outputs, got 1"),
+    "mixture_trainer, parameters": (
+        lambda b: b.mixture_trainer(MIXTURE_SPEC, ZEROS, MIXTURE),
+        ValueError, r"parameters must have shape \(9,\), got \(13,\)"),
+    "mixture_trainer, epsilon": (
+        lambda b: b.mixture_trainer(MIXTURE_SPEC, np.zeros(9), MIXTURE, epsilon=0.0),
+        ValueError, "epsilon must be positive"),
+    "mixture_trainer, Y": (
+        lambda b: b.mixture_trainer(MIXTURE_SPEC, np.zeros(9), MIXTURE).loss(X, RAW),
+        ValueError, r"Y must have shape \(7, 1\), got \(7, 3\)"),
     "order, empty": (
         lambda b: train(b, ORDER[:0]), ValueError, "order must not be empty"),
     "order, too high": (
@@ -319,5 +351,7 @@ def test_what_the_refusals_start_from_is_accepted(name):
     backend = get_backend(name)
     train(backend)
     load(backend)
+    backend.mixture_nll(RAW, Y, MIXTURE)
+    backend.mixture_trainer(MIXTURE_SPEC, np.zeros(9), MIXTURE).loss(X, Y)
     solve(backend)
     rank(backend)

@@ -1,4 +1,4 @@
-"""exp and tanh of every instruction set against NumPy in extended precision."""
+"""exp, log and tanh of every instruction set against NumPy in extended precision."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fastinv import _core
 
-MAX_ULP = {"exp": 2.0, "tanh": 2.0}
+MAX_ULP = {"exp": 2.0, "log": 1.0, "tanh": 2.0}
 
 
 def elementary(function, x, isa):
@@ -52,3 +52,22 @@ def test_an_element_does_not_depend_on_its_place(n, isa):
         whole = elementary(function, x, isa)
         np.testing.assert_array_equal(elementary(function, x[:n].copy(), isa), whole[:n])
         np.testing.assert_array_equal(elementary(function, x[n:].copy(), isa), whole[n:])
+
+
+@pytest.mark.parametrize("isa", _core.isas())
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_logarithm(dtype, isa):
+    """Of every power of two's neighbourhood, and of numbers near 1, where it is near 0."""
+    rng = np.random.default_rng(22)
+    exponents = np.arange(np.finfo(dtype).minexp, np.finfo(dtype).maxexp)
+    x = np.ldexp(rng.uniform(0.99, 1.99, size=(20, len(exponents))), exponents).ravel()
+    x = np.concatenate([x, np.linspace(0.5, 2.0, 40001)]).astype(dtype)
+    x = x[(x >= np.finfo(dtype).tiny) & np.isfinite(x)]
+    exact = np.log(x.astype(np.longdouble))
+    found = elementary("log", x, isa)
+    assert (found[exact == 0] == 0).all()
+    error = error_in_ulp(found[exact != 0], exact[exact != 0])
+    assert error.max() <= MAX_ULP["log"]
+    special = elementary("log", np.array([np.inf, np.nan], dtype=dtype), isa)
+    assert special[0] == np.inf
+    assert np.isnan(special[1])

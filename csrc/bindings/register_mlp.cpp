@@ -54,8 +54,20 @@ struct PyTrainer {
             double huber_delta, double beta_1, double beta_2, double epsilon,
             const py::array& parameters, const std::string& isa)
       : trainer(checked(sizes, activation, parameters),
-                detail::pointer<const T>(parameters), {loss_from(loss), huber_delta},
+                detail::pointer<const T>(parameters), {loss_from(loss), huber_delta, {}},
                 {beta_1, beta_2, epsilon}, kernels<T>(isa)) {}
+
+  PyTrainer(const Sizes& sizes, const std::string& activation, const MixtureShape& mixture,
+            double beta_1, double beta_2, double epsilon, const py::array& parameters,
+            const std::string& isa)
+      : trainer(checked(sizes, activation, parameters), detail::pointer<const T>(parameters),
+                {Loss::mixture, 0.0, mixture}, {beta_1, beta_2, epsilon}, kernels<T>(isa)) {
+    if (trainer.shape().n_outputs() != mixture.n_raw()) {
+      throw py::value_error("the network must have " + std::to_string(mixture.n_raw()) +
+                            " outputs for this mixture, got " +
+                            std::to_string(trainer.shape().n_outputs()));
+    }
+  }
 
   static NetworkShape checked(const Sizes& sizes, const std::string& activation,
                               const py::array& parameters) {
@@ -68,7 +80,7 @@ struct PyTrainer {
                      std::int64_t batch_size, double learning_rate, int n_threads) {
     const OneAtATime lock(busy);
     const auto x = in_matrix<T>(X, "X", trainer.shape().n_inputs());
-    const auto y = in_matrix<T>(Y, "Y", trainer.shape().n_outputs());
+    const auto y = in_matrix<T>(Y, "Y", trainer.n_targets());
     const auto rows = in_vector<std::int64_t>(order, "order");
     if (x.rows != y.rows) throw py::value_error("X and Y must have the same number of rows");
     if (rows.size < 1) throw py::value_error("order must not be empty");
@@ -94,7 +106,7 @@ struct PyTrainer {
   double evaluate(const py::array& X, const py::array& Y, T* gradient, int n_threads) {
     const OneAtATime lock(busy);
     const auto x = in_matrix<T>(X, "X", trainer.shape().n_inputs());
-    const auto y = in_matrix<T>(Y, "Y", trainer.shape().n_outputs());
+    const auto y = in_matrix<T>(Y, "Y", trainer.n_targets());
     if (x.rows != y.rows) throw py::value_error("X and Y must have the same number of rows");
     if (x.rows < 1) throw py::value_error("X must have at least one row");
     checked_threads(n_threads);
@@ -137,6 +149,55 @@ struct PyTrainer {
   }
 };
 
+MixtureShape mixture_shape(std::int64_t n_components, std::int64_t n_dims,
+                           const std::string& covariance_type, double min_weight,
+                           double min_scale) {
+  MixtureShape shape{n_components, n_dims, covariance_from(covariance_type), min_weight,
+                     min_scale};
+  shape.check();
+  return shape;
+}
+
+// The methods that trainers share, whatever their loss.
+template <class Py, class Class>
+void def_trainer_methods(Class& trainer) {
+  trainer
+      .def("train_epoch", &Py::train_epoch, py::arg("X"), py::arg("Y"), py::arg("order"),
+           py::arg("batch_size"), py::arg("learning_rate"), py::arg("n_threads"))
+      .def("loss", &Py::loss, py::arg("X"), py::arg("Y"), py::arg("n_threads"))
+      .def("gradient", &Py::gradient, py::arg("X"), py::arg("Y"), py::arg("n_threads"))
+      .def("parameters", [](Py& self) { return self.unpacked(self.trainer.parameters()); })
+      .def("first_moment", [](Py& self) { return self.unpacked(self.trainer.first_moment()); })
+      .def("second_moment", [](Py& self) { return self.unpacked(self.trainer.second_moment()); })
+      .def_property_readonly("step", [](const Py& self) { return self.trainer.step(); })
+      .def("load_state", &Py::load_state, py::arg("parameters"), py::arg("first_moment"),
+           py::arg("second_moment"), py::arg("step"));
+}
+
+// The same trainer behind a second Python class, whose constructor takes a mixture.
+template <class T>
+struct PyMixtureTrainer : PyTrainer<T> {
+  using PyTrainer<T>::PyTrainer;
+};
+
+template <class T>
+void mixture_nll_arrays(const py::array& raw, const py::array& targets, std::int64_t n_components,
+                        const std::string& covariance_type, double min_weight, double min_scale,
+                        const py::array& loss, const py::array& gradient, int n_threads,
+                        const std::string& isa) {
+  const auto y = in_matrix<T>(targets, "targets");
+  const MixtureShape shape =
+      mixture_shape(n_components, y.cols, covariance_type, min_weight, min_scale);
+  const auto x = in_matrix<T>(raw, "raw", shape.n_raw());
+  if (x.rows != y.rows) throw py::value_error("raw and targets must have the same number of rows");
+  const auto losses = out_vector<T>(loss, "loss", x.rows);
+  const auto slopes = out_matrix<T>(gradient, "gradient", x.rows, x.cols);
+  checked_threads(n_threads);
+  const Kernels<T>& table = kernels<T>(isa);
+  const py::gil_scoped_release release;
+  mixture_nll(shape, x.data, y.data, x.rows, losses.data, slopes.data, n_threads, table);
+}
+
 template <class T>
 Network<T> make_network(const Sizes& sizes, const std::string& activation,
                         const py::array& parameters, const std::string& isa) {
@@ -161,22 +222,31 @@ void register_for(py::module_& m, const std::string& suffix) {
       .def("forward", &forward<T>, py::arg("X"), py::arg("out"), py::arg("n_threads"));
 
   using Py = PyTrainer<T>;
-  py::class_<Py>(m, ("Trainer" + suffix).c_str())
-      .def(py::init<const Sizes&, const std::string&, const std::string&, double, double, double,
-                    double, const py::array&, const std::string&>(),
-           py::arg("layer_sizes"), py::arg("activation"), py::arg("loss"), py::arg("huber_delta"),
-           py::arg("beta_1"), py::arg("beta_2"), py::arg("epsilon"), py::arg("parameters"),
-           py::arg("isa"))
-      .def("train_epoch", &Py::train_epoch, py::arg("X"), py::arg("Y"), py::arg("order"),
-           py::arg("batch_size"), py::arg("learning_rate"), py::arg("n_threads"))
-      .def("loss", &Py::loss, py::arg("X"), py::arg("Y"), py::arg("n_threads"))
-      .def("gradient", &Py::gradient, py::arg("X"), py::arg("Y"), py::arg("n_threads"))
-      .def("parameters", [](Py& self) { return self.unpacked(self.trainer.parameters()); })
-      .def("first_moment", [](Py& self) { return self.unpacked(self.trainer.first_moment()); })
-      .def("second_moment", [](Py& self) { return self.unpacked(self.trainer.second_moment()); })
-      .def_property_readonly("step", [](const Py& self) { return self.trainer.step(); })
-      .def("load_state", &Py::load_state, py::arg("parameters"), py::arg("first_moment"),
-           py::arg("second_moment"), py::arg("step"));
+  py::class_<Py> trainer(m, ("Trainer" + suffix).c_str());
+  trainer.def(py::init<const Sizes&, const std::string&, const std::string&, double, double,
+                       double, double, const py::array&, const std::string&>(),
+              py::arg("layer_sizes"), py::arg("activation"), py::arg("loss"),
+              py::arg("huber_delta"), py::arg("beta_1"), py::arg("beta_2"), py::arg("epsilon"),
+              py::arg("parameters"), py::arg("isa"));
+  def_trainer_methods<Py>(trainer);
+
+  using Mixture = PyMixtureTrainer<T>;
+  py::class_<Mixture> mixture(m, ("MixtureTrainer" + suffix).c_str());
+  mixture.def(py::init([](const Sizes& sizes, const std::string& activation,
+                          std::int64_t n_components, std::int64_t n_dims,
+                          const std::string& covariance_type, double min_weight, double min_scale,
+                          double beta_1, double beta_2, double epsilon,
+                          const py::array& parameters, const std::string& isa) {
+                return std::make_unique<Mixture>(
+                    sizes, activation,
+                    mixture_shape(n_components, n_dims, covariance_type, min_weight, min_scale),
+                    beta_1, beta_2, epsilon, parameters, isa);
+              }),
+              py::arg("layer_sizes"), py::arg("activation"), py::arg("n_components"),
+              py::arg("n_dims"), py::arg("covariance_type"), py::arg("min_weight"),
+              py::arg("min_scale"), py::arg("beta_1"), py::arg("beta_2"), py::arg("epsilon"),
+              py::arg("parameters"), py::arg("isa"));
+  def_trainer_methods<Mixture>(mixture);
 }
 
 }  // namespace
@@ -184,6 +254,13 @@ void register_for(py::module_& m, const std::string& suffix) {
 void register_mlp(py::module_& m) {
   register_for<float>(m, "Float32");
   register_for<double>(m, "Float64");
+  const auto def_mixture_nll = [&m](const char* name, auto function) {
+    m.def(name, function, py::arg("raw"), py::arg("targets"), py::arg("n_components"),
+          py::arg("covariance_type"), py::arg("min_weight"), py::arg("min_scale"),
+          py::arg("loss"), py::arg("gradient"), py::arg("n_threads"), py::arg("isa"));
+  };
+  def_mixture_nll("mixture_nll_float32", &mixture_nll_arrays<float>);
+  def_mixture_nll("mixture_nll_float64", &mixture_nll_arrays<double>);
 }
 
 }  // namespace fastinv

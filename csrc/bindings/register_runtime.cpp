@@ -33,8 +33,9 @@ void elementary(const std::string& function, const py::array& in, const py::arra
   const auto y = out_vector<T>(out, "out", x.size);
   const Kernels<T>& table = kernels<T>(isa);
   if (function == "exp") return table.exp(x.data, y.data, x.size);
+  if (function == "log") return table.log(x.data, y.data, x.size);
   if (function == "tanh") return table.tanh(x.data, y.data, x.size);
-  throw py::value_error("function must be 'exp' or 'tanh', got '" + function + "'");
+  throw py::value_error("function must be 'exp', 'log' or 'tanh', got '" + function + "'");
 }
 
 }  // namespace

@@ -33,10 +33,13 @@ struct Trainer<T>::Batch {
   std::int64_t n_rows = 0, padded_rows = 0;
   std::vector<std::int64_t> strides;
   std::vector<AlignedBuffer<T>> values, slopes, deltas, deltas_t;
-  AlignedBuffer<T> targets;
+  AlignedBuffer<T> targets, mixture_losses;
+  std::vector<AlignedBuffer<T>> mixture_workspaces;  // one a thread
   std::vector<double> row_losses;
 
-  Batch(const NetworkShape& shape, std::int64_t max_rows, const Kernels<T>& kernels) {
+  Batch(const Trainer& trainer, std::int64_t max_rows, int n_threads) {
+    const NetworkShape& shape = trainer.shape_;
+    const Kernels<T>& kernels = trainer.kernels_;
     const std::int64_t max_padded = round_up(max_rows, kernels.lanes);
     for (std::size_t l = 0; l < shape.sizes.size(); ++l) {
       const std::int64_t size = shape.sizes[l];
@@ -48,7 +51,13 @@ struct Trainer<T>::Batch {
       deltas.emplace_back(hidden ? max_rows * stride : 0);
       deltas_t.emplace_back(hidden ? size * max_padded : 0);
     }
-    targets = AlignedBuffer<T>(max_rows * shape.n_outputs());
+    targets = AlignedBuffer<T>(max_rows * trainer.n_targets());
+    if (trainer.loss_.loss == Loss::mixture) {
+      mixture_losses = AlignedBuffer<T>(max_rows);
+      for (int t = 0; t < n_threads; ++t) {
+        mixture_workspaces.push_back(mixture_buffer(trainer.loss_.mixture, kernels));
+      }
+    }
     row_losses.resize(static_cast<std::size_t>(max_rows));
   }
 
@@ -69,7 +78,7 @@ class Trainer<T>::Step {
 
   // Rows order[0..n) of X and Y (or the first n where order is null) into the batch.
   void gather(const T* X, const T* Y, const std::int64_t* order) {
-    const std::int64_t p = trainer_.shape_.n_inputs(), q = trainer_.shape_.n_outputs();
+    const std::int64_t p = trainer_.shape_.n_inputs(), q = trainer_.n_targets();
     const Range rows = part_of(batch_.n_rows, thread_, n_threads_);
     for (std::int64_t i = rows.begin; i < rows.end; ++i) {
       const std::int64_t row = order ? order[i] : i;
@@ -108,21 +117,17 @@ class Trainer<T>::Step {
 
   // Losses of the rows, and the deltas of the output layer.
   void output_loss() {
-    const std::int64_t q = trainer_.shape_.n_outputs(), stride = batch_.strides.back();
-    const T scale = T(1) / static_cast<T>(batch_.n_rows * q);
-    T* const delta_t = batch_.deltas_t.back().data();
     const Range rows = part_of(batch_.n_rows, thread_, n_threads_);
+    if (trainer_.loss_.loss == Loss::mixture) {
+      mixture_loss(rows);
+    } else {
+      element_losses(rows);
+    }
+    const std::int64_t q = trainer_.shape_.n_outputs(), stride = batch_.strides.back();
+    T* const delta_t = batch_.deltas_t.back().data();
     for (std::int64_t i = rows.begin; i < rows.end; ++i) {
-      const T* predicted = batch_.values.back().data() + i * stride;
-      const T* target = batch_.targets.data() + i * q;
-      T* delta = batch_.deltas.back().data() + i * stride;
-      double sum = 0;
-      for (std::int64_t j = 0; j < q; ++j) {
-        T slope;
-        sum += element_loss(predicted[j] - target[j], slope);
-        delta[j] = delta_t[j * batch_.padded_rows + i] = slope * scale;
-      }
-      batch_.row_losses[i] = sum / static_cast<double>(q);
+      const T* delta = batch_.deltas.back().data() + i * stride;
+      for (std::int64_t j = 0; j < q; ++j) delta_t[j * batch_.padded_rows + i] = delta[j];
     }
     if (thread_ == 0) {
       for (std::int64_t j = 0; j < q; ++j) {
@@ -170,6 +175,38 @@ class Trainer<T>::Step {
   }
 
  private:
+  void mixture_loss(Range rows) {
+    MixtureTask<T> task = mixture_task<T>(trainer_.loss_.mixture);
+    task.gradient_factor = T(1) / static_cast<T>(batch_.n_rows);
+    task.raw = batch_.values.back().data();
+    task.targets = batch_.targets.data();
+    task.losses = batch_.mixture_losses.data();
+    task.gradient = batch_.deltas.back().data();
+    task.workspace = batch_.mixture_workspaces[static_cast<std::size_t>(thread_)].data();
+    task.raw_stride = task.gradient_stride = batch_.strides.back();
+    trainer_.kernels_.mixture(task, rows.begin, rows.end);
+    for (std::int64_t i = rows.begin; i < rows.end; ++i) {
+      batch_.row_losses[i] = static_cast<double>(task.losses[i]);
+    }
+  }
+
+  void element_losses(Range rows) {
+    const std::int64_t q = trainer_.shape_.n_outputs(), stride = batch_.strides.back();
+    const T scale = T(1) / static_cast<T>(batch_.n_rows * q);
+    for (std::int64_t i = rows.begin; i < rows.end; ++i) {
+      const T* predicted = batch_.values.back().data() + i * stride;
+      const T* target = batch_.targets.data() + i * q;
+      T* delta = batch_.deltas.back().data() + i * stride;
+      double sum = 0;
+      for (std::int64_t j = 0; j < q; ++j) {
+        T slope;
+        sum += element_loss(predicted[j] - target[j], slope);
+        delta[j] = slope * scale;
+      }
+      batch_.row_losses[i] = sum / static_cast<double>(q);
+    }
+  }
+
   double element_loss(T residual, T& slope) const {
     const T size = std::abs(residual), sign = static_cast<T>((residual > 0) - (residual < 0));
     switch (trainer_.loss_.loss) {
@@ -180,6 +217,7 @@ class Trainer<T>::Step {
         slope = std::isnan(residual) ? residual : sign;
         return static_cast<double>(size);
       case Loss::huber:
+      case Loss::mixture:  // not a loss of elements
         break;
     }
     const T delta = static_cast<T>(trainer_.loss_.huber_delta);
@@ -220,7 +258,7 @@ double Trainer<T>::train_epoch(const T* X, const T* Y, const std::int64_t* order
                                double learning_rate, int n_threads, InterruptCheck& check) {
   using Clock = std::chrono::steady_clock;
   const std::int64_t max_rows = std::min(batch_size, n_order);
-  Batch batch(shape_, max_rows, kernels_);
+  Batch batch(*this, max_rows, n_threads);
   std::atomic<bool> stop{false};
   double total = 0;
   run_team(n_threads, [&](int thread, int team, Barrier& barrier) {
@@ -261,7 +299,7 @@ template <class T>
 double Trainer<T>::loss(const T* X, const T* Y, std::int64_t n_rows, T* gradient, int n_threads) {
   // A gradient is of the whole batch at once; a loss alone can go piece by piece.
   const std::int64_t max_rows = gradient ? n_rows : std::min(n_rows, kLossRows);
-  Batch batch(shape_, max_rows, kernels_);
+  Batch batch(*this, max_rows, n_threads);
   std::optional<PackedParameters<T>> packed;
   if (gradient) packed.emplace(shape_, kernels_);
   double total = 0;
@@ -270,7 +308,7 @@ double Trainer<T>::loss(const T* X, const T* Y, std::int64_t n_rows, T* gradient
     for (std::int64_t begin = 0; begin < n_rows; begin += max_rows) {
       if (thread == 0) batch.resize(std::min(max_rows, n_rows - begin), kernels_);
       barrier.wait();
-      step.gather(X + begin * shape_.n_inputs(), Y + begin * shape_.n_outputs(), nullptr);
+      step.gather(X + begin * shape_.n_inputs(), Y + begin * n_targets(), nullptr);
       step.forward();
       step.output_loss();
       if (thread == 0) {

@@ -4,11 +4,12 @@
 #include <cstdint>
 #include <string>
 
+#include "mixture.hpp"
 #include "mlp.hpp"
 
 namespace fastinv {
 
-enum class Loss : int { squared_error, absolute_error, huber };
+enum class Loss : int { squared_error, absolute_error, huber, mixture };
 
 Loss loss_from(const std::string& name);
 
@@ -19,6 +20,7 @@ struct AdamOptions {
 struct LossOptions {
   Loss loss;
   double huber_delta;
+  MixtureShape mixture;  // where loss is Loss::mixture
 };
 
 // Asked now and then during an epoch; true stops it.
@@ -37,6 +39,10 @@ class Trainer {
   ~Trainer();
 
   const NetworkShape& shape() const { return shape_; }
+  // Columns of Y: for a mixture its dimensions, else the network's outputs.
+  std::int64_t n_targets() const {
+    return loss_.loss == Loss::mixture ? loss_.mixture.n_dims : shape_.n_outputs();
+  }
   // One step per batch of `order` (indices into the rows of X and Y, already checked). The mean
   // loss over the rows; NaN where the check interrupted the epoch.
   double train_epoch(const T* X, const T* Y, const std::int64_t* order, std::int64_t n_order,

@@ -1,4 +1,4 @@
-// exp and tanh on registers. Polynomials and reduction constants are those of the Cephes library
+// exp, log and tanh on registers. Polynomials and reduction constants are those of the Cephes library
 // (S. L. Moshier, Methods and Programs for Mathematical Functions, 1989).
 
 template <class T>
@@ -32,18 +32,20 @@ FASTINV_INLINE vec<double> exp_reduced(vec<double> r) {
   return fma(constant<double>(2.0), odd / (q - odd), constant<double>(1.0));
 }
 
-// Limits of exp: beyond `high` infinity, below `low` zero; log(2) in two pieces, the first exact
-// in its products with exponents.
+// Limits of exp: beyond `high` infinity, below `low` zero, though a CPU that scales by powers of two
+// beyond the normal range goes on down to `lowest`; log(2) in two pieces, the first exact in its
+// products with exponents.
 template <class T>
 struct ExpLimits;
 template <>
 struct ExpLimits<float> {
-  static constexpr double low = -86.9, high = 88.722831;
+  static constexpr double lowest = -104.0, low = -86.9, high = 88.722831, highest = 89.0;
   static constexpr double ln2_high = 0.693359375, ln2_low = -2.12194440e-4;
 };
 template <>
 struct ExpLimits<double> {
-  static constexpr double low = -707.6, high = 709.782712893383973096;
+  static constexpr double lowest = -746.0, low = -707.6, high = 709.782712893383973096,
+                          highest = 710.0;
   static constexpr double ln2_high = 6.93145751953125e-1, ln2_low = 1.42860682030941723212e-6;
 };
 
@@ -51,15 +53,23 @@ struct ExpLimits<double> {
 template <class T>
 FASTINV_INLINE vec<T> exp(vec<T> x) {
   using L = ExpLimits<T>;
+#if defined(FASTINV_AVX512)
+  const vec<T> low = constant<T>(L::lowest), high = constant<T>(L::highest);
+#else
   const vec<T> low = constant<T>(L::low), high = constant<T>(L::high);
+#endif
   const vec<T> clipped = max(low, min(high, x));
   const vec<T> n = round(clipped * constant<T>(1.44269504088896341));
   vec<T> r = fma(n, constant<T>(-L::ln2_high), clipped);
   r = fma(n, constant<T>(-L::ln2_low), r);
+#if defined(FASTINV_AVX512)
+  return scale_by_power(exp_reduced(r), n);
+#else
   // 2^(n - 1), then twice that: n may be one above the largest exponent.
   const vec<T> y = exp_reduced(r) * exp2i(n - constant<T>(1.0)) * constant<T>(2.0);
   const vec<T> bounded = select_less(high, x, constant<T>(HUGE_VAL), y);
   return select_less(x, low, constant<T>(0.0), bounded);
+#endif
 }
 
 FASTINV_INLINE vec<float> tanh_small(vec<float> x) {
@@ -92,7 +102,51 @@ FASTINV_INLINE vec<T> tanh(vec<T> x) {
   return select_less(a, constant<T>(0.625), tanh_small(x), signed_large);
 }
 
-// exp and tanh of n elements, the tail through a register's worth of zeros.
+// log(1 + x) - x + x^2 / 2 for sqrt(1/2) - 1 <= x <= sqrt(2) - 1, z = x^2.
+FASTINV_INLINE vec<float> log_tail(vec<float> x, vec<float> z) {
+  vec<float> p = constant<float>(7.0376836292e-2);
+  p = fma(p, x, constant<float>(-1.1514610310e-1));
+  p = fma(p, x, constant<float>(1.1676998740e-1));
+  p = fma(p, x, constant<float>(-1.2420140846e-1));
+  p = fma(p, x, constant<float>(1.4249322787e-1));
+  p = fma(p, x, constant<float>(-1.6668057665e-1));
+  p = fma(p, x, constant<float>(2.0000714765e-1));
+  p = fma(p, x, constant<float>(-2.4999993993e-1));
+  p = fma(p, x, constant<float>(3.3333331174e-1));
+  return p * x * z;
+}
+
+FASTINV_INLINE vec<double> log_tail(vec<double> x, vec<double> z) {
+  vec<double> p = constant<double>(1.01875663804580931796e-4);
+  p = fma(p, x, constant<double>(4.97494994976747001425e-1));
+  p = fma(p, x, constant<double>(4.70579119878881725854));
+  p = fma(p, x, constant<double>(1.44989225341610930846e1));
+  p = fma(p, x, constant<double>(1.79368678507819816313e1));
+  p = fma(p, x, constant<double>(7.70838733755885391666));
+  vec<double> q = x + constant<double>(1.12873587189167450590e1);
+  q = fma(q, x, constant<double>(4.52279145837532221105e1));
+  q = fma(q, x, constant<double>(8.29875266912776603211e1));
+  q = fma(q, x, constant<double>(7.11544750618563894466e1));
+  q = fma(q, x, constant<double>(2.31251620126765340583e1));
+  return x * (z * p / q);
+}
+
+// log(x) of positive normal numbers; infinity and NaN give themselves.
+template <class T>
+FASTINV_INLINE vec<T> log(vec<T> x) {
+  const vec<T> half = constant<T>(0.5), one = constant<T>(1.0);
+  const vec<T> root = constant<T>(1.41421356237309504880);
+  const vec<T> m = mantissa(x);  // in [1, 2)
+  const vec<T> e = exponent(x) + select_less(root, m, one, constant<T>(0.0));
+  const vec<T> r = select_less(root, m, m * half, m) - one;
+  const vec<T> z = r * r;
+  vec<T> y = fma(e, constant<T>(-2.121944400546905827679e-4), log_tail(r, z));
+  y = fma(constant<T>(-0.5), z, y);
+  const vec<T> result = fma(e, constant<T>(0.693359375), r + y);
+  return select_less(x, constant<T>(HUGE_VAL), result, x);
+}
+
+// The functions of n elements, the tail through a register's worth of zeros.
 template <class T, class F>
 FASTINV_INLINE void map(const T* in, T* out, std::int64_t n, const F& f) {
   constexpr int lanes = vec<T>::lanes;
@@ -108,6 +162,11 @@ FASTINV_INLINE void map(const T* in, T* out, std::int64_t n, const F& f) {
 template <class T>
 void exp_array(const T* in, T* out, std::int64_t n) {
   map(in, out, n, [](vec<T> x) { return exp(x); });
+}
+
+template <class T>
+void log_array(const T* in, T* out, std::int64_t n) {
+  map(in, out, n, [](vec<T> x) { return log(x); });
 }
 
 template <class T>

@@ -20,6 +20,8 @@ namespace {
 #include "gemm.inl.hpp"
 #include "elementary.inl.hpp"
 #include "mlp.inl.hpp"
+#include "transpose.inl.hpp"
+#include "mixture.inl.hpp"
 #include "kdtree.inl.hpp"
 #include "table.inl.hpp"
 

@@ -105,6 +105,27 @@ struct KDQueryTask {
   std::int64_t* indices;
 };
 
+enum class Covariance : int { spherical, diag, full };
+
+// losses[i] = -log sum_k weight_k N(target_i; mean_k, covariance_k) for rows [begin, end), and,
+// where gradient has storage, its derivatives by raw row i times gradient_factor.
+// A raw row is logits (K) | means (K, D) | log scales (K, n_scales), the latter for full covariance
+// the rows of each lower Cholesky factor with the diagonal's logarithms.
+// weight = (1 - K min_weight) softmax + min_weight, scale = min_scale + exp(log scale).
+// workspace: mixture_workspace(K, D, n_raw) elements, for one thread.
+template <class T>
+struct MixtureTask {
+  std::int64_t n_components, n_dims, n_scales, n_raw;
+  Covariance covariance;
+  T min_weight, min_scale, gradient_factor;
+  const T* raw;      // (n, raw_stride)
+  const T* targets;  // (n, n_dims)
+  T* losses;         // (n)
+  T* gradient;       // (n, gradient_stride)
+  T* workspace;
+  std::int64_t raw_stride, gradient_stride;
+};
+
 template <class T>
 struct Kernels {
   std::int64_t lanes;       // elements of a register
@@ -114,7 +135,10 @@ struct Kernels {
   void (*input_gradient)(const InputGradientTask<T>&, std::int64_t begin, std::int64_t end);
   void (*update)(const UpdateTask<T>&, std::int64_t begin, std::int64_t end);
   void (*kdtree_query)(const KDQueryTask<T>&);
+  void (*mixture)(const MixtureTask<T>&, std::int64_t begin, std::int64_t end);
+  std::int64_t (*mixture_workspace)(std::int64_t k, std::int64_t d, std::int64_t n_raw);
   void (*exp)(const T* in, T* out, std::int64_t n);
+  void (*log)(const T* in, T* out, std::int64_t n);
   void (*tanh)(const T* in, T* out, std::int64_t n);
 };
 

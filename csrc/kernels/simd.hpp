@@ -60,14 +60,22 @@ FASTINV_INLINE vec<float> select_less(vec<float> a, vec<float> b, vec<float> x, 
 FASTINV_INLINE vec<double> select_less(vec<double> a, vec<double> b, vec<double> x, vec<double> y) {
   return {_mm512_mask_blend_pd(_mm512_cmp_pd_mask(a.r, b.r, _CMP_LT_OQ), y.r, x.r)};
 }
-// 2^n for an integral n in the normal range of exponents.
-FASTINV_INLINE vec<float> exp2i(vec<float> n) {
-  return {_mm512_castsi512_ps(_mm512_slli_epi32(
-      _mm512_add_epi32(_mm512_cvtps_epi32(n.r), _mm512_set1_epi32(127)), 23))};
+// y 2^n for an integral n, through infinity and zero where the result is out of range.
+FASTINV_INLINE vec<float> scale_by_power(vec<float> y, vec<float> n) {
+  return {_mm512_scalef_ps(y.r, n.r)};
 }
-FASTINV_INLINE vec<double> exp2i(vec<double> n) {
-  const __m512i i = _mm512_cvtepi32_epi64(_mm512_cvtpd_epi32(n.r));
-  return {_mm512_castsi512_pd(_mm512_slli_epi64(_mm512_add_epi64(i, _mm512_set1_epi64(1023)), 52))};
+FASTINV_INLINE vec<double> scale_by_power(vec<double> y, vec<double> n) {
+  return {_mm512_scalef_pd(y.r, n.r)};
+}
+
+// x = mantissa(x) 2^exponent(x) with the mantissa in [1, 2), for positive normal x.
+FASTINV_INLINE vec<float> exponent(vec<float> x) { return {_mm512_getexp_ps(x.r)}; }
+FASTINV_INLINE vec<double> exponent(vec<double> x) { return {_mm512_getexp_pd(x.r)}; }
+FASTINV_INLINE vec<float> mantissa(vec<float> x) {
+  return {_mm512_getmant_ps(x.r, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src)};
+}
+FASTINV_INLINE vec<double> mantissa(vec<double> x) {
+  return {_mm512_getmant_pd(x.r, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src)};
 }
 
 #elif defined(FASTINV_AVX2)
@@ -118,6 +126,7 @@ FASTINV_INLINE vec<float> select_less(vec<float> a, vec<float> b, vec<float> x, 
 FASTINV_INLINE vec<double> select_less(vec<double> a, vec<double> b, vec<double> x, vec<double> y) {
   return {_mm256_blendv_pd(y.r, x.r, _mm256_cmp_pd(a.r, b.r, _CMP_LT_OQ))};
 }
+// 2^n for an integral n in the normal range of exponents.
 FASTINV_INLINE vec<float> exp2i(vec<float> n) {
   return {_mm256_castsi256_ps(_mm256_slli_epi32(
       _mm256_add_epi32(_mm256_cvtps_epi32(n.r), _mm256_set1_epi32(127)), 23))};
@@ -126,6 +135,26 @@ FASTINV_INLINE vec<double> exp2i(vec<double> n) {
   const __m256i i = _mm256_cvtepi32_epi64(_mm256_cvtpd_epi32(n.r));
   return {
       _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_add_epi64(i, _mm256_set1_epi64x(1023)), 52))};
+}
+
+FASTINV_INLINE vec<float> exponent(vec<float> x) {
+  const __m256i e = _mm256_srli_epi32(_mm256_castps_si256(x.r), 23);
+  return {_mm256_cvtepi32_ps(_mm256_sub_epi32(e, _mm256_set1_epi32(127)))};
+}
+// 2^52 with the exponent's bits in its last places is 2^52 plus the exponent.
+FASTINV_INLINE vec<double> exponent(vec<double> x) {
+  const __m256d magic = _mm256_set1_pd(4503599627370496.0);
+  const __m256i e = _mm256_srli_epi64(_mm256_castpd_si256(x.r), 52);
+  const __m256d shifted = _mm256_or_pd(_mm256_castsi256_pd(e), magic);
+  return {_mm256_sub_pd(_mm256_sub_pd(shifted, magic), _mm256_set1_pd(1023.0))};
+}
+FASTINV_INLINE vec<float> mantissa(vec<float> x) {
+  const __m256 bits = _mm256_castsi256_ps(_mm256_set1_epi32(0x007fffff));
+  return {_mm256_or_ps(_mm256_and_ps(x.r, bits), _mm256_set1_ps(1.0f))};
+}
+FASTINV_INLINE vec<double> mantissa(vec<double> x) {
+  const __m256d bits = _mm256_castsi256_pd(_mm256_set1_epi64x(0x000fffffffffffffLL));
+  return {_mm256_or_pd(_mm256_and_pd(x.r, bits), _mm256_set1_pd(1.0))};
 }
 
 #elif defined(FASTINV_SSE2)
@@ -185,6 +214,25 @@ FASTINV_INLINE vec<double> exp2i(vec<double> n) {
   return {_mm_castsi128_pd(_mm_slli_epi64(_mm_unpacklo_epi32(i, _mm_setzero_si128()), 52))};
 }
 
+FASTINV_INLINE vec<float> exponent(vec<float> x) {
+  const __m128i e = _mm_srli_epi32(_mm_castps_si128(x.r), 23);
+  return {_mm_cvtepi32_ps(_mm_sub_epi32(e, _mm_set1_epi32(127)))};
+}
+FASTINV_INLINE vec<double> exponent(vec<double> x) {
+  const __m128d magic = _mm_set1_pd(4503599627370496.0);
+  const __m128i e = _mm_srli_epi64(_mm_castpd_si128(x.r), 52);
+  const __m128d shifted = _mm_or_pd(_mm_castsi128_pd(e), magic);
+  return {_mm_sub_pd(_mm_sub_pd(shifted, magic), _mm_set1_pd(1023.0))};
+}
+FASTINV_INLINE vec<float> mantissa(vec<float> x) {
+  const __m128 bits = _mm_castsi128_ps(_mm_set1_epi32(0x007fffff));
+  return {_mm_or_ps(_mm_and_ps(x.r, bits), _mm_set1_ps(1.0f))};
+}
+FASTINV_INLINE vec<double> mantissa(vec<double> x) {
+  const __m128d bits = _mm_castsi128_pd(_mm_set1_epi64x(0x000fffffffffffffLL));
+  return {_mm_or_pd(_mm_and_pd(x.r, bits), _mm_set1_pd(1.0))};
+}
+
 #elif defined(FASTINV_NEON)
 
 template <>
@@ -242,6 +290,23 @@ FASTINV_INLINE vec<float> exp2i(vec<float> n) {
 FASTINV_INLINE vec<double> exp2i(vec<double> n) {
   return {vreinterpretq_f64_s64(
       vshlq_n_s64(vaddq_s64(vcvtnq_s64_f64(n.r), vdupq_n_s64(1023)), 52))};
+}
+
+FASTINV_INLINE vec<float> exponent(vec<float> x) {
+  const int32x4_t e = vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_f32(x.r), 23));
+  return {vcvtq_f32_s32(vsubq_s32(e, vdupq_n_s32(127)))};
+}
+FASTINV_INLINE vec<double> exponent(vec<double> x) {
+  const int64x2_t e = vreinterpretq_s64_u64(vshrq_n_u64(vreinterpretq_u64_f64(x.r), 52));
+  return {vcvtq_f64_s64(vsubq_s64(e, vdupq_n_s64(1023)))};
+}
+FASTINV_INLINE vec<float> mantissa(vec<float> x) {
+  const uint32x4_t bits = vandq_u32(vreinterpretq_u32_f32(x.r), vdupq_n_u32(0x007fffff));
+  return {vreinterpretq_f32_u32(vorrq_u32(bits, vdupq_n_u32(0x3f800000)))};
+}
+FASTINV_INLINE vec<double> mantissa(vec<double> x) {
+  const uint64x2_t bits = vandq_u64(vreinterpretq_u64_f64(x.r), vdupq_n_u64(0x000fffffffffffff));
+  return {vreinterpretq_f64_u64(vorrq_u64(bits, vdupq_n_u64(0x3ff0000000000000)))};
 }
 
 #else

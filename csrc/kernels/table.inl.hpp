@@ -9,6 +9,9 @@ constexpr Kernels<T> make_kernels() {
           input_gradient_blocks<T>,
           update_blocks<T>,
           kdtree_query<T>,
+          mixture_rows<T>,
+          mixture_workspace<T>,
           exp_array<T>,
+          log_array<T>,
           tanh_array<T>};
 }

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastinv.backends.protocol import LOSSES, NetworkSpec
+from fastinv.backends.protocol import LOSSES, MixtureSpec, NetworkSpec
 
 FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)
@@ -104,15 +104,16 @@ def check_inputs(
 
 def check_pairs(
     spec: NetworkSpec,
+    n_targets: int,
     X: NDArray[Any],
     Y: NDArray[Any],
     n_threads: int,
     dtypes: Iterable[np.dtype[Any]] = FLOATS,
 ) -> None:
-    """Data to train on: as many rows of `Y` as of `X`, and at least one."""
+    """Data to train on: as many rows of `Y` ``(n, n_targets)`` as of `X`, and at least one."""
     dtypes = tuple(dtypes)
     check_array("X", X, (None, spec.n_inputs), dtypes)
-    check_array("Y", Y, (len(X), spec.n_outputs), dtypes)
+    check_array("Y", Y, (len(X), n_targets), dtypes)
     check_not_empty("X", X)
     check_count("n_threads", n_threads)
 
@@ -121,6 +122,29 @@ def check_loss(loss: str, huber_delta: float) -> None:
     if loss not in LOSSES:
         raise ValueError(f"loss must be one of {LOSSES}, got {loss!r}")
     check_number("huber_delta", huber_delta, positive=True, below=np.inf)
+
+
+def check_mixture_rows(
+    raw: NDArray[Any],
+    targets: NDArray[Any],
+    mixture: MixtureSpec,
+    n_threads: int,
+    *,
+    same_dtype: bool = False,
+) -> None:
+    """Arguments of :meth:`Backend.mixture_nll`: any number of rows, NaN and infinity allowed."""
+    check_array("raw", raw, (None, mixture.n_raw))
+    dtypes = (raw.dtype,) if same_dtype else FLOATS
+    check_array("targets", targets, (len(raw), mixture.n_dims), dtypes)
+    check_count("n_threads", n_threads)
+
+
+def check_mixture_network(spec: NetworkSpec, mixture: MixtureSpec) -> None:
+    """The outputs of the network are the raw outputs that the mixture takes."""
+    if spec.n_outputs != mixture.n_raw:
+        raise ValueError(
+            f"spec must have mixture.n_raw = {mixture.n_raw} outputs, got {spec.n_outputs}"
+        )
 
 
 def check_adam(beta_1: float, beta_2: float, epsilon: float) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 Activation = Literal["relu", "silu", "tanh", "identity"]
 Loss = Literal["squared_error", "absolute_error", "huber"]
 FloatArray = NDArray[np.floating[Any]]
+Covariance = Literal["spherical", "diag", "full"]
 Float64Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
@@ -24,6 +25,7 @@ IntArray = NDArray[np.int64]
 FEATURE_LIMIT = 1e6
 
 ACTIVATIONS: tuple[Activation, ...] = ("relu", "silu", "tanh", "identity")
+COVARIANCES: tuple[Covariance, ...] = ("spherical", "diag", "full")
 LOSSES: tuple[Loss, ...] = ("squared_error", "absolute_error", "huber")
 
 
@@ -75,6 +77,66 @@ class NetworkSpec:
             views.append((weights, parameters[start : start + n_out]))
             start += n_out
         return views
+
+
+@dataclass(frozen=True)
+class MixtureSpec:
+    """A mixture of Gaussians in n_dims dimensions, and how a network's raw outputs give it.
+
+    A raw row holds ``logits (K) | means (K x D, component by component) | log scales``; the last
+    are K numbers for "spherical", K x D for "diag", and for "full" the lower triangle of the
+    Cholesky factor L of each covariance ``L L^T``, row by row, K x D(D+1)/2, of which the diagonal
+    entries are logarithms. With ``e = min_weight`` and ``s = min_scale``:
+
+    ``weights = (1 - K e) softmax(logits) + e``, ``scales = s + exp(log scales)``; the diagonal of L
+    is a scale likewise.
+
+    Parameters
+    ----------
+    n_components : int
+        K
+    n_dims : int
+        D
+    covariance_type : {"spherical", "diag", "full"}, default="diag"
+    min_weight : float, default=0.0
+        At least 0, below 1 / K.
+    min_scale : float, default=0.0
+        In the units of the targets. The gradient of a scale falls with its distance from here,
+        and never stops at it.
+    """
+
+    n_components: int
+    n_dims: int
+    covariance_type: Covariance = "diag"
+    min_weight: float = 0.0
+    min_scale: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("n_components", "n_dims"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.covariance_type not in COVARIANCES:
+            raise ValueError(
+                f"covariance_type must be one of {COVARIANCES}, got {self.covariance_type!r}"
+            )
+        if not 0.0 <= self.min_weight < 1.0 / self.n_components:
+            raise ValueError(
+                f"min_weight must be at least 0 and below 1 / n_components = "
+                f"{1.0 / self.n_components:g}, got {self.min_weight}"
+            )
+        if not 0.0 <= self.min_scale < float("inf"):
+            raise ValueError(f"min_scale must be at least 0 and finite, got {self.min_scale}")
+
+    @property
+    def n_scales(self) -> int:
+        """Raw scale entries per component."""
+        d = self.n_dims
+        return {"spherical": 1, "diag": d, "full": d * (d + 1) // 2}[self.covariance_type]
+
+    @property
+    def n_raw(self) -> int:
+        """Length of a raw row."""
+        return self.n_components * (1 + self.n_dims + self.n_scales)
 
 
 class Network(Protocol):
@@ -331,6 +393,38 @@ class Backend(Protocol):
         n_threads: int = 1,
     ) -> tuple[float, FloatArray]:
         """Mean loss over rows and outputs, and its gradient, flat like `parameters`."""
+        ...
+
+    def mixture_nll(
+        self,
+        raw: FloatArray,
+        targets: FloatArray,
+        mixture: MixtureSpec,
+        *,
+        n_threads: int = 1,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Negative log-likelihood of each row of `targets` ``(n, n_dims)`` under the mixture that
+        its row of `raw` ``(n, n_raw)`` gives: losses ``(n,)`` in nats, and ``d loss_i / d raw_i``
+        ``(n, n_raw)``, by log-sum-exp.
+
+        Finite for every finite target and every raw output but NaN: logits and log scales are
+        limited to where exponentials stay in range, infinite ones count as those limits.
+        """
+        ...
+
+    def mixture_trainer(
+        self,
+        spec: NetworkSpec,
+        parameters: FloatArray,
+        mixture: MixtureSpec,
+        *,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+    ) -> Trainer:
+        """A trainer like :meth:`trainer`, of a network whose ``n_outputs`` raw outputs are
+        ``mixture.n_raw``, for targets ``(n, n_dims)``; its loss is the mean of :meth:`mixture_nll`
+        over rows."""
         ...
 
     def neighbors(self, points: FloatArray, *, leaf_size: int = 16) -> NeighborIndex:

@@ -11,7 +11,8 @@ import numpy as np
 
 from fastinv import _core
 from fastinv.backends import _checks
-from fastinv.backends.cpp.mlp import Network, Trainer, loss_and_gradient
+from fastinv.backends.cpp import mixture as mixtures
+from fastinv.backends.cpp.mlp import Network, Trainer, element_trainer, loss_and_gradient
 from fastinv.backends.cpp.neighbors import NeighborIndex
 from fastinv.backends.cpp.pipeline import Pipeline
 from fastinv.backends.protocol import (
@@ -19,6 +20,7 @@ from fastinv.backends.protocol import (
     FloatArray,
     IntArray,
     Loss,
+    MixtureSpec,
     NetworkSpec,
     PipelineSpec,
 )
@@ -66,7 +68,9 @@ class CppBackend:
         epsilon: float = 1e-8,
     ) -> Trainer:
         """A trainer that starts from `parameters`, in their dtype."""
-        return Trainer(spec, parameters, loss, huber_delta, beta_1, beta_2, epsilon, self.isa)
+        return element_trainer(
+            spec, parameters, loss, huber_delta, beta_1, beta_2, epsilon, self.isa
+        )
 
     def loss_and_gradient(
         self,
@@ -82,6 +86,32 @@ class CppBackend:
         """Mean loss over rows and outputs, and its gradient, in the dtype of `parameters`."""
         trainer = self.trainer(spec, parameters, loss=loss, huber_delta=huber_delta)
         return loss_and_gradient(trainer, X, Y, n_threads)
+
+    def mixture_nll(
+        self,
+        raw: FloatArray,
+        targets: FloatArray,
+        mixture: MixtureSpec,
+        *,
+        n_threads: int = 1,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Losses ``(n,)`` and gradient ``(n, n_raw)`` in the dtype of `raw` and `targets`."""
+        return mixtures.mixture_nll(raw, targets, mixture, n_threads, self.isa)
+
+    def mixture_trainer(
+        self,
+        spec: NetworkSpec,
+        parameters: FloatArray,
+        mixture: MixtureSpec,
+        *,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+    ) -> Trainer:
+        """A trainer on :meth:`mixture_nll` that starts from `parameters`, in their dtype."""
+        return mixtures.mixture_trainer(
+            spec, parameters, mixture, beta_1, beta_2, epsilon, self.isa
+        )
 
     def neighbors(self, points: FloatArray, *, leaf_size: int = 16) -> NeighborIndex:
         """A KD-tree of `points`, in their dtype."""

@@ -38,35 +38,19 @@ class Network:
 
 
 class Trainer:
-    """Adam (Kingma & Ba 2015, algorithm 1); see :class:`fastinv.backends.protocol.Trainer`."""
+    """Adam (Kingma & Ba 2015, algorithm 1); see :class:`fastinv.backends.protocol.Trainer`.
+
+    Made by :func:`element_trainer` or :func:`fastinv.backends.cpp.mixture.mixture_trainer`, whose
+    kernels differ in their loss.
+    """
 
     def __init__(
-        self,
-        spec: NetworkSpec,
-        parameters: FloatArray,
-        loss: Loss,
-        huber_delta: float,
-        beta_1: float,
-        beta_2: float,
-        epsilon: float,
-        isa: str,
+        self, spec: NetworkSpec, n_targets: int, dtype: np.dtype[Any], kernel: Any
     ) -> None:
-        _checks.check_parameters("parameters", spec, parameters)
-        _checks.check_loss(loss, huber_delta)
-        _checks.check_adam(beta_1, beta_2, epsilon)
         self._spec = spec
-        self._dtype = parameters.dtype
-        self._kernel = _TRAINERS[parameters.dtype](
-            list(spec.layer_sizes),
-            spec.activation,
-            loss,
-            huber_delta,
-            beta_1,
-            beta_2,
-            epsilon,
-            np.ascontiguousarray(parameters),
-            isa,
-        )
+        self._n_targets = n_targets
+        self._dtype = dtype
+        self._kernel = kernel
 
     def train_epoch(
         self,
@@ -79,7 +63,7 @@ class Trainer:
         n_threads: int = 1,
     ) -> float:
         """One step per batch of `order`; the mean loss over its rows before their steps."""
-        _checks.check_pairs(self._spec, X, Y, n_threads, (self._dtype,))
+        self._check_pairs(X, Y, n_threads)
         _checks.check_epoch(order, len(X), batch_size, learning_rate)
         return float(
             self._kernel.train_epoch(
@@ -93,8 +77,8 @@ class Trainer:
         )
 
     def loss(self, X: FloatArray, Y: FloatArray, *, n_threads: int = 1) -> float:
-        """Mean loss over rows and outputs at the present parameters."""
-        _checks.check_pairs(self._spec, X, Y, n_threads, (self._dtype,))
+        """Mean loss at the present parameters."""
+        self._check_pairs(X, Y, n_threads)
         X, Y = np.ascontiguousarray(X), np.ascontiguousarray(Y)
         return float(self._kernel.loss(X, Y, n_threads))
 
@@ -122,12 +106,43 @@ class Trainer:
             int(state["step"]),
         )
 
+    def _check_pairs(self, X: FloatArray, Y: FloatArray, n_threads: int) -> None:
+        _checks.check_pairs(self._spec, self._n_targets, X, Y, n_threads, (self._dtype,))
+
+
+def element_trainer(
+    spec: NetworkSpec,
+    parameters: FloatArray,
+    loss: Loss,
+    huber_delta: float,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+    isa: str,
+) -> Trainer:
+    """A trainer on the mean of `loss` over rows and outputs."""
+    _checks.check_parameters("parameters", spec, parameters)
+    _checks.check_loss(loss, huber_delta)
+    _checks.check_adam(beta_1, beta_2, epsilon)
+    kernel = _TRAINERS[parameters.dtype](
+        list(spec.layer_sizes),
+        spec.activation,
+        loss,
+        huber_delta,
+        beta_1,
+        beta_2,
+        epsilon,
+        np.ascontiguousarray(parameters),
+        isa,
+    )
+    return Trainer(spec, spec.n_outputs, parameters.dtype, kernel)
+
 
 def loss_and_gradient(
     trainer: Trainer, X: FloatArray, Y: FloatArray, n_threads: int
 ) -> tuple[float, FloatArray]:
-    """Mean loss over rows and outputs, and its gradient, at the trainer's parameters."""
-    _checks.check_pairs(trainer._spec, X, Y, n_threads, (trainer._dtype,))
+    """Mean loss, and its gradient, at the trainer's parameters."""
+    trainer._check_pairs(X, Y, n_threads)
     X, Y = np.ascontiguousarray(X), np.ascontiguousarray(Y)
     loss, gradient = trainer._kernel.gradient(X, Y, n_threads)
     return float(loss), gradient

@@ -13,9 +13,11 @@ from fastinv.backends.protocol import (
     FloatArray,
     IntArray,
     Loss,
+    MixtureSpec,
     NetworkSpec,
     PipelineSpec,
 )
+from fastinv.backends.reference import mixture as mixtures
 from fastinv.backends.reference import mlp
 from fastinv.backends.reference.mlp import Network, Trainer
 from fastinv.backends.reference.neighbors import NeighborIndex, sorting_order
@@ -45,7 +47,9 @@ class ReferenceBackend:
         epsilon: float = 1e-8,
     ) -> Trainer:
         """A trainer that starts from `parameters`."""
-        return Trainer(spec, parameters, loss, huber_delta, beta_1, beta_2, epsilon)
+        _checks.check_loss(loss, huber_delta)
+        element_loss = mlp.ElementLoss(spec.n_outputs, loss, huber_delta)
+        return Trainer(spec, parameters, element_loss, beta_1, beta_2, epsilon)
 
     def loss_and_gradient(
         self,
@@ -61,15 +65,47 @@ class ReferenceBackend:
         """Mean loss over rows and outputs, and its gradient."""
         _checks.check_parameters("parameters", spec, parameters)
         _checks.check_loss(loss, huber_delta)
-        _checks.check_pairs(spec, X, Y, n_threads)
+        _checks.check_pairs(spec, spec.n_outputs, X, Y, n_threads)
         return mlp.loss_and_gradient(
             spec,
             parameters.astype(np.float64),
             X.astype(np.float64),
             Y.astype(np.float64),
-            loss,
-            huber_delta,
+            mlp.ElementLoss(spec.n_outputs, loss, huber_delta),
         )
+
+    def mixture_nll(
+        self,
+        raw: FloatArray,
+        targets: FloatArray,
+        mixture: MixtureSpec,
+        *,
+        n_threads: int = 1,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Losses ``(n,)`` and gradient ``(n, n_raw)``, within the limits of the dtype of `raw`."""
+        _checks.check_mixture_rows(raw, targets, mixture, n_threads)
+        return mixtures.nll_and_gradient(
+            mixture,
+            mixtures.LIMITS[raw.dtype],
+            raw.astype(np.float64),
+            targets.astype(np.float64),
+        )
+
+    def mixture_trainer(
+        self,
+        spec: NetworkSpec,
+        parameters: FloatArray,
+        mixture: MixtureSpec,
+        *,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+    ) -> Trainer:
+        """A trainer on :meth:`mixture_nll`, within the limits of the dtype of `parameters`."""
+        _checks.check_parameters("parameters", spec, parameters)
+        _checks.check_mixture_network(spec, mixture)
+        loss = mixtures.MixtureLoss(mixture, mixtures.LIMITS[parameters.dtype])
+        return Trainer(spec, parameters, loss, beta_1, beta_2, epsilon)
 
     def neighbors(self, points: FloatArray, *, leaf_size: int = 16) -> NeighborIndex:
         """An index of `points`; `leaf_size` has no effect."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +65,31 @@ def element_derivatives(loss: Loss, huber_delta: float, r: Float64Array) -> Floa
     return np.clip(r, -huber_delta, huber_delta)
 
 
+class OutputLoss(Protocol):
+    """What a network is trained on: targets ``(n, n_targets)`` and a loss of its outputs."""
+
+    @property
+    def n_targets(self) -> int: ...
+
+    def __call__(self, outputs: Float64Array, targets: Float64Array) -> tuple[float, Float64Array]:
+        """The mean loss, and its gradient by `outputs` ``(n, n_outputs)``."""
+        ...
+
+
+@dataclass(frozen=True)
+class ElementLoss:
+    """The mean of :func:`element_losses` over rows and outputs, of which there are `n_targets`."""
+
+    n_targets: int
+    loss: Loss
+    huber_delta: float
+
+    def __call__(self, outputs: Float64Array, targets: Float64Array) -> tuple[float, Float64Array]:
+        r = outputs - targets
+        value = float(element_losses(self.loss, self.huber_delta, r).mean())
+        return value, element_derivatives(self.loss, self.huber_delta, r) / r.size
+
+
 def forward(spec: NetworkSpec, parameters: Float64Array, X: Float64Array) -> Float64Array:
     """Outputs ``(n, n_outputs)`` of the rows of `X` ``(n, n_inputs)``."""
     *hidden, (weights, biases) = spec.layers(parameters)
@@ -78,10 +104,9 @@ def loss_and_gradient(
     parameters: Float64Array,
     X: Float64Array,
     Y: Float64Array,
-    loss: Loss,
-    huber_delta: float,
+    loss: OutputLoss,
 ) -> tuple[float, Float64Array]:
-    """Mean loss over rows and outputs, and its gradient by backpropagation, flat."""
+    """Mean loss, and its gradient by backpropagation, flat."""
     layers = spec.layers(parameters)
     inputs: list[Any] = [X]  # of each layer
     pre_activations: list[Any] = []
@@ -89,12 +114,10 @@ def loss_and_gradient(
         pre_activations.append(inputs[-1] @ weights + biases)
         inputs.append(activate(spec.activation, pre_activations[-1]))
 
-    r = pre_activations[-1] - Y
-    value = float(element_losses(loss, huber_delta, r).mean())
-
+    dz: Any
+    value, dz = loss(pre_activations[-1], Y)
     gradient = np.empty(spec.n_parameters)
     gradient_views = spec.layers(gradient)
-    dz: Any = element_derivatives(loss, huber_delta, r) / r.size
     for layer in reversed(range(len(layers))):
         d_weights, d_biases = gradient_views[layer]
         d_weights[:] = inputs[layer].T @ dz
@@ -132,18 +155,15 @@ class Trainer:
         self,
         spec: NetworkSpec,
         parameters: FloatArray,
-        loss: Loss,
-        huber_delta: float,
+        loss: OutputLoss,
         beta_1: float,
         beta_2: float,
         epsilon: float,
     ) -> None:
         _checks.check_parameters("parameters", spec, parameters)
-        _checks.check_loss(loss, huber_delta)
         _checks.check_adam(beta_1, beta_2, epsilon)
         self._spec = spec
-        self._loss: Loss = loss
-        self._huber_delta = huber_delta
+        self._loss = loss
         self._beta_1, self._beta_2, self._epsilon = beta_1, beta_2, epsilon
         self._parameters = np.array(parameters, dtype=np.float64)
         self._first_moment = np.zeros(spec.n_parameters)
@@ -161,7 +181,7 @@ class Trainer:
         n_threads: int = 1,
     ) -> float:
         """One step per batch of `order`; the mean loss over its rows before their steps."""
-        _checks.check_pairs(self._spec, X, Y, n_threads)
+        _checks.check_pairs(self._spec, self._loss.n_targets, X, Y, n_threads)
         _checks.check_epoch(order, len(X), batch_size, learning_rate)
         total = 0.0
         for start in range(0, len(order), batch_size):
@@ -172,10 +192,10 @@ class Trainer:
         return total / len(order)
 
     def loss(self, X: FloatArray, Y: FloatArray, *, n_threads: int = 1) -> float:
-        """Mean loss over rows and outputs at the present parameters."""
-        _checks.check_pairs(self._spec, X, Y, n_threads)
-        r = forward(self._spec, self._parameters, X.astype(np.float64)) - Y.astype(np.float64)
-        return float(element_losses(self._loss, self._huber_delta, r).mean())
+        """Mean loss at the present parameters."""
+        _checks.check_pairs(self._spec, self._loss.n_targets, X, Y, n_threads)
+        outputs = forward(self._spec, self._parameters, X.astype(np.float64))
+        return self._loss(outputs, Y.astype(np.float64))[0]
 
     def parameters(self) -> FloatArray:
         """A copy of the present parameters, flat, float64."""
@@ -205,7 +225,6 @@ class Trainer:
             X.astype(np.float64),
             Y.astype(np.float64),
             self._loss,
-            self._huber_delta,
         )
 
     def _adam_step(self, g: Float64Array, learning_rate: float) -> None:

@@ -1,0 +1,71 @@
+"""Mixture likelihoods, and networks trained on them, over the C++ kernels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastinv import _core
+from fastinv.backends import _checks
+from fastinv.backends.cpp.mlp import Trainer
+from fastinv.backends.protocol import FloatArray, MixtureSpec, NetworkSpec
+
+_NLLS = {
+    _checks.FLOAT32: _core.mixture_nll_float32,
+    _checks.FLOAT64: _core.mixture_nll_float64,
+}
+_TRAINERS = {
+    _checks.FLOAT32: _core.MixtureTrainerFloat32,
+    _checks.FLOAT64: _core.MixtureTrainerFloat64,
+}
+
+
+def mixture_nll(
+    raw: FloatArray, targets: FloatArray, mixture: MixtureSpec, n_threads: int, isa: str
+) -> tuple[FloatArray, FloatArray]:
+    """Losses ``(n,)`` and their gradient ``(n, n_raw)`` in the dtype of `raw` and `targets`."""
+    _checks.check_mixture_rows(raw, targets, mixture, n_threads, same_dtype=True)
+    losses = np.empty(len(raw), dtype=raw.dtype)
+    gradient = np.empty(raw.shape, dtype=raw.dtype)
+    _NLLS[raw.dtype](  # type: ignore[operator]
+        np.ascontiguousarray(raw),
+        np.ascontiguousarray(targets),
+        mixture.n_components,
+        mixture.covariance_type,
+        mixture.min_weight,
+        mixture.min_scale,
+        losses,
+        gradient,
+        n_threads,
+        isa,
+    )
+    return losses, gradient
+
+
+def mixture_trainer(
+    spec: NetworkSpec,
+    parameters: FloatArray,
+    mixture: MixtureSpec,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+    isa: str,
+) -> Trainer:
+    """A trainer on the mean of :func:`mixture_nll` over rows."""
+    _checks.check_parameters("parameters", spec, parameters)
+    _checks.check_mixture_network(spec, mixture)
+    _checks.check_adam(beta_1, beta_2, epsilon)
+    kernel = _TRAINERS[parameters.dtype](
+        list(spec.layer_sizes),
+        spec.activation,
+        mixture.n_components,
+        mixture.n_dims,
+        mixture.covariance_type,
+        mixture.min_weight,
+        mixture.min_scale,
+        beta_1,
+        beta_2,
+        epsilon,
+        np.ascontiguousarray(parameters),
+        isa,
+    )
+    return Trainer(spec, mixture.n_dims, parameters.dtype, kernel)
