@@ -1,21 +1,23 @@
 """fastinv: every solution of f(x) = y, ranked, each with its true residual.
 
-Solvers go back from targets to inputs: :class:`TwinSolver`, and as baselines
-:class:`NearestSolver` and :class:`DirectSolver`. A formula becomes a forward function with
-:func:`forward`; :mod:`fastinv.problems` has some to try.
+Solvers go back from targets to inputs: :class:`TwinSolver`, :class:`MixtureSolver` with
+probabilities, and as baselines :class:`NearestSolver` and :class:`DirectSolver`. A formula becomes
+a forward function with :func:`forward`; :mod:`fastinv.problems` has some to try.
 """
 
 from importlib.metadata import version
 
 from fastinv import problems
 from fastinv._threads import register_with_threadpoolctl
-from fastinv.estimators import MLPRegressor
+from fastinv.calibration import calibrate
+from fastinv.estimators import MixtureDensityNetwork, MLPRegressor, select_n_components
 from fastinv.forward import ForwardFunction, as_forward, forward
 from fastinv.losses import mixture_nll
+from fastinv.mixture import Mixture
 from fastinv.neighbors import KDTree
 from fastinv.problems import Problem
 from fastinv.solutions import Solutions, Status
-from fastinv.solvers import DirectSolver, NearestSolver, TwinSolver
+from fastinv.solvers import DirectSolver, MixtureSolver, NearestSolver, TwinSolver
 
 __version__ = version("fastinv")
 
@@ -24,6 +26,9 @@ __all__ = [
     "ForwardFunction",
     "KDTree",
     "MLPRegressor",
+    "Mixture",
+    "MixtureDensityNetwork",
+    "MixtureSolver",
     "NearestSolver",
     "Problem",
     "Solutions",
@@ -31,9 +36,11 @@ __all__ = [
     "TwinSolver",
     "__version__",
     "as_forward",
+    "calibrate",
     "forward",
     "mixture_nll",
     "problems",
+    "select_n_components",
 ]
 
 # So that threadpoolctl.threadpool_limits reaches our threads as it does a BLAS's.

@@ -1,4 +1,5 @@
-"""Pictures of solutions: robot arms, and the branches of functions of one variable.
+"""Pictures: robot arms, branches of functions of one variable, predicted distributions and how
+well they are calibrated.
 
 Functions take and return Matplotlib's Axes. Without one they make a figure of their own that no
 global state knows of: save it with ``axes.figure.savefig(path)``.
@@ -7,16 +8,18 @@ global state knows of: save it with ``axes.figure.savefig(path)``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
+from scipy.stats import binom
 from sklearn.utils.validation import check_is_fitted
 
-from fastinv._validation import as_float64, check_targets
+from fastinv._validation import as_float64, check_number, check_pairs, check_targets
 from fastinv.backends.protocol import Float64Array
+from fastinv.calibration import Calibration
 from fastinv.solutions import Status
 from fastinv.solvers import BaseSolver
 
@@ -43,6 +46,9 @@ _MARKERS = {
 }
 _N_CURVE_POINTS = 1001
 _N_TARGETS = 60
+_N_CONDITIONS, _N_VALUES = 160, 200  # of a predicted distribution, across and up
+_FAINT = 0.01  # of the densest mode's density: fainter ones are not drawn
+_MARGIN = 0.05  # of the data's range, around it
 
 
 def plot_arm_solutions(
@@ -168,6 +174,104 @@ def plot_branches(
     ax.set_xlabel("x")
     ax.set_ylabel("y")
     return ax
+
+
+def plot_conditional(model: Any, X: ArrayLike, y: ArrayLike, ax: Axes | None = None) -> Axes:
+    """Draw the density p(y | x) that a model predicts, its modes, and data.
+
+    Parameters
+    ----------
+    model : estimator with ``predict_distribution``
+        Fitted, from one input to one output; for the inverse of f pass y as `X` and x as `y`.
+    X : array-like of shape (n, 1)
+        Data; the picture extends a little beyond them.
+    y : array-like of shape (n,) or (n, 1)
+    ax : Axes, default=None
+        None makes a figure.
+
+    Returns
+    -------
+    Axes
+        Densities are divided by the largest at the same x, so that every x shows its branches.
+
+    Raises
+    ------
+    NotFittedError
+    ValueError
+        If x or y has more than one component, or as :func:`fastinv._validation.check_pairs`.
+    """
+    inputs, outputs = check_pairs(X, y)
+    shape = inputs.shape[1], outputs.shape[1]
+    if shape != (1, 1):
+        raise ValueError(f"X and y must have one column each, got {shape[0]} and {shape[1]}")
+    across, up = _grid(inputs, _N_CONDITIONS), _grid(outputs, _N_VALUES)
+    mixture = model.predict_distribution(across[:, None])
+    density = np.stack([mixture.log_prob(np.full((len(across), 1), value)) for value in up])
+    density = np.exp(density - density.max(axis=0))
+    modes = mixture.modes()
+    ax = _new_axes() if ax is None else ax
+    ax.pcolormesh(across, up, density, cmap="Blues", vmin=0.0, vmax=1.5, rasterized=True)
+    ax.plot(inputs, outputs, ".", color="black", markersize=1.5, alpha=0.4, label="data")
+    drawn = modes.log_prob >= modes.log_prob[:, :1] + np.log(_FAINT)
+    x_of_modes = np.broadcast_to(across[:, None], drawn.shape)[drawn]
+    ax.plot(x_of_modes, modes.x[drawn, 0], ".", color="#D55E00", markersize=4, label="modes")
+    ax.set_xlabel("x")
+    ax.set_ylabel("y")
+    return ax
+
+
+def plot_calibration(
+    calibration: Calibration, ax: Axes | None = None, *, confidence: float = 0.95
+) -> Axes:
+    """Draw coverage against level: the diagonal is right, below it is too narrow.
+
+    Parameters
+    ----------
+    calibration : Calibration
+    ax : Axes, default=None
+        None makes a figure.
+    confidence : float, default=0.95
+        Share of times that right distributions cover, at any one level, within the grey band:
+        quantiles of the binomial distribution for as many values as were held out.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `confidence` is not between 0 and 1.
+    """
+    check_number(confidence, "confidence", above=0.0, below=1.0)
+    n, levels = len(calibration), np.linspace(0.0, 1.0, 201)
+    tail = (1.0 - confidence) / 2.0
+    band = binom.ppf([[tail], [1.0 - tail]], n, levels) / n
+    ax = _new_axes() if ax is None else ax
+    label = f"{confidence:.0%} of {n} values"
+    ax.fill_between(levels, *band, color="0.85", linewidth=0.0, label=label)
+    ax.plot([0.0, 1.0], [0.0, 1.0], "-", color=_CURVE, linewidth=1.0)
+    for i, coverage in enumerate(calibration.central_coverage.T):
+        label = "central interval" if i == 0 else "_"
+        ax.plot(calibration.levels, coverage, "o--", color="#0072B2", markersize=4, label=label)
+    ax.plot(
+        calibration.levels,
+        calibration.hdr_coverage,
+        "s-",
+        color="#D55E00",
+        markersize=4,
+        label="highest-density region",
+    )
+    ax.set(xlim=(0.0, 1.0), ylim=(0.0, 1.0), xlabel="level", ylabel="coverage", aspect="equal")
+    ax.legend(loc="upper left")
+    return ax
+
+
+def _grid(values: Float64Array, n: int) -> Float64Array:
+    """`n` numbers across the range of `values`, and a little beyond."""
+    low, high = float(values.min()), float(values.max())
+    margin = _MARGIN * (high - low)
+    return np.linspace(low - margin, high + margin, n)
 
 
 def _new_axes() -> Axes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Literal, Protocol
 
@@ -21,6 +21,7 @@ from fastinv.checkpoints import CheckpointFile, Identity, fingerprint
 
 __all__ = [
     "SCHEDULES",
+    "AfterEpoch",
     "EpochSource",
     "FixedData",
     "History",
@@ -32,6 +33,7 @@ __all__ = [
 
 Stop = Literal["no_change", "max_iter", "interrupted"]
 Rows = tuple[FloatArray, FloatArray]
+AfterEpoch = Callable[[Trainer, int, np.random.Generator], int]
 
 
 class EpochSource(Protocol):
@@ -63,22 +65,27 @@ class FixedData:
 
 @dataclass(frozen=True)
 class History:
-    """What each epoch brought: training loss, validation loss (empty without a validation set)
-    and learning rate."""
+    """What each epoch brought: training loss, validation loss (empty without a validation set),
+    learning rate, and what `after_epoch` changed (empty without one)."""
 
     loss: tuple[float, ...] = ()
     validation_loss: tuple[float, ...] = ()
     learning_rate: tuple[float, ...] = ()
+    n_changes: tuple[int, ...] = ()
 
     @property
     def last_epoch(self) -> Epoch:
         validation_loss = self.validation_loss[-1] if self.validation_loss else None
         return Epoch(len(self.loss), self.loss[-1], validation_loss, self.learning_rate[-1])
 
-    def with_epoch(self, loss: float, validation_loss: float | None, rate: float) -> History:
-        validation = () if validation_loss is None else (validation_loss,)
+    def with_epoch(
+        self, loss: float, validation_loss: float | None, rate: float, n_changes: int | None
+    ) -> History:
         return History(
-            (*self.loss, loss), (*self.validation_loss, *validation), (*self.learning_rate, rate)
+            (*self.loss, loss),
+            (*self.validation_loss, *(() if validation_loss is None else (validation_loss,))),
+            (*self.learning_rate, rate),
+            (*self.n_changes, *(() if n_changes is None else (n_changes,))),
         )
 
 
@@ -130,6 +137,7 @@ class _State:
         loss: float,
         validation_loss: float | None,
         rate: float,
+        n_changes: int | None,
     ) -> _State:
         if training.early_stopping and validation_loss is not None:
             progress = validation_loss <= self.best_validation_loss - training.tol
@@ -148,7 +156,7 @@ class _State:
             n_no_change=0 if progress else self.n_no_change + 1,
             n_plateau=0 if reduce else n_plateau,
             n_reductions=self.n_reductions + reduce,
-            history=self.history.with_epoch(loss, validation_loss, rate),
+            history=self.history.with_epoch(loss, validation_loss, rate, n_changes),
         )
 
 
@@ -160,6 +168,7 @@ def train(
     rng: np.random.Generator,
     validation: Rows | None = None,
     network: Mapping[str, object] | None = None,
+    after_epoch: AfterEpoch | None = None,
     n_threads: int = 1,
 ) -> Outcome:
     """Train until progress ends, ``max_iter`` epochs are done, or Ctrl-C.
@@ -180,6 +189,10 @@ def train(
         Rows to judge parameters by, shaped like those of `source`.
     network : mapping or None, default=None
         JSON-like description of the network and its loss, for the checkpoint to compare.
+    after_epoch : callable or None, default=None
+        Called with the trainer, the number of epochs done and `rng` before each validation. It may
+        change the trainer's state, and returns how many things it changed. For a checkpointed
+        training to resume to the same bits it depends on these arguments alone.
     n_threads : int, default=1
         Has no influence on the result.
 
@@ -213,7 +226,9 @@ def train(
     try:
         with epoch_progress(training.max_iter, state.epoch, training.verbose) as report:
             while not _has_ended(training, state):
-                state = _after_epoch(trainer, source, training, state, rng, validation, n_threads)
+                state = _next_state(
+                    trainer, source, training, state, rng, validation, after_epoch, n_threads
+                )
                 report(state.history.last_epoch)
                 if file is not None and _is_due(training, state):
                     _save(file, trainer, rng, state)
@@ -237,13 +252,14 @@ def train(
     )
 
 
-def _after_epoch(
+def _next_state(
     trainer: Trainer,
     source: EpochSource,
     training: Training,
     state: _State,
     rng: np.random.Generator,
     validation: Rows | None,
+    after_epoch: AfterEpoch | None,
     n_threads: int,
 ) -> _State:
     """Train for one epoch, and judge it."""
@@ -253,12 +269,13 @@ def _after_epoch(
     loss = trainer.train_epoch(
         X, Y, order, batch_size=training.batch_size, learning_rate=rate, n_threads=n_threads
     )
+    n_changes = None if after_epoch is None else after_epoch(trainer, state.epoch + 1, rng)
     validation_loss = None
     if validation is not None:
         validation_loss = trainer.loss(*validation, n_threads=n_threads)
     parameters = trainer.parameters()
     _check_finite(state.epoch + 1, rate, loss, validation_loss, parameters)
-    return state.after_epoch(training, parameters, loss, validation_loss, rate)
+    return state.after_epoch(training, parameters, loss, validation_loss, rate, n_changes)
 
 
 def _is_stuck(training: Training, state: _State) -> bool:

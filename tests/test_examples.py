@@ -10,6 +10,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 EXPECTED = {
     "arm_from_formula.py": ["joint angles that reach", "CONVERGED", "from the state"],
     "inverse_from_data.py": ["x with f(x) = 0.5", "twin network", "one network"],
+    "mixture_tutorial.py": ["forward network", "inverse network", "modes of p(x | y = 0.4)"],
 }
 
 

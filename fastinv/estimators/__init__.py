@@ -1,7 +1,12 @@
-"""Networks with scikit-learn's interface."""
+"""Estimators in scikit-learn's manner."""
 
-from __future__ import annotations
-
+from fastinv.estimators.mdn import MixtureDensityNetwork
 from fastinv.estimators.mlp import MLPRegressor
+from fastinv.estimators.model_selection import ComponentSelection, select_n_components
 
-__all__ = ["MLPRegressor"]
+__all__ = [
+    "ComponentSelection",
+    "MLPRegressor",
+    "MixtureDensityNetwork",
+    "select_n_components",
+]

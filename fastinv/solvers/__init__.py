@@ -2,7 +2,15 @@
 
 from fastinv.solvers.base import AnchoredSolver, BaseSolver
 from fastinv.solvers.direct import DirectSolver
+from fastinv.solvers.mixture import MixtureSolver
 from fastinv.solvers.nearest import NearestSolver
 from fastinv.solvers.twin import TwinSolver
 
-__all__ = ["AnchoredSolver", "BaseSolver", "DirectSolver", "NearestSolver", "TwinSolver"]
+__all__ = [
+    "AnchoredSolver",
+    "BaseSolver",
+    "DirectSolver",
+    "MixtureSolver",
+    "NearestSolver",
+    "TwinSolver",
+]

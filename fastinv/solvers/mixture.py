@@ -1,0 +1,360 @@
+"""Inverse by a mixture density network: p(x | y), its modes and its samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted
+
+from fastinv._threads import threads_that_pay
+from fastinv._validation import (
+    RandomState,
+    as_float64,
+    check_integer,
+    check_option,
+    check_targets,
+)
+from fastinv.backends import get_backend
+from fastinv.backends.protocol import (
+    Activation,
+    Backend,
+    CandidateFlag,
+    Candidates,
+    Covariance,
+    Float64Array,
+    Ranked,
+)
+from fastinv.estimators.mdn import MixtureDensityNetwork
+from fastinv.mixture import Mixture
+from fastinv.solvers.base import BaseSolver, images_of
+from fastinv.solvers.correction import Proposals, corrected
+from fastinv.solvers.fit_data import FitData
+from fastinv.solvers.twin import TwinSolver
+
+Propose = Literal["modes", "samples"]
+PROPOSE: tuple[Propose, ...] = ("modes", "samples")
+
+
+class MixtureSolver(BaseSolver):
+    """Solutions of f(x) = y as modes of a learned p(x | y).
+
+    A mixture density network (Bishop 1994) is trained on the swapped data, from y to x. Where
+    several x share a y it gives each its own mode, instead of their mean. Proposals are ranked by
+    forward consistency, ``||f(x) - y||``, as in every solver. Modes are as exact as the network's
+    density; a `corrector` brings them closer.
+
+    Parameters
+    ----------
+    forward, bounds, residual_tol, backend, n_threads, random_state
+        As in :class:`TwinSolver`.
+    n_anchors : int, default=5000
+        Training points to draw, with a formula. p(x | y) is then that of x uniform in the bounds.
+    n_components : int, default=10
+        Gaussians of the mixture, more than there are solutions.
+    covariance_type : {"diag", "spherical", "full"}, default="diag"
+    propose : {"modes", "samples"}, default="modes"
+        Modes first, densest first, and samples where they are too few; or samples only.
+    n_candidates : int, default=5
+        Proposals per target.
+    corrector : TwinSolver, default=None
+        Moves each proposal by its twin network, with the proposal as the anchor, where that lowers
+        the residual. One that is not fitted is cloned, and trained on the same f, bounds and data.
+    hidden_layer_sizes : int or sequence of int, default=(64, 64)
+    activation : {"tanh", "relu", "silu", "identity"}, default="tanh"
+    min_weight, min_scale, reinit_dead, n_init
+        As in :class:`MixtureDensityNetwork`.
+    batch_size : int, default=128
+    learning_rate_init : float, default=3e-3
+        Falls to 0 along a cosine.
+    max_iter : int, default=300
+    early_stopping : bool, default=True
+        Set a tenth of the data aside and keep the weights that were best on it.
+    verbose : int, default=0
+
+    Attributes
+    ----------
+    mdn_ : MixtureDensityNetwork
+        The network from y to x.
+    corrector_ : TwinSolver or None
+    n_iter_ : int
+        Epochs that `mdn_` was trained for.
+    forward_, anchors_x_, anchors_y_, bounds_, residual_tol_, n_features_in_, n_outputs_
+        As in :class:`TwinSolver`.
+
+    Examples
+    --------
+    >>> import fastinv as fi
+    >>> from fastinv.solvers.mixture import MixtureSolver
+    >>> x, y = fi.problems.wave.sample(500, random_state=0)
+    >>> solver = MixtureSolver(fi.problems.wave.forward, max_iter=100, random_state=0).fit(x, y)
+    >>> bool(abs(fi.problems.wave.forward(solver.solve(0.5).best) - 0.5).max() < 0.1)
+    True
+    """
+
+    _falls_back_on_anchors = False
+
+    def __init__(
+        self,
+        forward: Any = None,
+        *,
+        bounds: Any = None,
+        n_anchors: int = 5000,
+        n_components: int = 10,
+        covariance_type: Covariance = "diag",
+        propose: Propose = "modes",
+        n_candidates: int = 5,
+        corrector: TwinSolver | None = None,
+        hidden_layer_sizes: int | Sequence[int] = (64, 64),
+        activation: Activation = "tanh",
+        min_weight: float = 1e-4,
+        min_scale: float = 1e-3,
+        reinit_dead: bool | float = True,
+        n_init: int = 1,
+        batch_size: int = 128,
+        learning_rate_init: float = 3e-3,
+        max_iter: int = 300,
+        early_stopping: bool = True,
+        residual_tol: float = 1e-3,
+        backend: str | Backend = "auto",
+        n_threads: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
+        self.forward = forward
+        self.bounds = bounds
+        self.n_anchors = n_anchors
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.propose = propose
+        self.n_candidates = n_candidates
+        self.corrector = corrector
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.min_weight = min_weight
+        self.min_scale = min_scale
+        self.reinit_dead = reinit_dead
+        self.n_init = n_init
+        self.batch_size = batch_size
+        self.learning_rate_init = learning_rate_init
+        self.max_iter = max_iter
+        self.early_stopping = early_stopping
+        self.residual_tol = residual_tol
+        self.backend = backend
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(
+        self, X: ArrayLike | None = None, y: ArrayLike | None = None, *, anchors: Any = None
+    ) -> MixtureSolver:
+        """Train the network on the swapped data, and the corrector that is not fitted.
+
+        Parameters
+        ----------
+        X, y, anchors
+            As in :meth:`TwinSolver.fit`; anchors only tell which targets are reachable, and serve
+            a corrector.
+
+        Returns
+        -------
+        MixtureSolver
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As :meth:`TwinSolver.fit`; a corrector that is no TwinSolver, or was fitted for other
+            numbers of inputs or outputs.
+        FloatingPointError
+            If training diverges.
+        """
+        check_option(self.propose, "propose", PROPOSE)
+        check_integer(self.n_candidates, "n_candidates")
+        data, rng = self._start(X, y, anchors)
+        points_x, points_y = data.points
+        self.mdn_ = self._network(int(rng.integers(2**31))).fit(points_y, points_x)
+        self.n_iter_ = self.mdn_.n_iter_
+        self.corrector_ = self._fitted_corrector(data, int(rng.integers(2**31)))
+        if data.forward is None and self.corrector_ is not None and self.forward is None:
+            data = replace(data, forward=self.corrector_.forward_)  # learned from the same data
+        self._sampling_seed = int(rng.integers(2**31))
+        self._finish(data, None, rng)
+        return self
+
+    def posterior(self, y: ArrayLike) -> Mixture:
+        """p(x | y) of each target, not cut off at the bounds.
+
+        Parameters
+        ----------
+        y : array-like of shape (n, q) or (q,); (n,) or a number where q is 1
+            Finite targets.
+
+        Returns
+        -------
+        Mixture
+            A batch of n.
+
+        Raises
+        ------
+        NotFittedError
+        ValueError
+            Wrong shape, NaN or infinity.
+        """
+        check_is_fitted(self, "mdn_")
+        return self.mdn_.predict_distribution(check_targets(y, self.n_outputs_))
+
+    def sample(
+        self, y: ArrayLike, n_samples: int = 1, random_state: RandomState = None
+    ) -> Float64Array:
+        """Draws from p(x | y).
+
+        Parameters
+        ----------
+        y : array-like
+            As in :meth:`posterior`.
+        n_samples : int, default=1
+            For each target.
+        random_state : int, RandomState, Generator or None, default=None
+
+        Returns
+        -------
+        ndarray of shape (n, n_samples, p), float64
+        """
+        check_integer(n_samples, "n_samples", minimum=0)
+        return self.posterior(y).sample(n_samples, random_state)
+
+    def log_prob(self, X: ArrayLike, y: ArrayLike) -> Float64Array:
+        """log p(x | y) of each row, in nats, a density in the units of x.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p)
+        y : array-like of n targets, as in :meth:`posterior`
+
+        Returns
+        -------
+        ndarray of shape (n,), float64
+        """
+        posterior = self.posterior(y)
+        x = as_float64(X, "X")
+        if x.shape != (len(posterior), self.n_features_in_):
+            raise ValueError(
+                f"X must have shape ({len(posterior)}, {self.n_features_in_}), a row for each "
+                f"target, got {x.shape}"
+            )
+        return posterior.log_prob(x)
+
+    def _network(self, random_state: int) -> MixtureDensityNetwork:
+        return MixtureDensityNetwork(
+            self.n_components,
+            self.covariance_type,
+            hidden_layer_sizes=self.hidden_layer_sizes,
+            activation=self.activation,
+            min_weight=self.min_weight,
+            min_scale=self.min_scale,
+            reinit_dead=self.reinit_dead,
+            n_init=self.n_init,
+            batch_size=self.batch_size,
+            learning_rate_init=self.learning_rate_init,
+            max_iter=self.max_iter,
+            early_stopping=self.early_stopping,
+            n_iter_no_change=None,
+            backend=self.backend,
+            n_threads=self.n_threads,
+            random_state=random_state,
+            verbose=self.verbose,
+        )
+
+    def _fitted_corrector(self, data: FitData, random_state: int) -> TwinSolver | None:
+        """The corrector, trained if it is not."""
+        corrector = self.corrector
+        if corrector is None:
+            return None
+        if not isinstance(corrector, TwinSolver):
+            raise TypeError(
+                f"corrector must be a TwinSolver or None, got {type(corrector).__name__}"
+            )
+        if not hasattr(corrector, "twin_"):
+            corrector = clone(corrector).set_params(forward=self.forward, bounds=self.bounds)
+            if corrector.random_state is None:
+                corrector.set_params(random_state=random_state)
+            x, y = data.points
+            corrector.fit(x, y if data.measured else None, anchors=data.anchors)
+            return cast(TwinSolver, corrector)
+        found = corrector.n_features_in_, corrector.n_outputs_
+        if found != (self.n_features_in_, self.n_outputs_):
+            raise ValueError(
+                f"corrector must have {self.n_features_in_} inputs and {self.n_outputs_} outputs, "
+                f"got {found[0]} and {found[1]}"
+            )
+        return corrector
+
+    def _ranked(self, targets: Float64Array, k: int | None, near: Float64Array | None) -> Ranked:
+        k = self.n_candidates if k is None else check_integer(k, "k")
+        n_candidates = max(k, self.n_candidates)
+        nearest = self._pipeline.candidates(targets, n_neighbors=1)
+        # The network sees finite targets only; `rank` marks the rows of the others.
+        finite = np.isfinite(targets).all(axis=1, keepdims=True)
+        goals = np.repeat(np.where(finite, targets, self.anchors_y_[0]), n_candidates, axis=0)
+        x, images, flags = self._proposals(goals, n_candidates)
+        shape = len(targets), n_candidates
+        candidates = Candidates(
+            np.ascontiguousarray(x.reshape(*shape, self.n_features_in_)),
+            np.repeat(nearest.anchor, n_candidates, axis=1),
+            np.ascontiguousarray(flags.reshape(shape)),
+            nearest.anchor_distance,
+        )
+        images = np.ascontiguousarray(images.reshape(*shape, self.n_outputs_))
+        ranked = self._pipeline.rank(targets, candidates, images, k=k, near=near)
+        ranked.anchor[:] = -1
+        return ranked
+
+    def _proposals(self, goals: Float64Array, n_candidates: int) -> Proposals:
+        """What is to be ranked, corrected, for `goals` that hold each target n_candidates times."""
+        spec = self.pipeline_spec_
+        raw = self._modes_and_samples(goals[::n_candidates], n_candidates)
+        raw = raw.reshape(-1, self.n_features_in_)
+        x = np.clip(raw, spec.lower, spec.upper)
+        flags: NDArray[np.uint8] = (CandidateFlag.CLIPPED * (x != raw).any(axis=1)).astype(np.uint8)
+        proposals = x, images_of(self.forward_, x), flags
+        if self.corrector_ is None:
+            return proposals
+        twin = self.corrector_.twin_
+        return corrected(
+            get_backend(self.backend),
+            twin,
+            self.forward_,
+            (spec.lower, spec.upper),
+            goals,
+            proposals,
+            threads_that_pay(self.n_threads, 2.0 * twin.spec.n_parameters * len(goals)),
+        )
+
+    def _modes_and_samples(self, goals: Float64Array, n_candidates: int) -> Float64Array:
+        """Proposals ``(n, n_candidates, p)`` for finite `goals` ``(n, q)``: modes, then samples.
+
+        Every target's samples are made of the same random numbers, so that it does not matter in
+        which batch it comes.
+        """
+        posterior = self.mdn_.predict_distribution(goals)
+        x = _samples(posterior, n_candidates, np.random.default_rng(self._sampling_seed))
+        if self.propose == "modes":
+            modes = posterior.modes().x[:, :n_candidates]
+            found = np.isfinite(modes).all(axis=2, keepdims=True)
+            x[:, : modes.shape[1]] = np.where(found, modes, x[:, : modes.shape[1]])
+        return x
+
+
+def _samples(mixture: Mixture, n_samples: int, rng: np.random.Generator) -> Float64Array:
+    """Samples ``(n, n_samples, p)``, those of all rows from the same random numbers."""
+    cumulative = np.cumsum(mixture.weights, axis=1)[:, :-1]
+    component = (rng.uniform(size=(n_samples, 1)) > cumulative[:, None]).sum(axis=2)
+    noise = rng.standard_normal((n_samples, mixture.n_dims))
+    rows = np.arange(len(mixture))[:, None]
+    factors = np.linalg.cholesky(mixture.covariances)[rows, component]
+    return np.asarray(mixture.means[rows, component] + np.einsum("nsij,sj->nsi", factors, noise))

@@ -1,0 +1,148 @@
+"""The mixture solver: every branch, ranked like any solver's, corrected, and as a posterior."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+import fastinv as fi
+from fastinv.solvers.mixture import MixtureSolver
+
+SEED = 4711
+WAVE, ARM, CUBIC = fi.problems.wave, fi.problems.two_link_arm, fi.problems.cubic
+
+
+@pytest.fixture(scope="module")
+def cubic():
+    solver = MixtureSolver(CUBIC.forward, bounds=CUBIC.bounds, n_anchors=2000, random_state=0)
+    return solver.set_params(max_iter=100).fit()
+
+
+def test_modes_are_near_every_preimage(cubic):
+    targets = np.linspace(-0.3, 0.3, 7)
+    found = cubic.solve(targets, k=10)
+    assert found.x.shape == (7, 10, 1)
+    for i, exact in enumerate(CUBIC.preimages(targets)):
+        assert len(exact) == 3
+        assert np.abs(found.x[i].T - exact).min(axis=1).max() < 0.15
+    exact_residual = np.abs(CUBIC.forward(found.x.reshape(-1, 1)).reshape(7, 10) - targets[:, None])
+    np.testing.assert_allclose(found.residual, exact_residual, atol=1e-12)
+    assert (np.diff(found.residual, axis=1) >= 0.0).all()
+    assert (found.anchor == -1).all()
+
+
+def test_statuses_are_those_of_every_solver(cubic):
+    found = cubic.solve([0.0, np.nan, 1e3, np.inf])
+    assert found.status[0, 0] in (fi.Status.CONVERGED, fi.Status.APPROXIMATE)
+    assert (found.status[[1, 3]] == fi.Status.INVALID).all()
+    assert (found.status[2] == fi.Status.UNREACHABLE).all()
+    assert (np.abs(found.x[[0, 2]]) <= 2.0).all()
+    np.testing.assert_array_equal(found[0].x, cubic.solve(0.0).x)
+    assert cubic.solve(np.empty((0, 1))).x.shape == (0, 5, 1)
+
+
+def test_a_target_gets_the_same_in_any_batch(cubic):
+    targets = np.random.default_rng(SEED).uniform(-1.0, 1.0, 33)
+    together = cubic.solve(targets, k=8)
+    for i in (0, 7, 32):
+        np.testing.assert_array_equal(cubic.solve(targets[i], k=8).x[0], together.x[i])
+    np.testing.assert_array_equal(
+        pickle.loads(pickle.dumps(cubic)).solve(targets, k=8).x, together.x
+    )
+
+
+def test_near_prefers_converged_solutions_near_a_state():
+    solver = MixtureSolver(
+        CUBIC.forward, bounds=CUBIC.bounds, max_iter=60, residual_tol=0.1, random_state=0
+    ).fit()
+    for state in (-1.0, 0.0, 1.0):
+        assert abs(solver.solve(0.0, k=10, near=[state]).best[0, 0] - state) < 0.25
+
+
+def test_corrector_lowers_residuals_and_never_raises_one(cubic):
+    twin = fi.TwinSolver(CUBIC.forward, bounds=CUBIC.bounds, max_iter=20, random_state=0)
+    hybrid = clone(cubic).set_params(corrector=twin).fit()
+    targets = np.random.default_rng(SEED).uniform(-1.0, 1.0, 100)
+    goals = np.repeat(targets, 5)[:, None]
+    x, images, _ = hybrid._proposals(goals, 5)
+    hybrid.corrector_, trained = None, hybrid.corrector_
+    _, images_before, _ = hybrid._proposals(goals, 5)
+    after, before = np.abs(images - goals), np.abs(images_before - goals)
+    assert (after <= before).all()
+    best = [residual.reshape(100, 5).min(axis=1) for residual in (after, before)]
+    assert np.median(best[0]) < 0.2 * np.median(best[1])
+    np.testing.assert_array_equal(CUBIC.forward(x), images)
+    # One that is fitted is used as it is.
+    hybrid.set_params(corrector=trained).fit()
+    assert hybrid.corrector_ is trained
+    np.testing.assert_array_equal(hybrid._proposals(goals, 5)[0], x)
+
+
+def test_from_data_alone_f_is_learned_once():
+    x, y = WAVE.sample(300, random_state=SEED, noise=0.0)
+    twin = fi.TwinSolver(max_iter=5, random_state=0)
+    solver = MixtureSolver(max_iter=60, corrector=twin, random_state=0).fit(x, y)
+    assert solver.corrector_.forward_ is solver.forward_
+    assert solver.predict(x).shape == y.shape
+    assert np.median(solver.solve([0.2, 0.8]).residual[:, 0]) < 0.05
+
+
+def test_posterior(cubic):
+    x = np.linspace(-2.5, 2.5, 4001)
+    density = np.exp(cubic.log_prob(x[:, None], np.zeros(4001)))
+    assert abs(np.trapezoid(density, x) - 1.0) < 1e-2
+    samples = cubic.sample([0.0, 1.0], 400, random_state=1)
+    assert samples.shape == (2, 400, 1)
+    np.testing.assert_array_equal(samples, cubic.sample([0.0, 1.0], 400, random_state=1))
+    for branch in (-1.0, 0.0, 1.0):
+        assert np.mean(np.abs(samples[0] - branch) < 0.3) > 0.05
+    only_samples = clone(cubic).set_params(propose="samples").fit()
+    assert np.median(only_samples.solve(0.0, k=50).residual) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"propose": "means"}, ValueError, "propose must be one of"),
+        ({"n_candidates": 0}, ValueError, "n_candidates must be positive"),
+        ({"corrector": fi.NearestSolver()}, TypeError, "corrector must be a TwinSolver or None"),
+    ],
+)
+def test_refuses(change, error, message):
+    solver = MixtureSolver(CUBIC.forward, bounds=CUBIC.bounds, n_anchors=50, max_iter=1)
+    with pytest.raises(error, match=message):
+        solver.set_params(**change).fit()
+    with pytest.raises(NotFittedError):
+        solver.solve(0.0)
+
+
+def test_refuses_in_use(cubic):
+    with pytest.raises(ValueError, match=r"X must have shape \(2, 1\), a row for each target"):
+        cubic.log_prob([[0.0]], [0.0, 1.0])
+    with pytest.raises(ValueError, match="k must be positive"):
+        cubic.solve(0.0, k=0)
+    with pytest.raises(NotFittedError):
+        MixtureSolver().posterior(0.0)
+
+
+def test_every_branch_of_the_arm():
+    """Modes within 0.1 rad of each exact solution, for held-out targets."""
+    solver = MixtureSolver(
+        ARM.forward,
+        bounds=ARM.bounds,
+        n_anchors=10000,
+        n_components=20,
+        hidden_layer_sizes=(128, 128),
+        random_state=0,
+    ).fit()
+    _, targets = ARM.sample(200, random_state=1)
+    modes = solver.posterior(targets).modes()
+    farthest = [
+        np.nanmin(np.linalg.norm(exact[:, None] - x, axis=2), axis=1).max()
+        for exact, x in zip(ARM.preimages(targets), modes.x, strict=True)
+    ]
+    assert np.mean(np.array(farthest) <= 0.1) >= 0.98
