@@ -12,7 +12,7 @@ README = Path(__file__).parents[1] / "README.md"
 
 def test_examples(capsys, monkeypatch):
     monkeypatch.setenv("FASTINV_NUM_THREADS", "1")
-    from_formula, from_data = re.findall(
+    from_formula, from_data, probabilities = re.findall(
         r"```python\n(.*?)```", README.read_text("utf-8"), flags=re.DOTALL
     )
     names: dict[str, object] = {}
@@ -21,5 +21,8 @@ def test_examples(capsys, monkeypatch):
     solutions = names["solutions"]
     for elbow in ([1.159, -1.176], [-0.016, 1.176]):
         assert np.abs(solutions.x[0] - elbow).max(axis=1).min() < 0.01
+    exec(probabilities, names)
+    assert names["mixture"].log_prob([[0.5], [0.95]]).shape == (2,)
+    exec(from_formula, names)
     exec(from_data, names)
     assert np.abs(names["arm"](names["solutions"].best) - [[1.4, 0.9], [0.5, 1.8]]).max() < 0.1

@@ -144,20 +144,21 @@ def _distinct(
 ) -> Modes:
     """One of each group of climbers ``(n, K)`` that ended at the same place, the highest first."""
     n, _, d = x.shape
-    left = np.array(np.isfinite(log_prob))
+    left = np.asarray(np.isfinite(log_prob))
     rows = np.arange(n)
     found, heights, shares = [], [], []
     while left.any():
         best = np.where(left, log_prob, -np.inf).argmax(axis=1)
-        has_one = left.any(axis=1)
+        has_one = np.asarray(left.any(axis=1))
         apart = x - x[rows, best][:, None]
         squares = np.einsum("nkd,nde,nke->nk", apart, curvature[rows, best], apart)
-        same = np.array(left & (squares <= _SAME_MODE**2))
-        same[rows, best] = has_one
+        close = left & (squares <= _SAME_MODE**2)
+        is_best = has_one[:, None] & (np.arange(x.shape[1]) == best[:, None])
+        same = close | is_best
         found.append(np.where(has_one[:, None], x[rows, best], np.nan))
         heights.append(np.where(has_one, log_prob[rows, best], -np.inf))
         shares.append((weights * same).sum(axis=1))
-        left &= ~same
+        left = left & ~same
     if not found:
         return Modes(np.empty((n, 0, d)), np.empty((n, 0)), np.empty((n, 0)), np.zeros(n, np.int64))
     height = np.stack(heights, axis=1)
