@@ -1,4 +1,4 @@
-"""Batches of Gaussian mixtures against SciPy, scikit-learn, formulas and dense grids."""
+"""Mixture: densities, moments, samples, modes, intervals, against SciPy and grids."""
 
 import pickle
 
@@ -6,252 +6,454 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy.integrate import quad
 from scipy.special import logsumexp
 from scipy.stats import kstest, multivariate_normal
 
-import fastinv as fi
+from fastinv.backends import get_backend
 from fastinv.backends.protocol import COVARIANCES, MixtureSpec
+from fastinv.mixture import Mixture
 
-SEED = 900
-
-
-def random_mixture(n, k, d, covariance_type="diag", seed=0, spread=1.0, scale=0.4):
-    rng = np.random.default_rng([SEED, seed])
-    shapes = {"spherical": (n, k), "diag": (n, k, d), "full": (n, k, d, d)}
-    scales = scale * np.exp(0.4 * rng.normal(size=shapes[covariance_type]))
-    if covariance_type == "full":
-        scales = np.tril(scales * np.where(np.eye(d), 1.0, rng.choice([-1.0, 1.0], size=(d, d))))
-    means = spread * rng.normal(size=(n, k, d))
-    return fi.Mixture(rng.normal(size=(n, k)), means, scales, covariance_type)
+SEED_DATA = 401
+SAMPLES = 402
+seeds = st.integers(0, 99)
+types = st.sampled_from(COVARIANCES)
 
 
-def log_prob_by_scipy(mixture, row, y):
-    terms = [
-        np.log(w) + multivariate_normal(m, c).logpdf(y)
+def draw_mixture(n, k, d, covariance_type="diag", seed=0):
+    rng = np.random.default_rng([SEED_DATA, seed])
+    positive = np.exp(rng.normal(-0.5, 0.6, (n, k, d)))
+    if covariance_type == "spherical":
+        scales = positive[:, :, 0]
+    elif covariance_type == "diag":
+        scales = positive
+    else:
+        scales = np.tril(rng.normal(size=(n, k, d, d)), -1)
+        scales[:, :, np.arange(d), np.arange(d)] = positive
+    return Mixture(
+        rng.normal(size=(n, k)), 2.0 * rng.normal(size=(n, k, d)), scales, covariance_type
+    )
+
+
+def line(weights, means, scales):
+    """One row in one dimension."""
+    with np.errstate(divide="ignore"):
+        log_weights = np.log([weights])
+    return Mixture(log_weights, np.reshape(means, (1, -1, 1)), np.reshape(scales, (1, -1, 1)))
+
+
+def plane(weights, means, scales, covariance_type="diag"):
+    return Mixture(np.log([weights]), [means], [scales], covariance_type)
+
+
+def log_prob_of_scipy(mixture, i, y):
+    logs = [
+        np.log(w) + multivariate_normal.logpdf(y, m, c)
         for w, m, c in zip(
-            mixture.weights[row], mixture.means[row], mixture.covariances[row], strict=True
+            mixture.weights[i], mixture.means[i], mixture.covariances[i], strict=True
         )
     ]
-    return logsumexp(terms, axis=0)
+    return logsumexp(logs)
 
 
-@settings(max_examples=40, deadline=None)
-@given(
-    n=st.sampled_from([1, 7]),
-    k=st.integers(1, 5),
-    d=st.integers(1, 4),
-    covariance_type=st.sampled_from(COVARIANCES),
-    seed=st.integers(0, 99),
-)
-def test_log_prob_against_scipy(n, k, d, covariance_type, seed):
-    mixture = random_mixture(n, k, d, covariance_type, seed)
-    y = np.random.default_rng([SEED + 1, seed]).normal(size=(n, 3, d))
-    found = mixture.log_prob(y)
-    assert found.shape == (n, 3)
-    for row in range(n):
-        np.testing.assert_allclose(found[row], log_prob_by_scipy(mixture, row, y[row]), rtol=1e-10)
-    np.testing.assert_array_equal(mixture.log_prob(y[:, 0]), found[:, 0])
+@settings(max_examples=60, deadline=None)
+@given(types, st.sampled_from([0, 1, 7]), st.integers(1, 5), st.integers(1, 4), seeds)
+def test_log_prob_against_scipy(covariance_type, n, k, d, seed):
+    mixture = draw_mixture(n, k, d, covariance_type, seed)
+    y = 2.0 * np.random.default_rng([SEED_DATA, seed, 1]).normal(size=(n, 3, d))
+    exact = [[log_prob_of_scipy(mixture, i, point) for point in y[i]] for i in range(n)]
+    assert_allclose(mixture.log_prob(y), np.reshape(exact, (n, 3)), rtol=1e-10, atol=1e-12)
+    assert_allclose(mixture.log_prob(y[:, 0]), np.reshape(exact, (n, 3))[:, 0], rtol=1e-10)
+    if n:
+        shared = mixture.log_prob(y[:1])
+        assert_array_equal(shared, mixture.log_prob(np.repeat(y[:1], n, axis=0)))
 
 
 @pytest.mark.parametrize("covariance_type", COVARIANCES)
-def test_from_raw_is_the_density_that_the_loss_is_of(covariance_type):
-    spec = MixtureSpec(3, 2, covariance_type, min_weight=0.02, min_scale=0.1)
-    rng = np.random.default_rng(SEED + 2)
-    raw, t = rng.normal(size=(9, spec.n_raw)), rng.normal(size=(9, 2))
-    loss, _ = fi.mixture_nll(raw, t, 3, covariance_type, min_weight=0.02, min_scale=0.1)
-    np.testing.assert_allclose(fi.Mixture.from_raw(raw, spec).log_prob(t), -loss, rtol=1e-12)
-    mean, scale = np.array([1.0, -2.0]), np.array([0.5, 3.0])
-    scaled = fi.Mixture.from_raw(raw, spec, mean=mean, scale=scale)
-    np.testing.assert_allclose(
-        scaled.log_prob(mean + scale * t), -loss - np.log(scale).sum(), rtol=1e-12
+def test_log_prob_of_what_is_not_finite_and_of_what_is_far(covariance_type):
+    mixture = draw_mixture(4, 3, 2, covariance_type)
+    y = [[np.nan, np.inf], [-np.inf, 0.0], [1e200, -1e200], [1e6, 1e6]]
+    log_prob = mixture.log_prob(y)
+    assert np.isnan(log_prob[0])
+    assert log_prob[1] == -np.inf
+    assert log_prob[2] < -1e200
+    assert np.isfinite(log_prob[3])
+
+
+@settings(max_examples=60, deadline=None)
+@given(types, st.integers(1, 4), st.integers(1, 3), st.sampled_from([0.0, 0.05]), seeds)
+def test_from_raw_is_minus_the_loss_less_the_jacobian(covariance_type, k, d, floor, seed):
+    spec = MixtureSpec(k, d, covariance_type, min_weight=floor, min_scale=floor)
+    rng = np.random.default_rng([SEED_DATA, seed, 2])
+    raw, t = rng.normal(size=(7, spec.n_raw)), rng.normal(size=(7, d))
+    losses, _ = get_backend("reference").mixture_nll(raw, t, spec)
+    mean, scale = rng.normal(size=d), np.exp(rng.normal(size=d))
+    mixture = Mixture.from_raw(raw, spec, mean=mean, scale=scale)
+    expected = -losses - np.log(scale).sum()
+    assert_allclose(mixture.log_prob(mean + scale * t), expected, rtol=1e-10, atol=1e-10)
+    plain = Mixture.from_raw(raw, spec)
+    assert plain.covariance_type == covariance_type
+    assert_allclose(plain.log_prob(t), -losses, rtol=1e-10, atol=1e-12)
+
+
+def test_from_raw_limits_what_the_loss_limits():
+    spec = MixtureSpec(2, 1)
+    raw = np.array([[np.inf, -np.inf, 0.0, 1.0, 0.0, -np.inf], [0.0, 1e308, 0.0, 1.0, np.inf, 0.0]])
+    mixture = Mixture.from_raw(raw, spec)
+    assert_array_equal(mixture.weights, [[1.0, 0.0], [0.0, 1.0]])
+    losses, _ = get_backend("reference").mixture_nll(raw, np.ones((2, 1)), spec)
+    assert_allclose(mixture.log_prob([1.0, 1.0]), -losses, rtol=1e-12)
+
+
+@pytest.mark.parametrize("covariance_type", COVARIANCES)
+def test_moments_and_samples(covariance_type):
+    mixture = draw_mixture(3, 4, 2, covariance_type, seed=5)
+    n = 40_000
+    samples = mixture.sample(n, SAMPLES)
+    assert samples.shape == (3, n, 2)
+    error = 5.0 * mixture.std() / np.sqrt(n)
+    assert (np.abs(samples.mean(axis=1) - mixture.mean()) < error).all()
+    assert_allclose(
+        mixture.std(), np.sqrt(np.diagonal(mixture.covariance(), axis1=1, axis2=2)), rtol=1e-12
     )
-    assert len(fi.Mixture.from_raw(raw[:0], spec)) == 0
+    for i in range(3):
+        assert_allclose(np.cov(samples[i].T), mixture.covariance()[i], rtol=0.06, atol=0.06)
 
 
-@pytest.mark.parametrize("covariance_type", COVARIANCES)
-def test_samples_have_the_mixtures_moments(covariance_type):
-    mixture = random_mixture(2, 3, 2, covariance_type)
-    samples = mixture.sample(40_000, 0)
-    assert samples.shape == (2, 40_000, 2)
-    np.testing.assert_allclose(samples.mean(axis=1), mixture.mean(), atol=0.03)
-    np.testing.assert_allclose(samples.std(axis=1), mixture.std(), atol=0.03)
-    for row in range(2):
-        np.testing.assert_allclose(np.cov(samples[row].T), mixture.covariance()[row], atol=0.05)
+def test_samples_follow_the_cdf():
+    mixture = draw_mixture(3, 4, 1, seed=6)
+    samples = mixture.sample(5_000, SAMPLES)
+    for i in range(3):
+        p = kstest(samples[i, :, 0], lambda y, i=i: mixture[i].cdf(y[None, :, None])[0]).pvalue
+        assert p > 1e-3
 
 
-def test_samples_follow_the_distribution_function():
-    mixture = random_mixture(3, 4, 1)
-    samples = mixture.sample(4000, 1)[:, :, 0]
-    for row in range(3):
-        one = mixture[row]
-        assert kstest(samples[row], lambda y, one=one: one.cdf(y[None])[0]).pvalue > 0.001
+def test_components_of_weight_zero_are_not_sampled():
+    mixture = line([0.0, 0.5, 0.0, 0.5, 0.0], [-9.0, 0.0, 9.0, 1.0, 9.0], np.full(5, 0.01))
+    samples = mixture.sample(1_000, SAMPLES)
+    assert samples.min() > -0.1
+    assert samples.max() < 1.1
 
 
 def test_a_batch_is_sampled_as_its_rows_are():
-    mixture = random_mixture(7, 3, 2, "full")
-    whole = mixture.sample(5, 3)
-    for row in range(7):
-        np.testing.assert_array_equal(mixture[row].sample(5, 3)[0], whole[row])
-    np.testing.assert_array_equal(mixture[2:6][1:].sample(5, 3), whole[3:6])
-    np.testing.assert_array_equal(mixture[np.arange(7) % 2 == 0].sample(5, 3), whole[::2])
-    assert (mixture.sample(5, 4) != whole).any()
+    mixture = draw_mixture(7, 3, 2, "full")
+    whole = mixture.sample(5, 11)
+    for i in range(7):
+        assert_array_equal(mixture[i].sample(5, 11), whole[i : i + 1])
+        assert_array_equal(mixture[i - 7].sample(5, 11), whole[i : i + 1])
+    odd = np.arange(7) % 2 == 1
+    assert_array_equal(mixture[odd][1:].sample(5, 11), whole[odd][1:])
+    seeds = [3, 1, 4, 1, 5, 9, 2]
+    by_seed = mixture.sample(5, seeds)
+    for i, seed in enumerate(seeds):
+        alone = Mixture(
+            mixture.log_weights[i : i + 1],
+            mixture.means[i : i + 1],
+            mixture.scales[i : i + 1],
+            "full",
+        )
+        assert_allclose(alone.sample(5, [seed])[0], by_seed[i], rtol=1e-12)
+    assert not np.array_equal(whole[0], mixture.sample(5, 12)[0])
+    same = Mixture(np.zeros((2, 1)), np.zeros((2, 1, 1)), np.ones((2, 1, 1))).sample(5, 1)
+    assert not np.array_equal(same[0], same[1])
+    generator = np.random.default_rng(1)
+    assert not np.array_equal(mixture.sample(5, generator), mixture.sample(5, generator))
+    assert mixture.sample(0, 1).shape == (7, 0, 2)
 
 
-@pytest.mark.parametrize("k", [1, 2, 5])
-@pytest.mark.parametrize("seed", range(4))
-def test_modes_are_the_maxima_on_a_dense_grid(k, seed):
-    mixture = random_mixture(20, k, 1, seed=seed)
-    grid = np.linspace(-6.0, 6.0, 24001)
-    density = mixture.log_prob(np.broadcast_to(grid[:, None], (20, len(grid), 1)))
-    peak = (density[:, 1:-1] > density[:, :-2]) & (density[:, 1:-1] >= density[:, 2:])
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 8), seeds)
+def test_modes_in_one_dimension_against_a_grid(k, seed):
+    mixture = draw_mixture(1, k, 1, seed=seed)
     modes = mixture.modes()
-    for row in range(20):
-        expected = grid[1:-1][peak[row]]
-        assert modes.count[row] == len(expected)
-        found = np.sort(modes.x[row, : modes.count[row], 0])
-        np.testing.assert_allclose(found, expected, atol=1e-3)
-    np.testing.assert_allclose(modes.weight.sum(axis=1), 1.0)
-    assert (np.diff(np.where(np.isfinite(modes.log_prob), modes.log_prob, -1e9)) <= 0).all()
+    low, high = mixture.means.min() - 3.0, mixture.means.max() + 3.0
+    grid = np.linspace(low, high, 20_001)
+    density = mixture.log_prob(grid[None, :, None])[0]
+    tops = grid[1:-1][(density[1:-1] > density[:-2]) & (density[1:-1] > density[2:])]
+    assert modes.count[0] == len(tops)
+    assert_allclose(np.sort(modes.x[0, :, 0]), tops, atol=grid[1] - grid[0])
+    check_modes(mixture, modes)
 
 
 @pytest.mark.parametrize("covariance_type", COVARIANCES)
-def test_modes_in_the_plane_have_no_slope_and_fall_all_around(covariance_type):
-    mixture = random_mixture(40, 6, 2, covariance_type, seed=5)
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_modes_in_two_dimensions_against_a_grid(covariance_type, seed):
+    mixture = draw_mixture(1, 5, 2, covariance_type, seed)
     modes = mixture.modes()
-    rng = np.random.default_rng(SEED + 3)
-    directions = rng.normal(size=(64, 2))
+    check_modes(mixture, modes)
+    low, high = mixture.means[0].min(axis=0) - 1.0, mixture.means[0].max(axis=0) + 1.0
+    axes = [np.linspace(a, b, 401) for a, b in zip(low, high, strict=True)]
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+    density = mixture.log_prob(points.reshape(1, -1, 2)).reshape(401, 401)
+    inner = density[1:-1, 1:-1]
+    steps = [(i, j) for i in (0, 1, 2) for j in (0, 1, 2) if (i, j) != (1, 1)]
+    is_top = np.all([inner > density[i : i + 399, j : j + 399] for i, j in steps], axis=0)
+    tops = points[1:-1, 1:-1][is_top]
+    cell = (high - low) / 400
+    # A narrow ridge across the grid has false tops; axis-aligned components have no such ridge.
+    for mode in modes.x[0]:
+        assert (np.abs(tops - mode) <= 2 * cell).all(axis=1).any()
+    if covariance_type != "full":
+        assert len(tops) == modes.count[0]
+
+
+def check_modes(mixture, modes):
+    """Heights fall, nothing beside a mode is higher, weights add up."""
+    rng = np.random.default_rng([SEED_DATA, 7])
+    assert_allclose(modes.weight.sum(axis=1), 1.0, rtol=1e-12)
+    assert (np.diff(modes.log_prob, axis=1) <= 0.0).all()
+    directions = rng.normal(size=(64, mixture.n_dims))
     directions /= np.linalg.norm(directions, axis=1)[:, None]
-    for row in range(40):
-        one = mixture[row]
-        for i in range(modes.count[row]):
-            top = modes.x[row, i]
-            height = one.log_prob(top[None])[0]
-            assert height == pytest.approx(modes.log_prob[row, i])
-            around = one.log_prob((top + 1e-3 * directions)[None])[0]
-            assert (around < height).all()
+    for i, count in enumerate(modes.count):
+        x = modes.x[i, :count]
+        assert_array_equal(modes.log_prob[i, :count], mixture[i].log_prob(x[None])[0])
+        around = mixture[i].log_prob((x[:, None] + 1e-3 * directions).reshape(1, -1, x.shape[1]))
+        assert (around.reshape(count, -1) < modes.log_prob[i, :count, None]).all()
+        assert np.isnan(modes.x[i, count:]).all()
+        assert (modes.log_prob[i, count:] == -np.inf).all()
+        assert (modes.weight[i, count:] == 0.0).all()
 
 
 def test_components_are_not_modes():
-    close = fi.Mixture(np.zeros((1, 2)), [[[-0.2], [0.2]]], np.full((1, 2, 1), 1.0))
-    modes = close.modes()
-    assert modes.count[0] == 1
-    np.testing.assert_allclose(modes.x[0, 0], 0.0, atol=1e-8)
-    assert modes.weight[0, 0] == pytest.approx(1.0)
-    # The mean of the middle one is a minimum, where a climb by the slope alone would stay.
-    trap = fi.Mixture(
-        np.log([[0.49, 0.49, 0.02]]), [[[-1.0], [1.0], [0.0]]], np.full((1, 3, 1), 0.4)
+    merged = line([0.5, 0.5], [-0.9, 0.9], [1.0, 1.0]).modes()  # two modes from 2 sigma apart on
+    assert merged.count.tolist() == [1]
+    assert_allclose(merged.x, [[[0.0]]], atol=1e-12)
+    assert_allclose(merged.weight, [[1.0]])
+    apart = line([0.5, 0.5], [-1.1, 1.1], [1.0, 1.0]).modes()
+    assert apart.count.tolist() == [2]
+    narrow_on_broad = line([0.9, 0.1], [0.0, 0.5], [1.0, 1e-4]).modes()
+    assert_allclose(narrow_on_broad.x.ravel(), [0.5, 0.0], atol=1e-3)
+    assert_allclose(narrow_on_broad.weight, [[0.1, 0.9]])
+
+
+def test_flat_top():
+    modes = line([0.5, 0.5], [-1.0, 1.0], [1.0, 1.0]).modes()  # the fourth derivative is the first
+    assert modes.count.tolist() == [1]
+    assert abs(modes.x[0, 0, 0]) < 1e-3
+
+
+def test_a_mean_on_a_minimum_and_on_a_saddle_is_left():
+    modes = line([0.49, 0.49, 0.02], [-2.0, 2.0, 0.0], [0.5, 0.5, 3.0]).modes()
+    assert modes.count.tolist() == [2]
+    assert_allclose(np.sort(modes.x.ravel()), [-2.0, 2.0], atol=0.01)
+    assert_allclose(modes.weight.sum(), 1.0)
+    saddle = plane(
+        [0.49, 0.49, 0.02], [[-2.0, 0.0], [2.0, 0.0], [0.0, 0.0]], [[0.5, 0.5]] * 2 + [[3.0, 3.0]]
     )
-    modes = trap.modes()
-    assert modes.count[0] == 2
-    np.testing.assert_allclose(np.sort(modes.x[0, :2, 0]), [-1.0, 1.0], atol=0.05)
+    assert saddle.modes().count.tolist() == [2]
+    check_modes(saddle, saddle.modes())
 
 
-def test_a_row_has_the_same_modes_in_every_batch():
-    mixture = random_mixture(30, 5, 2, "full", seed=7)
-    whole = mixture.modes()
-    for row in (0, 13, 29):
-        one = mixture[row].modes()
-        count = one.count[0]
-        assert count == whole.count[row]
-        np.testing.assert_array_equal(one.x[0, :count], whole.x[row, :count])
-    assert mixture[:0].modes().x.shape == (0, 0, 2)
+def test_modes_where_components_cross():
+    crossing = plane([0.5, 0.5], [[3.0, 0.0], [0.0, 3.0]], [[3.0, 0.1], [0.1, 3.0]])
+    modes = crossing.modes()
+    check_modes(crossing, modes)
+    between = np.linalg.norm(modes.x[0, :, :], axis=1) < 0.1
+    assert between.any()
+    assert modes.weight[0, between].sum() == 0.0
+    angles = np.pi * np.array([0.5, 7 / 6, 11 / 6])
+    corners = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    triangle = plane(np.full(3, 1 / 3), corners, np.full(3, 0.712), "spherical")
+    assert triangle.modes().count.tolist() == [4]  # three corners and the middle
+    check_modes(triangle, triangle.modes())
 
 
-def test_distribution_function_and_quantiles():
-    mixture = random_mixture(4, 3, 1, seed=8)
-    for row in range(4):
-        one = mixture[row]
-        mass = quad(lambda y, one=one: np.exp(one.log_prob([[y]])[0]), -30.0, 0.3, limit=200)[0]
-        assert one.cdf([0.3])[0] == pytest.approx(mass, abs=1e-7)
-    levels = np.array([1e-6, 0.05, 0.5, 0.95, 1 - 1e-6])
-    y = mixture.quantile(levels)
-    assert y.shape == (4, 5)
-    np.testing.assert_allclose(mixture.cdf(y), np.tile(levels, (4, 1)), rtol=1e-9)
-    assert (np.diff(y, axis=1) > 0).all()
-    np.testing.assert_array_equal(mixture.quantile(0.5), y[:, 2])
+def test_modes_do_not_depend_on_units_or_batch():
+    mixture = draw_mixture(33, 5, 2)
+    modes = mixture.modes()
+    unit, shift = np.array([1e6, 1e-9]), np.array([3e6, -2e-9])
+    other = Mixture(mixture.log_weights, shift + unit * mixture.means, unit * mixture.scales)
+    assert_array_equal(other.modes().count, modes.count)
+    assert_allclose((other.modes().x - shift) / unit, modes.x, atol=1e-8)
+    for i in range(33):
+        alone = mixture[i].modes()
+        assert_array_equal(alone.x[0], modes.x[i, : modes.count[i]])
+    assert draw_mixture(0, 3, 2).modes().x.shape == (0, 0, 2)
 
 
-@pytest.mark.parametrize("level", [0.5, 0.9])
-def test_highest_density_regions(level):
-    mixture = random_mixture(12, 3, 1, seed=9, spread=1.5, scale=0.3)
-    regions = mixture.highest_density_region(level)
-    assert any(len(region) > 1 for region in regions)
-    for row, region in enumerate(regions):
-        one = mixture[row]
-        ends = one.cdf(region.reshape(1, -1)).reshape(-1, 2)
-        assert (ends[:, 1] - ends[:, 0]).sum() == pytest.approx(level, abs=1e-3)
-        heights = one.log_prob(region.reshape(1, -1, 1))[0]
-        np.testing.assert_allclose(heights, heights[0], atol=1e-4)
-        assert (np.diff(region.ravel()) > 0).all()
+def test_modes_leave_out_weights_of_zero():
+    modes = line([1.0, 0.0], [0.0, 5.0], [1.0, 0.1]).modes()
+    assert modes.x.ravel().tolist() == [0.0]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 5), seeds)
+def test_cdf_against_integration(k, seed):
+    mixture = draw_mixture(1, k, 1, seed=seed)
+    low, high = mixture.quantile([0.2, 0.7])[0]
+    mass, _ = quad(lambda y: np.exp(mixture.log_prob([y])[0]), low, high, limit=200)
+    assert abs(mass - 0.5) < 1e-6
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from([0, 1, 7]), st.integers(1, 6), seeds)
+def test_quantile_inverts_cdf(n, k, seed):
+    mixture = draw_mixture(n, k, 1, seed=seed)
+    p = np.array([1e-12, 0.01, 0.3, 0.5, 0.500001, 0.9, 1.0 - 1e-9])
+    y = mixture.quantile(p)
+    assert y.shape == (n, 7)
+    assert (np.diff(y, axis=1) > 0.0).all()
+    assert_allclose(mixture.cdf(y[:, :, None]), np.broadcast_to(p, (n, 7)), rtol=1e-10, atol=0.0)
+    given_y = mixture.mean()[:, 0] + 0.3
+    back = mixture.quantile(mixture.cdf(given_y)[:, None])[:, 0]
+    density = np.exp(mixture.log_prob(given_y))  # where it is next to 0, the cdf hardly tells y
+    assert (density * np.abs(back - given_y) < 1e-12).all()
+    assert_array_equal(mixture.quantile(0.3), y[:, 2])
+    assert_array_equal(mixture.quantile([0.0, 1.0]), np.tile([-np.inf, np.inf], (n, 1)))
+
+
+def test_cdf_at_infinity_and_nan():
+    mixture = draw_mixture(4, 3, 1)
+    assert_array_equal(mixture.cdf([-np.inf, np.inf, np.nan, np.inf]), [0.0, 1.0, np.nan, 1.0])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 6), st.sampled_from([0.05, 0.5, 0.9, 0.999]), seeds)
+def test_highest_density_regions(k, level, seed):
+    mixture = draw_mixture(3, k, 1, seed=seed)
+    for i, intervals in enumerate(mixture.highest_density_region(level)):
+        ends = np.ravel(intervals)
+        assert (np.diff(ends) > 0.0).all()
+        mass = mixture[i].cdf(ends[None, :, None])[0].reshape(-1, 2)
+        assert_allclose((mass[:, 1] - mass[:, 0]).sum(), level, atol=1e-10)
+        heights = mixture[i].log_prob(ends[None, :, None])[0]
+        assert_allclose(heights, heights[0], atol=1e-8)
+        grid = np.linspace(ends[0] - 5.0, ends[-1] + 5.0, 2_001)
+        inside = (np.searchsorted(ends, grid) % 2).astype(bool)
+        above = mixture[i].log_prob(grid[None, :, None])[0] > heights[0]
+        assert_array_equal(inside, above)
+
+
+def test_highest_density_regions_near_the_height_of_a_lesser_mode():
+    """There the mass has an infinite derivative by the threshold: one row in many meets it."""
+    mixture = draw_mixture(400, 6, 1, seed=67)
+    for row, intervals in zip(mixture, mixture.highest_density_region(0.9), strict=True):
+        mass = row.cdf(np.reshape(intervals, (1, -1, 1))).reshape(-1, 2)
+        assert_allclose((mass[:, 1] - mass[:, 0]).sum(), 0.9, atol=1e-10)
+
+
+def test_highest_density_region_of_known_distributions():
+    assert_allclose(
+        line([1.0], [2.0], [3.0]).highest_density_region(0.9)[0],
+        [(2.0 - 3.0 * 1.6448536269514722, 2.0 + 3.0 * 1.6448536269514722)],
+        rtol=1e-12,
+    )
+    two = line([0.5, 0.5], [-5.0, 5.0], [0.1, 0.1]).highest_density_region(0.9)[0]
+    assert len(two) == 2
+    assert draw_mixture(0, 2, 1).highest_density_region(0.5) == []
 
 
 @pytest.mark.parametrize("covariance_type", COVARIANCES)
-def test_one_row_as_scikit_learns(covariance_type):
-    mixture = random_mixture(3, 4, 2, covariance_type, seed=10)
-    y = np.random.default_rng(SEED + 4).normal(size=(33, 2))
-    model = mixture.to_sklearn(1)
-    expected = mixture[1].log_prob(y[None])[0]
-    np.testing.assert_allclose(model.score_samples(y), expected, rtol=1e-10)
+def test_to_sklearn(covariance_type):
+    mixture = draw_mixture(3, 4, 2, covariance_type)
+    model = mixture.to_sklearn(row=1)
+    y = np.random.default_rng([SEED_DATA, 9]).normal(size=(33, 2))
+    assert_allclose(model.score_samples(y), mixture[1].log_prob(y[None])[0], rtol=1e-10)
     assert model.sample(5)[0].shape == (5, 2)
+    partly = line([0.5, 0.0, 0.5], [0.0, 1.0, 2.0], [1.0, 1.0, 1.0])
+    assert_allclose(partly.to_sklearn().score_samples([[0.3]]), partly.log_prob([0.3]), rtol=1e-12)
 
 
-def test_rows_and_pickling():
-    mixture = random_mixture(5, 2, 3)
-    assert len(mixture) == 5
-    assert [len(row) for row in mixture] == [1] * 5
-    assert repr(mixture) == "Mixture: 5 rows, 2 diag components in R^3"
-    np.testing.assert_array_equal(mixture[-1].means, mixture.means[4:])
-    y = np.zeros((5, 3))
-    again = pickle.loads(pickle.dumps(mixture))
-    np.testing.assert_array_equal(again.log_prob(y), mixture.log_prob(y))
-    with pytest.raises(IndexError, match="row 5 is out of range for 5 rows"):
-        mixture[5]
-    mixture.means[:] = 7.0
-    assert (mixture.means != 7.0).all()
+def test_slices_iteration_and_repr():
+    mixture = draw_mixture(7, 3, 2)
+    y = np.random.default_rng([SEED_DATA, 8]).normal(size=(7, 2))
+    log_prob = mixture.log_prob(y)
+    for rows in (slice(2, 5), np.arange(7) > 3, np.array([6, 0]), slice(0, 0)):
+        assert_array_equal(mixture[rows].log_prob(y[rows]), log_prob[rows])
+    assert len(mixture[-1]) == 1
+    assert [len(row) for row in mixture] == [1] * 7
+    assert repr(mixture) == "Mixture: 7 rows, 3 components, y in R^2, diag"
+    with pytest.raises(IndexError, match="row 7 is out of range for 7 rows"):
+        mixture[7]
 
 
-def test_a_weight_of_zero_is_nowhere():
-    mixture = fi.Mixture([[0.0, -np.inf]], [[[0.0], [5.0]]], np.ones((1, 2, 1)))
-    assert mixture.log_prob([[0.0]])[0] == pytest.approx(-0.5 * np.log(2 * np.pi))
-    assert mixture.mean()[0, 0] == 0.0
-    assert np.isfinite(mixture.modes().log_prob[:, 0]).all()
+def test_immutable_and_picklable():
+    means = np.zeros((2, 1, 1))
+    mixture = Mixture(np.zeros((2, 1)), means, np.ones((2, 1, 1)))
+    means[:] = 5.0
+    assert mixture.means.max() == 0.0
+    copy = pickle.loads(pickle.dumps(mixture[1:]))
+    assert_array_equal(copy.sample(3, 1), mixture.sample(3, 1)[1:])
+    for one in (mixture, mixture[:1], copy):
+        with pytest.raises(ValueError, match="read-only"):
+            one.means[0] = 1.0
+    with pytest.raises(AttributeError):
+        mixture.means = means
 
 
-GOOD = (np.zeros((2, 3)), np.zeros((2, 3, 2)), np.ones((2, 3, 2)))
+def test_weights_are_normalised():
+    mixture = Mixture([[1000.0, 1000.0], [-np.inf, 3.0]], np.zeros((2, 2, 1)), np.ones((2, 2, 1)))
+    assert_allclose(mixture.weights, [[0.5, 0.5], [0.0, 1.0]])
+
+
+ONES = np.ones((2, 3, 2))
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((np.zeros(3), *GOOD[1:]), r"shapes \(n, K\) and \(n, K, D\), got \(3,\)"),
-        ((GOOD[0], np.zeros((2, 4, 2)), GOOD[2]), "log_weights and means must have shapes"),
-        ((*GOOD[:2], np.ones((2, 3))), r"scales must have shape \(2, 3, 2\) for 'diag'"),
-        ((*GOOD[:2], np.zeros((2, 3, 2))), "scales must be positive and finite"),
-        ((np.full((2, 3), np.nan), *GOOD[1:]), "log_weights must not be NaN"),
-        ((np.full((2, 3), -np.inf), *GOOD[1:]), "one of each row above -inf"),
-        ((*GOOD, "round"), "covariance_type must be one of"),
-        ((*GOOD[:2], np.ones((2, 3, 2, 2)), "full"), "scales must be lower triangular"),
+        ((ONES[:, :, 0], np.ones((2, 3)), ONES), r"means must have shape \(n, K, D\)"),
+        ((np.ones((2, 2)), ONES, ONES), r"log_weights must have shape \(n, K\) = \(2, 3\)"),
+        ((ONES[:, :, 0], ONES, ONES, "spherical"), r"scales must have shape \(n, K\) = \(2, 3\)"),
+        ((ONES[:, :, 0], ONES, ONES, "full"), r"scales must have shape \(n, K, D, D\)"),
+        ((ONES[:, :, 0], ONES, -ONES), "scales must be positive, got -1"),
+        ((ONES[:, :, 0], ONES, 1e200 * ONES), "scales must be between 1e-140 and 1e"),
+        ((ONES[:, :, 0], ONES, np.ones((2, 3, 2, 2)), "full"), "above a diagonal"),
+        ((ONES[:, :, 0], ONES, np.zeros((2, 3, 2, 2)), "full"), "diagonals of scales must be posi"),
+        ((ONES[:, :, 0], np.nan * ONES, ONES), "means must be finite, got nan in row 0"),
+        ((ONES[:, :, 0], ONES, np.inf * ONES), "scales must be finite, got inf"),
+        ((np.nan * ONES[:, :, 0], ONES, ONES), "log_weights must be finite or -inf"),
+        ((-np.inf * ONES[:, :, 0], ONES, ONES), "-inf throughout row 0"),
+        ((ONES[:, :, 0], ONES, ONES, "tied"), "covariance_type must be one of"),
     ],
 )
-def test_bad_mixtures(arguments, message):
+def test_bad_components(arguments, message):
     with pytest.raises(ValueError, match=message):
-        fi.Mixture(*arguments)
+        Mixture(*arguments)
 
 
-def test_bad_arguments():
-    plane, line = random_mixture(2, 2, 2), random_mixture(2, 2, 1)
-    with pytest.raises(
-        ValueError, match=r"y must have shape \(2, 2\) or \(2, m, 2\), got \(3, 2\)"
-    ):
-        plane.log_prob(np.zeros((3, 2)))
-    for call in (lambda: plane.cdf([0.0, 0.0]), lambda: plane.quantile(0.5),
-                 plane.highest_density_region):  # fmt: skip
-        with pytest.raises(ValueError, match="needs one dimension, the mixture has 2"):
-            call()
-    with pytest.raises(ValueError, match="level must be a number"):
-        line.quantile(1.0)
-    with pytest.raises(ValueError, match="level"):
-        line.highest_density_region(1.5)
-    with pytest.raises(ValueError, match="n_samples"):
-        line.sample(0)
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: m.log_prob(np.zeros((3, 2))), r"y must have shape \(2, 2\)"),
+        (lambda m: m.log_prob(np.zeros(2)), r"y must have shape \(2, 2\)"),
+        (lambda m: m.cdf([0.0, 0.0]), "cdf is for mixtures in one dimension, this one has 2"),
+        (lambda m: m.quantile(0.5), "quantile is for mixtures in one dimension"),
+        (lambda m: m.highest_density_region(0.5), "highest_density_region is for mixtures in one"),
+        (lambda m: m.sample(-1), "n_samples must be at least 0"),
+        (lambda m: m.sample(1, [1, 2, 3]), "random_state must hold a seed for each of 2 rows"),
+    ],
+)
+def test_bad_requests(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(draw_mixture(2, 3, 2))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: m.quantile([0.5, 1.5]), r"p must be in \[0, 1\], got 1.5"),
+        (lambda m: m.quantile(np.nan), r"p must be in \[0, 1\], got nan"),
+        (lambda m: m.quantile(np.full((3, 2), 0.5)), r"p must have shape"),
+        (lambda m: m.highest_density_region(1.0), "level must be finite and greater than 0.0"),
+    ],
+)
+def test_bad_requests_in_one_dimension(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(draw_mixture(2, 3, 1))
+
+
+@pytest.mark.parametrize(
+    ("raw", "options", "message"),
+    [
+        (np.zeros((2, 5)), {}, r"raw must have shape \(n, 10\), got shape \(2, 5\)"),
+        (np.full((2, 10), np.nan), {}, "raw must not hold NaN, got some in row 0"),
+        (np.zeros((2, 10)), {"scale": [1.0, 0.0]}, "scale must be positive, got 0"),
+        (np.zeros((2, 10)), {"mean": [1.0]}, r"mean must have shape \(\) or \(2,\)"),
+        (np.zeros((2, 10)), {"mean": np.inf}, "mean must be finite"),
+    ],
+)
+def test_bad_raw(raw, options, message):
+    with pytest.raises(ValueError, match=message):
+        Mixture.from_raw(raw, MixtureSpec(2, 2), **options)

@@ -1,4 +1,4 @@
-"""Batches of conditional Gaussian mixtures: what a mixture density network predicts."""
+"""Conditional mixtures of Gaussians: the distribution that mixture density networks predict."""
 
 from fastinv.mixture.distribution import Mixture
 from fastinv.mixture.modes import Modes

@@ -1,38 +1,52 @@
-"""Modes of Gaussian mixtures, by hill climbing from every component's mean.
+"""All local maxima of mixtures of Gaussians, by hill climbing.
 
-M. A. Carreira-Perpinan (2000), "Mode-finding for mixtures of Gaussian distributions", IEEE
-Transactions on Pattern Analysis and Machine Intelligence 22(11): the fixed-point iteration never
-goes down, and Newton's steps end it fast.
+Carreira-Perpinan (2000), Mode-finding for mixtures of Gaussian distributions, IEEE TPAMI 22(11):
+the fixed-point iteration climbs monotonically (it is an EM step), and Newton's method finishes
+where the log density is concave. Shapes: n rows, K components, D dimensions, P points, each on
+the hill of one row.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
-from scipy.special import logsumexp
+from numpy.typing import NDArray
 
 from fastinv.backends.protocol import Float64Array, IntArray
+from fastinv.mixture.densities import log_sum_exp, solve_lower
 
+# Lengths are in local standard deviations: the metric is that of the mean precision of the
+# components, each weighted by its responsibility for the point.
+_CONVERGED = 1e-8  # estimated distance to the top; the Newton step from there leaves its square
+_LONGEST_NEWTON_STEP = 0.5
+_SAME_MODE = 1e-3
+_PUSH = 0.1  # off a saddle point
+_N_PUSHES = 5
 _MAX_STEPS = 500
-_STEP_TOLERANCE = 1e-10  # in units of the narrowest scale
-_SAME_MODE = 1e-3  # distance below which two climbs have ended at one top, in its own units
-_NUDGE = 1e-3  # what a climb that ended on a saddle is moved by, in units of the narrowest scale
+_SADDLE = 1e-7  # curvature upwards that counts as such
+_LEAST_CURVATURE = 1e-6  # flatter tops than this are found as if they had it
+_LARGEST_PRECISION_ROOT = 1e140
+_NUMBERS_AT_ONCE = 2**22
 
 
 @dataclass(frozen=True, eq=False)
 class Modes:
-    """Modes of n rows, the highest first, padded to the largest number m of a row.
+    """Local maxima of the densities of n mixtures, the highest first.
+
+    Rows with fewer than m modes end in padding: x is NaN, log_prob -inf, weight 0.
 
     Attributes
     ----------
-    x : ndarray of shape (n, m, D)
-        NaN where padded.
-    log_prob : ndarray of shape (n, m)
-        ``-inf`` where padded.
-    weight : ndarray of shape (n, m)
-        Total weight of the components whose climb ends there, 0 where padded.
+    x : ndarray of shape (n, m, D), float64
+    log_prob : ndarray of shape (n, m), float64
+        Log density at `x`, in nats.
+    weight : ndarray of shape (n, m), float64
+        Sum of the weights of the components from whose means the climb ends here. 0 for a mode
+        that no mean leads to: components that cross can have one between them.
     count : ndarray of shape (n,), int64
+        Modes of each row.
     """
 
     x: Float64Array
@@ -40,127 +54,246 @@ class Modes:
     weight: Float64Array
     count: IntArray
 
-
-@dataclass(frozen=True, eq=False)
-class _Densities:
-    """n densities, for climbers ``(m, D)`` that each name the row ``(m,)`` they are on."""
-
-    log_weights: Float64Array  # with the normalising constants, (n, K)
-    means: Float64Array  # (n, K, D)
-    precisions: Float64Array  # (n, K, D, D)
-
-    def look_around(self, x: Float64Array, rows: IntArray) -> tuple[Float64Array, ...]:
-        """Log density, its gradient and Hessian, and the fixed-point iteration's step."""
-        precisions = self.precisions[rows]
-        pull = np.einsum("mkde,mke->mkd", precisions, x[:, None] - self.means[rows])
-        log_prob, share = self._shares(x, rows, pull)
-        gradient = -np.einsum("mk,mkd->md", share, pull)
-        mean_precision = np.einsum("mk,mkde->mde", share, precisions)
-        hessian = np.einsum("mk,mkd,mke->mde", share, pull, pull) - mean_precision
-        hessian -= gradient[:, :, None] * gradient[:, None, :]
-        step = np.linalg.solve(mean_precision, gradient[..., None])[..., 0]
-        return log_prob, gradient, hessian, step
-
-    def log_prob(self, x: Float64Array, rows: IntArray) -> Float64Array:
-        pull = np.einsum("mkde,mke->mkd", self.precisions[rows], x[:, None] - self.means[rows])
-        return self._shares(x, rows, pull)[0]
-
-    def climb(self, x: Float64Array, rows: IntArray, scale: Float64Array) -> Float64Array:
-        """Where climbers end, each on its own: one that has arrived waits for no other, so that
-        it ends at the same place in every batch. `scale` ``(n,)`` is the narrowest of each row."""
-        x = x.copy()
-        active = np.arange(len(x))
-        for _ in range(_MAX_STEPS):
-            here, on = x[active], rows[active]
-            height, gradient, hessian, step = self.look_around(here, on)
-            newton = _newton_step(gradient, hessian)
-            is_better = self.log_prob(here + newton, on) > height
-            step = np.where(is_better[:, None], newton, step)
-            x[active] = here + step
-            active = active[np.linalg.norm(step, axis=1) > _STEP_TOLERANCE * scale[on]]
-            if not len(active):
-                break
-        return x
-
-    def _shares(
-        self, x: Float64Array, rows: IntArray, pull: Float64Array
-    ) -> tuple[Float64Array, Float64Array]:
-        """Log density, and each component's share in the density."""
-        apart = x[:, None] - self.means[rows]
-        joint = self.log_weights[rows] - 0.5 * (apart * pull).sum(axis=2)
-        log_prob = np.asarray(logsumexp(joint, axis=1))
-        return log_prob, np.exp(joint - log_prob[:, None])
+    def __len__(self) -> int:
+        return len(self.count)
 
 
-def find_modes(log_weights: Float64Array, means: Float64Array, factors: Float64Array) -> Modes:
-    """All local maxima of n mixtures of K components in D dimensions.
+@dataclass(frozen=True)
+class _Hills:
+    """Components ``(n, K)``: log weight over volume, means, and A of precisions ``A^T A``."""
+
+    log_factors: Float64Array
+    means: Float64Array
+    roots: Float64Array
+    precisions: Float64Array
+
+
+@dataclass(frozen=True)
+class _Local:
+    """The log density around points, in coordinates u with ``x + basis u``: there the mean
+    precision is 1, the gradient is `slope` and the Hessian ``diag(bend - 1)``, bend ascending."""
+
+    log_density: Float64Array  # (P,), up to a constant
+    basis: Float64Array  # (P, D, D)
+    slope: Float64Array  # (P, D)
+    bend: Float64Array  # (P, D)
+    precision: Float64Array  # (P, D, D), the mean one
+
+
+def find_modes(
+    weights: Float64Array, means: Float64Array, lower: Float64Array
+) -> tuple[Float64Array, Float64Array]:
+    """Modes ``(n, m, D)``, padded with NaN, in no order, and their weights ``(n, m)``.
 
     Parameters
     ----------
-    log_weights : ndarray of shape (n, K)
-    means : ndarray of shape (n, K, D)
-    factors : ndarray of shape (n, K, D, D)
-        Lower Cholesky factors of the covariances.
+    weights : (n, K)
+    means : (n, K, D)
+    lower : (n, K, D, D)
+        Cholesky factors of the covariances.
     """
-    n, k, d = means.shape
-    if n == 0:
-        return Modes(np.empty((0, 0, d)), np.empty((0, 0)), np.empty((0, 0)), np.empty(0, np.int64))
-    inverse = np.linalg.inv(factors)
-    log_det = np.log(np.diagonal(factors, axis1=2, axis2=3)).sum(axis=2)
-    constants = log_weights - log_det - 0.5 * d * np.log(2 * np.pi)
-    densities = _Densities(constants, means, np.swapaxes(inverse, -1, -2) @ inverse)
-    scale = np.diagonal(factors, axis1=2, axis2=3).min(axis=(1, 2))
-    rows = np.repeat(np.arange(n), k)
-    x = densities.climb(means.reshape(n * k, d), rows, scale)
+    n, n_components, n_dims = means.shape
+    n_starts = n_components * (n_components + 1) // 2 + 1
+    n_at_once = max(1, _NUMBERS_AT_ONCE // (n_starts * n_components * n_dims * n_dims))
+    firsts = range(0, n, n_at_once)
+    parts = [
+        _find_few(weights[i : i + n_at_once], means[i : i + n_at_once], lower[i : i + n_at_once])
+        for i in firsts
+    ]
+    m = max((part_x.shape[1] for part_x, _ in parts), default=0)
+    x = np.full((n, m, n_dims), np.nan)
+    mode_weights = np.zeros((n, m))
+    for i, (part_x, part_weights) in zip(firsts, parts, strict=True):
+        x[i : i + n_at_once, : part_x.shape[1]] = part_x
+        mode_weights[i : i + n_at_once, : part_x.shape[1]] = part_weights
+    return x, mode_weights
 
-    curvature, directions = np.linalg.eigh(densities.look_around(x, rows)[2])
-    saddles = np.flatnonzero(curvature[:, -1] >= 0.0)
-    if len(saddles):
-        on = rows[saddles]
-        nudge = _NUDGE * scale[on, None] * directions[saddles, :, -1]
-        x[saddles] = densities.climb(x[saddles] + nudge, on, scale)
-    log_prob, _, hessian, _ = densities.look_around(x, rows)
-    is_top = np.linalg.eigvalsh(hessian)[:, -1] < 0.0
-    height = np.where(is_top, log_prob, -np.inf)
-    return _distinct(
-        x.reshape(n, k, d),
-        height.reshape(n, k),
-        -hessian.reshape(n, k, d, d),
-        np.exp(log_weights),
+
+def _find_few(
+    weights: Float64Array, means: Float64Array, lower: Float64Array
+) -> tuple[Float64Array, Float64Array]:
+    """:func:`find_modes` of all rows at once, each in units of its own spread."""
+    centers = (weights[:, :, None] * means).sum(axis=1)
+    variances = (lower**2).sum(axis=3) + (means - centers[:, None]) ** 2
+    spreads = np.sqrt((weights[:, :, None] * variances).sum(axis=1))
+    scaled_means = (means - centers[:, None]) / spreads[:, None]
+    hills = _hills(weights, scaled_means, lower / spreads[:, None, :, None])
+    rows, starts, mass = _starts(hills, weights)
+    ends, local, is_mode = _summits(hills, rows, starts)
+    rows, ends, mass = rows[is_mode], ends[is_mode], mass[is_mode]
+    order = np.lexsort((-local.log_density[is_mode], rows))
+    precision = local.precision[is_mode][order]
+    x, mode_weights = _distinct(len(weights), rows[order], ends[order], precision, mass[order])
+    return centers[:, None] + spreads[:, None] * x, mode_weights
+
+
+def _hills(weights: Float64Array, means: Float64Array, lower: Float64Array) -> _Hills:
+    identity = np.eye(means.shape[2])
+    roots = np.stack([solve_lower(lower, column) for column in identity], axis=-1)
+    roots = np.clip(roots, -_LARGEST_PRECISION_ROOT, _LARGEST_PRECISION_ROOT)
+    log_volume = np.log(np.diagonal(lower, axis1=2, axis2=3)).sum(axis=2)
+    with np.errstate(divide="ignore"):
+        log_factors = np.log(weights) - log_volume
+    return _Hills(log_factors, means, roots, np.swapaxes(roots, 2, 3) @ roots)
+
+
+def _starts(hills: _Hills, weights: Float64Array) -> tuple[IntArray, Float64Array, Float64Array]:
+    """Rows, points and weights to climb from: component means, then points between components.
+
+    Every stationary point lies on the ridgeline surface ``(sum a_k P_k)^-1 sum a_k P_k mean_k`` of
+    some shares a (Ray & Lindsay 2005, Annals of Statistics 33(5), theorem 1). Its points of equal
+    shares, for pairs and for all, reach modes where components cross; of these only the ones on
+    a concave part of the log density are worth the climb.
+    """
+    rows, components = np.nonzero(weights > 0.0)
+    between_rows, between = _ridge_points(hills, weights > 0.0)
+    concave = _look_around(hills, between_rows, between).bend[:, -1] < 1.0
+    return (
+        np.concatenate([rows, between_rows[concave]]),
+        np.concatenate([hills.means[rows, components], between[concave]]),
+        np.concatenate([weights[rows, components], np.zeros(np.count_nonzero(concave))]),
     )
 
 
-def _newton_step(gradient: Float64Array, hessian: Float64Array) -> Float64Array:
-    """``-H^-1 g`` where the density is concave, nothing elsewhere."""
-    concave = np.linalg.eigvalsh(hessian)[..., -1] < 0.0
-    identity = np.eye(hessian.shape[-1])
-    safe = np.where(concave[..., None, None], hessian, -identity)
-    step = -np.linalg.solve(safe, gradient[..., None])[..., 0]
-    return np.asarray(np.where(concave[..., None], step, 0.0))
+def _ridge_points(hills: _Hills, present: NDArray[np.bool_]) -> tuple[IntArray, Float64Array]:
+    """Rows and ridgeline points of equal shares, for the pairs and for all of the components."""
+    n, n_components, n_dims = hills.means.shape
+    if n_components == 1:
+        return np.empty(0, np.int64), np.empty((0, n_dims))
+    pairs = np.array(list(combinations(range(n_components), 2)))
+    pulls = _times(hills.precisions, hills.means)
+    whole_precision = np.where(present[:, :, None, None], hills.precisions, 0.0)
+    whole_pull = np.where(present[:, :, None], pulls, 0.0)
+    precision = np.concatenate(
+        [hills.precisions[:, pairs].sum(axis=2), whole_precision.sum(axis=1, keepdims=True)], axis=1
+    )
+    pull = np.concatenate(
+        [pulls[:, pairs].sum(axis=2), whole_pull.sum(axis=1, keepdims=True)], axis=1
+    )
+    usable = np.concatenate([present[:, pairs].all(axis=2), np.ones((n, 1), np.bool_)], axis=1)
+    rows, which = np.nonzero(usable)
+    basis = _whitening(precision[rows, which])
+    return rows, _times(basis, _transposed_times(basis, pull[rows, which]))
+
+
+def _summits(
+    hills: _Hills, rows: IntArray, starts: Float64Array
+) -> tuple[Float64Array, _Local, NDArray[np.bool_]]:
+    """Where climbs end, the surroundings, and whether that is a maximum.
+
+    A climb that starts on a ridge ends on a saddle point: a push sends it on.
+    """
+    x = _climb(hills, rows, starts)
+    local = _look_around(hills, rows, x)
+    for _ in range(_N_PUSHES):
+        stuck = np.flatnonzero(local.bend[:, -1] > 1.0 + _SADDLE)
+        if len(stuck) == 0:
+            break
+        upwards = local.basis[stuck, :, -1]
+        largest = np.argmax(np.abs(upwards), axis=1)[:, None]
+        upwards = upwards * np.sign(np.take_along_axis(upwards, largest, axis=1))
+        x[stuck] = _climb(hills, rows[stuck], x[stuck] + _PUSH * upwards)
+        local = _look_around(hills, rows, x)
+    return x, local, local.bend[:, -1] <= 1.0 + _SADDLE
+
+
+def _climb(hills: _Hills, rows: IntArray, starts: Float64Array) -> Float64Array:
+    """Stationary points ``(P, D)`` that ascents from `starts` on the hills of `rows` end at."""
+    x = starts.copy()
+    fallback = starts.copy()
+    highest = np.full(len(x), -np.inf)
+    may_leap = np.ones(len(x), np.bool_)
+    active = np.arange(len(x))
+    for _ in range(_MAX_STEPS):
+        if len(active) == 0:
+            break
+        here = x[active]
+        local = _look_around(hills, rows[active], here)
+        # A Newton step that led down is taken back, and that climb goes on by fixed point alone.
+        slack = 1e-12 * (1.0 + np.abs(local.log_density))
+        fell = may_leap[active] & (local.log_density < highest[active] - slack)
+        may_leap[active[fell]] = False
+
+        drop = 1.0 - local.bend
+        leap = local.slope / np.where(np.abs(drop) < 1e-300, 1e-300, drop)
+        leaps = may_leap[active] & (drop[:, -1] > 0.0) & (_length(leap) <= _LONGEST_NEWTON_STEP)
+        safe = here + _times(local.basis, local.slope)
+        step = _times(local.basis, np.where(leaps[:, None], leap, local.slope))
+
+        remaining = _length(local.slope / np.maximum(np.abs(drop), _LEAST_CURVATURE))
+        tiny = (np.abs(step) <= 2.0 * np.finfo(np.float64).eps * np.abs(here)).all(axis=1)
+        x[active] = np.where(fell[:, None], fallback[active], here + step)
+        fallback[active] = np.where(fell[:, None], fallback[active], safe)
+        highest[active] = np.where(fell, highest[active], local.log_density)
+        active = active[fell | ~((remaining <= _CONVERGED) | tiny)]
+    return x
+
+
+def _look_around(hills: _Hills, rows: IntArray, x: Float64Array) -> _Local:
+    """Log density, gradient and Hessian at `x` ``(P, D)`` on the hills of `rows` ``(P,)``."""
+    z = _times(hills.roots[rows], x[:, None] - hills.means[rows])
+    terms = hills.log_factors[rows] - 0.5 * (z * z).sum(axis=2)
+    log_density = log_sum_exp(terms)
+    shares = np.exp(terms - log_density[:, None])
+    gradients = -_transposed_times(hills.roots[rows], z)
+    gradients[shares == 0.0] = 0.0  # of no weight, and their squares could overflow
+    gradient = (shares[:, :, None] * gradients).sum(axis=1)
+    precision = (shares[:, :, None, None] * hills.precisions[rows]).sum(axis=1)
+
+    basis = _whitening(precision)
+    deviations = (gradients - gradient[:, None]) @ basis
+    deviations *= np.sqrt(shares)[:, :, None]
+    bend, axes = np.linalg.eigh(np.swapaxes(deviations, 1, 2) @ deviations)
+    basis = basis @ axes
+    return _Local(log_density, basis, _transposed_times(basis, gradient), bend, precision)
+
+
+def _whitening(precision: Float64Array) -> Float64Array:
+    """W with ``W^T precision W = 1``; dimensions of unlike scales do not blur each other."""
+    units = np.sqrt(np.diagonal(precision, axis1=1, axis2=2))
+    values, vectors = np.linalg.eigh(precision / units[:, :, None] / units[:, None, :])
+    values = np.maximum(values, np.finfo(np.float64).eps)  # correlated up to rounding
+    return np.asarray(vectors / np.sqrt(values)[:, None, :] / units[:, :, None])
 
 
 def _distinct(
-    x: Float64Array, log_prob: Float64Array, curvature: Float64Array, weights: Float64Array
-) -> Modes:
-    """One of each group of climbers ``(n, K)`` that ended at the same place, the highest first."""
-    n, _, d = x.shape
-    left = np.asarray(np.isfinite(log_prob))
-    rows = np.arange(n)
-    found, heights, shares = [], [], []
-    while left.any():
-        best = np.where(left, log_prob, -np.inf).argmax(axis=1)
-        has_one = np.asarray(left.any(axis=1))
-        apart = x - x[rows, best][:, None]
-        squares = np.einsum("nkd,nde,nke->nk", apart, curvature[rows, best], apart)
-        close = left & (squares <= _SAME_MODE**2)
-        is_best = has_one[:, None] & (np.arange(x.shape[1]) == best[:, None])
-        same = close | is_best
-        found.append(np.where(has_one[:, None], x[rows, best], np.nan))
-        heights.append(np.where(has_one, log_prob[rows, best], -np.inf))
-        shares.append((weights * same).sum(axis=1))
-        left = left & ~same
-    if not found:
-        return Modes(np.empty((n, 0, d)), np.empty((n, 0)), np.empty((n, 0)), np.zeros(n, np.int64))
-    height = np.stack(heights, axis=1)
-    count = np.isfinite(height).sum(axis=1).astype(np.int64)
-    return Modes(np.stack(found, axis=1), height, np.stack(shares, axis=1), count)
+    n: int, rows: IntArray, x: Float64Array, precision: Float64Array, mass: Float64Array
+) -> tuple[Float64Array, Float64Array]:
+    """Padded points ``(n, m, D)`` of which no two are the same, with the mass of each.
+
+    `rows` is sorted, and within a row the points are, the highest first.
+    """
+    counts = np.bincount(rows, minlength=n)
+    place = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    n_places, n_dims = int(counts.max(initial=0)), x.shape[1]
+    points = np.full((n, n_places, n_dims), np.nan)
+    metric = np.zeros((n, n_places, n_dims, n_dims))
+    masses = np.zeros((n, n_places))
+    points[rows, place], metric[rows, place], masses[rows, place] = x, precision, mass
+
+    is_new = ~np.isnan(points[:, :, 0])
+    for j in range(n_places):  # later ones beside it are the same
+        offsets = points[:, j + 1 :] - points[:, j, None]
+        distances = (offsets * (offsets @ metric[:, j])).sum(axis=2)
+        same = is_new[:, j, None] & is_new[:, j + 1 :] & (distances <= _SAME_MODE**2)
+        masses[:, j] += np.where(same, masses[:, j + 1 :], 0.0).sum(axis=1)
+        is_new[:, j + 1 :] &= ~same
+
+    m = int(is_new.sum(axis=1).max(initial=0))
+    first = np.argsort(~is_new, axis=1, kind="stable")[:, :m]
+    kept = np.take_along_axis(is_new, first, axis=1)
+    points = np.take_along_axis(points, first[:, :, None], axis=1)
+    masses = np.take_along_axis(masses, first, axis=1)
+    return np.where(kept[:, :, None], points, np.nan), np.where(kept, masses, 0.0)
+
+
+def _times(matrices: Float64Array, vectors: Float64Array) -> Float64Array:
+    return np.asarray((matrices @ vectors[..., None])[..., 0])
+
+
+def _transposed_times(matrices: Float64Array, vectors: Float64Array) -> Float64Array:
+    return _times(np.swapaxes(matrices, -1, -2), vectors)
+
+
+def _length(vectors: Float64Array) -> Float64Array:
+    return np.asarray(np.sqrt((vectors * vectors).sum(axis=1)))

@@ -1,0 +1,78 @@
+"""Densities of Gaussian components, in logarithms throughout.
+
+Shapes: n rows, K components, D dimensions; ``...`` are axes that broadcast.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastinv.backends.protocol import Covariance, Float64Array
+
+HALF_LOG_2_PI = 0.5 * float(np.log(2.0 * np.pi))
+LARGEST_SCALE = 1e140  # and 1 / LARGEST_SCALE the smallest: squares stay finite and positive
+_LARGEST_WHITENED = 1e150  # its square is finite
+
+
+def scale_matrix(scales: Float64Array, n_dims: int, covariance_type: Covariance) -> Float64Array:
+    """Lower Cholesky factors ``(n, K, D, D)`` of the covariances."""
+    if covariance_type == "full":
+        return scales
+    if covariance_type == "spherical":
+        scales = np.repeat(scales[:, :, None], n_dims, axis=2)
+    return scales[..., None] * np.eye(n_dims)
+
+
+def solve_lower(lower: Float64Array, right: Float64Array) -> Float64Array:
+    """z of ``lower z = right``, for `lower` ``(..., D, D)`` and `right` ``(..., D)``.
+
+    Entries are limited to where their squares are finite.
+    """
+    z = np.empty(np.broadcast_shapes(lower.shape[:-1], right.shape))
+    with np.errstate(over="ignore"):
+        for i in range(right.shape[-1]):
+            rest = right[..., i] - (lower[..., i, :i] * z[..., :i]).sum(axis=-1)
+            quotient = rest / lower[..., i, i]
+            z[..., i] = np.clip(quotient, -_LARGEST_WHITENED, _LARGEST_WHITENED)
+    return z
+
+
+def log_sum_exp(terms: Float64Array) -> Float64Array:
+    """log of the sum of ``exp(terms)`` over the last axis; -inf where all terms are."""
+    largest = terms.max(axis=-1, keepdims=True)
+    largest = np.where(np.isneginf(largest), 0.0, largest)
+    with np.errstate(divide="ignore"):
+        total = np.log(np.exp(terms - largest).sum(axis=-1))
+    return np.asarray(largest[..., 0] + total)
+
+
+def log_densities(
+    y: Float64Array,
+    log_weights: Float64Array,
+    means: Float64Array,
+    scales: Float64Array,
+    covariance_type: Covariance,
+) -> Float64Array:
+    """log p(y) ``(n, m)`` of `y` ``(n, m, D)`` or ``(1, m, D)``.
+
+    NaN where y has NaN, -inf where it has infinities and no NaN.
+    """
+    n, n_components, n_dims = means.shape
+    known = np.where(np.isfinite(y), y, 0.0)
+    terms = np.empty((n, y.shape[1], n_components))
+    for k in range(n_components):  # one at a time: n m K D numbers at once would be too many
+        residuals = known - means[:, k, None, :]
+        scale = scales[:, k, None]
+        if covariance_type == "full":
+            z = solve_lower(scale, residuals)
+            log_volume = np.log(np.diagonal(scale, axis1=2, axis2=3)).sum(axis=2)
+        else:
+            scale = scale[:, :, None] if covariance_type == "spherical" else scale
+            with np.errstate(over="ignore"):
+                z = np.clip(residuals / scale, -_LARGEST_WHITENED, _LARGEST_WHITENED)
+            log_volume = np.log(np.broadcast_to(scale, (n, 1, n_dims))).sum(axis=2)
+        constant = log_weights[:, k, None] - log_volume - n_dims * HALF_LOG_2_PI
+        terms[:, :, k] = constant - 0.5 * (z * z).sum(axis=2)
+    log_prob = log_sum_exp(terms)
+    infinite, missing = np.isinf(y).any(axis=2), np.isnan(y).any(axis=2)
+    return np.where(missing, np.nan, np.where(infinite, -np.inf, log_prob))
