@@ -89,9 +89,8 @@ class MixtureSolver(BaseSolver):
     Examples
     --------
     >>> import fastinv as fi
-    >>> from fastinv.solvers.mixture import MixtureSolver
     >>> x, y = fi.problems.wave.sample(500, random_state=0)
-    >>> solver = MixtureSolver(fi.problems.wave.forward, max_iter=100, random_state=0).fit(x, y)
+    >>> solver = fi.MixtureSolver(fi.problems.wave.forward, max_iter=100, random_state=0).fit(x, y)
     >>> bool(abs(fi.problems.wave.forward(solver.solve(0.5).best) - 0.5).max() < 0.1)
     True
     """
