@@ -39,29 +39,43 @@ std::int64_t NetworkShape::n_parameters() const {
   return n;
 }
 
-std::int64_t NetworkShape::widest(std::int64_t lanes) const {
-  return round_up(*std::max_element(sizes.begin() + 1, sizes.end()), lanes);
+std::int64_t NetworkShape::widest() const {
+  return *std::max_element(sizes.begin() + 1, sizes.end());
+}
+
+// The sizes of layer l's storage; the first layer's input is the caller's, without padding.
+template <class T>
+static PackedLayer<T> empty_layer(const NetworkShape& shape, std::int64_t l,
+                                  const Kernels<T>& kernels) {
+  PackedLayer<T> layer{};
+  layer.n_in = shape.sizes[l];
+  layer.n_out = shape.sizes[l + 1];
+  layer.padded = round_up(layer.n_out, kernels.lanes);
+  layer.padded_in = round_up(layer.n_in, kernels.lanes);
+  layer.panel = kernels.panel;
+  layer.narrow = l > 0 && layer.n_out <= kMaxNarrow && layer.n_out < kernels.lanes;
+  layer.n_panels = layer.narrow ? 1 : (layer.padded + layer.panel - 1) / layer.panel;
+  return layer;
+}
+
+template <class T>
+static std::int64_t n_stored_weights(const PackedLayer<T>& layer) {
+  return layer.narrow ? layer.n_out * layer.padded_in : layer.n_in * layer.padded;
 }
 
 template <class T>
 PackedParameters<T>::PackedParameters(const NetworkShape& shape, const Kernels<T>& kernels) {
   std::int64_t total = 0;
   for (std::int64_t l = 0; l < shape.n_layers(); ++l) {
-    total += (shape.sizes[l] + 1) * round_up(shape.sizes[l + 1], kernels.lanes);
+    layers_.push_back(empty_layer(shape, l, kernels));
+    total += n_stored_weights(layers_.back()) + layers_.back().padded;
   }
   storage_ = AlignedBuffer<T>(total);
   T* next = storage_.data();
-  for (std::int64_t l = 0; l < shape.n_layers(); ++l) {
-    PackedLayer<T> layer;
-    layer.n_in = shape.sizes[l];
-    layer.n_out = shape.sizes[l + 1];
-    layer.padded = round_up(layer.n_out, kernels.lanes);
-    layer.panel = kernels.panel;
-    layer.n_panels = (layer.padded + layer.panel - 1) / layer.panel;
+  for (PackedLayer<T>& layer : layers_) {
     layer.weights = next;
-    layer.biases = next + layer.n_in * layer.padded;
+    layer.biases = next + n_stored_weights(layer);
     next = layer.biases + layer.padded;
-    layers_.push_back(layer);
   }
 }
 
@@ -70,7 +84,10 @@ template <class T, class F>
 static void for_each_parameter(const std::vector<PackedLayer<T>>& layers, const F& f) {
   std::int64_t flat = 0;
   for (const PackedLayer<T>& layer : layers) {
-    for (std::int64_t p = 0; p < layer.n_panels; ++p) {
+    for (std::int64_t i = 0; layer.narrow && i < layer.n_in * layer.n_out; ++i) {
+      f(flat + i, layer.weights[i % layer.n_out * layer.padded_in + i / layer.n_out]);
+    }
+    for (std::int64_t p = 0; !layer.narrow && p < layer.n_panels; ++p) {
       const std::int64_t column = p * layer.panel;
       const std::int64_t stored = std::min(layer.panel, layer.padded - column);
       const std::int64_t real = std::min(layer.n_out - column, stored);
@@ -105,24 +122,25 @@ Network<T>::Network(NetworkShape shape, const T* parameters, const Kernels<T>& k
 
 template <class T>
 std::int64_t Network<T>::workspace_size(std::int64_t n_rows) const {
-  return 2 * n_rows * shape_.widest(kernels_.lanes);
+  return 2 * n_rows * row_stride<T>(shape_.widest());
 }
 
 template <class T>
 void Network<T>::forward_rows(const T* in, T* out, std::int64_t n_rows, T* workspace) const {
   const std::int64_t n_layers = shape_.n_layers(), n_outputs = shape_.n_outputs();
-  T* const buffers[2] = {workspace, workspace + n_rows * shape_.widest(kernels_.lanes)};
+  T* const buffers[2] = {workspace, workspace + n_rows * row_stride<T>(shape_.widest())};
   const T* from = in;
   std::int64_t stride = shape_.n_inputs();
   for (std::int64_t l = 0; l < n_layers; ++l) {
     const PackedLayer<T>& layer = parameters_.layers()[l];
     T* const to = buffers[l % 2];
     const bool last = l + 1 == n_layers;
-    kernels_.forward({layer, from, to, nullptr, n_rows, stride, layer.padded,
+    const std::int64_t out_stride = row_stride<T>(layer.n_out);
+    kernels_.forward({layer, from, to, nullptr, n_rows, stride, out_stride,
                       last ? Activation::identity : shape_.activation},
                      0, layer.n_panels);
     from = to;
-    stride = layer.padded;
+    stride = out_stride;
   }
   for (std::int64_t i = 0; i < n_rows; ++i) {
     std::copy(from + i * stride, from + i * stride + n_outputs, out + i * n_outputs);

@@ -17,6 +17,14 @@ inline std::int64_t round_up(std::int64_t n, std::int64_t unit) {
   return (n + unit - 1) / unit * unit;
 }
 
+// Elements from one row of n numbers to the next: whole cache lines, an odd number of them, so that
+// a column of rows spreads over all sets of a cache.
+template <class T>
+std::int64_t row_stride(std::int64_t n) {
+  constexpr std::int64_t line = 64 / sizeof(T);
+  return ((n + line - 1) / line | 1) * line;
+}
+
 // Memory aligned to cache lines, so that packed panels start on one.
 template <class T>
 class AlignedBuffer {
@@ -52,7 +60,7 @@ struct NetworkShape {
   std::int64_t n_outputs() const { return sizes.back(); }
   std::int64_t n_layers() const { return static_cast<std::int64_t>(sizes.size()) - 1; }
   std::int64_t n_parameters() const;
-  std::int64_t widest(std::int64_t lanes) const;  // largest layer output, in whole registers
+  std::int64_t widest() const;  // largest layer output
 };
 
 // One value per parameter (weights, a moment, a gradient), packed for an instruction set.

@@ -30,26 +30,27 @@ Loss loss_from(const std::string& name) {
 // What one batch needs between the layers; index l of the vectors is layer l's output, 0 the input.
 template <class T>
 struct Trainer<T>::Batch {
-  std::int64_t n_rows = 0, padded_rows = 0;
+  std::int64_t n_rows = 0;
+  std::int64_t batch_stride;  // of transposed deltas
   std::vector<std::int64_t> strides;
   std::vector<AlignedBuffer<T>> values, slopes, deltas, deltas_t;
   AlignedBuffer<T> targets, mixture_losses;
   std::vector<AlignedBuffer<T>> mixture_workspaces;  // one a thread
   std::vector<double> row_losses;
 
-  Batch(const Trainer& trainer, std::int64_t max_rows, int n_threads) {
+  Batch(const Trainer& trainer, std::int64_t max_rows, int n_threads)
+      : batch_stride(row_stride<T>(max_rows)) {
     const NetworkShape& shape = trainer.shape_;
     const Kernels<T>& kernels = trainer.kernels_;
-    const std::int64_t max_padded = round_up(max_rows, kernels.lanes);
     for (std::size_t l = 0; l < shape.sizes.size(); ++l) {
       const std::int64_t size = shape.sizes[l];
-      const std::int64_t stride = l == 0 ? size : round_up(size, kernels.lanes);
+      const std::int64_t stride = l == 0 ? size : row_stride<T>(size);
       strides.push_back(stride);
       values.emplace_back(max_rows * stride);
-      const bool hidden = l > 0;
-      slopes.emplace_back(hidden ? max_rows * stride : 0);
-      deltas.emplace_back(hidden ? max_rows * stride : 0);
-      deltas_t.emplace_back(hidden ? size * max_padded : 0);
+      const bool behind = l > 0, hidden = behind && l + 1 < shape.sizes.size();
+      slopes.emplace_back(hidden && !slope_follows_value(shape.activation) ? max_rows * stride : 0);
+      deltas.emplace_back(behind ? max_rows * stride : 0);
+      deltas_t.emplace_back(behind ? round_up(size, kernels.lanes) * batch_stride : 0);
     }
     targets = AlignedBuffer<T>(max_rows * trainer.n_targets());
     if (trainer.loss_.loss == Loss::mixture) {
@@ -59,11 +60,6 @@ struct Trainer<T>::Batch {
       }
     }
     row_losses.resize(static_cast<std::size_t>(max_rows));
-  }
-
-  void resize(std::int64_t rows, const Kernels<T>& kernels) {
-    n_rows = rows;
-    padded_rows = round_up(rows, kernels.lanes);
   }
 };
 
@@ -95,7 +91,7 @@ class Trainer<T>::Step {
       ForwardTask<T> task{layer,
                           batch_.values[l - 1].data(),
                           batch_.values[l].data(),
-                          batch_.slopes[l].data(),
+                          batch_.slopes[l].size() ? batch_.slopes[l].data() : nullptr,
                           batch_.n_rows,
                           batch_.strides[l - 1],
                           batch_.strides[l],
@@ -107,7 +103,7 @@ class Trainer<T>::Step {
         const Range rows = part_of(batch_.n_rows, thread_, n_threads_);
         task.in += rows.begin * task.in_stride;
         task.out += rows.begin * task.out_stride;
-        task.slope += rows.begin * task.out_stride;
+        if (task.slope) task.slope += rows.begin * task.out_stride;
         task.n_rows = rows.end - rows.begin;
         trainer_.kernels_.forward(task, 0, layer.n_panels);
       }
@@ -127,12 +123,12 @@ class Trainer<T>::Step {
     T* const delta_t = batch_.deltas_t.back().data();
     for (std::int64_t i = rows.begin; i < rows.end; ++i) {
       const T* delta = batch_.deltas.back().data() + i * stride;
-      for (std::int64_t j = 0; j < q; ++j) delta_t[j * batch_.padded_rows + i] = delta[j];
+      for (std::int64_t j = 0; j < q; ++j) delta_t[j * batch_.batch_stride + i] = delta[j];
     }
     if (thread_ == 0) {
       for (std::int64_t j = 0; j < q; ++j) {
-        std::fill(delta_t + j * batch_.padded_rows + batch_.n_rows,
-                  delta_t + (j + 1) * batch_.padded_rows, T(0));
+        std::fill(delta_t + j * batch_.batch_stride + batch_.n_rows,
+                  delta_t + (j + 1) * batch_.batch_stride, T(0));
       }
     }
     barrier_.wait();
@@ -142,19 +138,8 @@ class Trainer<T>::Step {
   void backward(const UpdateTask<T>& options, const PackedParameters<T>* gradient) {
     for (std::int64_t l = trainer_.shape_.n_layers(); l >= 1; --l) {
       const PackedLayer<T>& layer = trainer_.parameters_.layers()[l - 1];
-      const std::int64_t row_block = trainer_.kernels_.row_block;
-      const std::int64_t blocks = (layer.n_in + row_block - 1) / row_block;
       if (l > 1) {
-        const InputGradientTask<T> task{layer,
-                                        batch_.deltas_t[l].data(),
-                                        batch_.deltas[l - 1].data(),
-                                        batch_.deltas_t[l - 1].data(),
-                                        batch_.slopes[l - 1].data(),
-                                        batch_.n_rows,
-                                        batch_.padded_rows,
-                                        batch_.strides[l - 1]};
-        const Range part = part_of(blocks, thread_, n_threads_);
-        trainer_.kernels_.input_gradient(task, part.begin, part.end);
+        input_gradient(layer, l);
         // The update below overwrites weights that the others still multiply with.
         barrier_.wait();
       }
@@ -168,13 +153,39 @@ class Trainer<T>::Step {
       task.n_rows = batch_.n_rows;
       task.in_stride = batch_.strides[l - 1];
       task.out_stride = batch_.strides[l];
-      const Range part = part_of(blocks * layer.n_panels, thread_, n_threads_);
+      const Range part = part_of(n_update_blocks(layer), thread_, n_threads_);
       trainer_.kernels_.update(task, part.begin, part.end);
     }
     barrier_.wait();
   }
 
  private:
+  // Deltas of layer l - 1 from those of layer l.
+  void input_gradient(const PackedLayer<T>& layer, std::int64_t l) {
+    const Activation activation = trainer_.shape_.activation;
+    auto& below = slope_follows_value(activation) ? batch_.values : batch_.slopes;
+    const InputGradientTask<T> task{layer,
+                                    batch_.deltas[l].data(),
+                                    batch_.deltas_t[l].data(),
+                                    batch_.deltas[l - 1].data(),
+                                    batch_.deltas_t[l - 1].data(),
+                                    below[l - 1].data(),
+                                    activation,
+                                    batch_.n_rows,
+                                    batch_.batch_stride,
+                                    batch_.strides[l - 1],
+                                    batch_.strides[l]};
+    const std::int64_t unit_block = trainer_.kernels_.unit_block;
+    const Range part = part_of((layer.n_in + unit_block - 1) / unit_block, thread_, n_threads_);
+    trainer_.kernels_.input_gradient(task, part.begin, part.end);
+  }
+
+  std::int64_t n_update_blocks(const PackedLayer<T>& layer) const {
+    if (layer.narrow) return (layer.padded_in + layer.panel - 1) / layer.panel;
+    const std::int64_t row_block = trainer_.kernels_.row_block;
+    return layer.n_panels * ((layer.n_in + row_block - 1) / row_block);
+  }
+
   void mixture_loss(Range rows) {
     MixtureTask<T> task = mixture_task<T>(trainer_.loss_.mixture);
     task.gradient_factor = T(1) / static_cast<T>(batch_.n_rows);
@@ -267,7 +278,7 @@ double Trainer<T>::train_epoch(const T* X, const T* Y, const std::int64_t* order
     auto asked = Clock::now();
     for (std::int64_t begin = 0; begin < n_order; begin += max_rows) {
       if (thread == 0) {
-        batch.resize(std::min(max_rows, n_order - begin), kernels_);
+        batch.n_rows = std::min(max_rows, n_order - begin);
         if (Clock::now() - asked > kInterruptPeriod) {
           stop = check.interrupted();
           asked = Clock::now();
@@ -306,7 +317,7 @@ double Trainer<T>::loss(const T* X, const T* Y, std::int64_t n_rows, T* gradient
   run_team(n_threads, [&](int thread, int team, Barrier& barrier) {
     Step step(*this, batch, thread, team, barrier);
     for (std::int64_t begin = 0; begin < n_rows; begin += max_rows) {
-      if (thread == 0) batch.resize(std::min(max_rows, n_rows - begin), kernels_);
+      if (thread == 0) batch.n_rows = std::min(max_rows, n_rows - begin);
       barrier.wait();
       step.gather(X + begin * shape_.n_inputs(), Y + begin * n_targets(), nullptr);
       step.forward();

@@ -16,6 +16,10 @@ constexpr int kRegistersPerPanel = 2;
 constexpr int kRowsPerTile = 4;
 #endif
 
+// Terms of the inner dimension after which a sum goes to memory and the next rows follow: what all
+// tiles of a column multiply with, so many rows of two registers, then stays in the first-level cache.
+constexpr std::int64_t kInnerBlock = 256;
+
 template <class T, int MR, int NV>
 struct Tile {
   vec<T> sum[MR][NV];
@@ -23,6 +27,17 @@ struct Tile {
   FASTINV_INLINE void fill(vec<T> x) {
     for (int r = 0; r < MR; ++r)
       for (int v = 0; v < NV; ++v) sum[r][v] = x;
+  }
+
+  // From and to rows of memory.
+  FASTINV_INLINE void load(const T* from, std::int64_t stride) {
+    for (int r = 0; r < MR; ++r)
+      for (int v = 0; v < NV; ++v)
+        sum[r][v] = vec<T>::load(from + r * stride + v * vec<T>::lanes);
+  }
+  FASTINV_INLINE void store(T* to, std::int64_t stride) const {
+    for (int r = 0; r < MR; ++r)
+      for (int v = 0; v < NV; ++v) sum[r][v].store(to + r * stride + v * vec<T>::lanes);
   }
 
   // sum[r][:] += sum_k a[r * a_row + k * a_k] * b[k * b_k + :]

@@ -13,9 +13,10 @@ namespace {
 
 #include "simd.hpp"
 #include "gemm.inl.hpp"
+#include "transpose.inl.hpp"
 #include "elementary.inl.hpp"
 #include "mlp.inl.hpp"
-#include "transpose.inl.hpp"
+#include "mlp_backward.inl.hpp"
 #include "mixture.inl.hpp"
 #include "kdtree.inl.hpp"
 #include "table.inl.hpp"

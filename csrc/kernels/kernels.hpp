@@ -16,15 +16,27 @@ namespace fastinv {
 
 enum class Activation : int { identity, relu, silu, tanh };
 
+// Layers after the first with so few outputs are narrow, see PackedLayer.
+constexpr std::int64_t kMaxNarrow = 8;
+
 // Weights (n_in, n_out) are kept in panels of `panel` columns: panel j holds rows k = 0..n_in-1 of
 // its columns side by side, at offset j * panel * n_in. The last panel is as wide as what remains
 // of `padded` columns, n_out rounded up to whole registers; padding is zero.
+// Those of a narrow layer would be mostly padding: they are kept by output instead, column j of W
+// at offset j * padded_in, and the rows of its input must be zero from n_in to padded_in.
 template <class T>
 struct PackedLayer {
   std::int64_t n_in, n_out, padded, panel, n_panels;
-  T* weights;  // n_in * padded
+  std::int64_t padded_in;  // n_in rounded up to whole registers
+  bool narrow;
+  T* weights;  // n_in * padded, or n_out * padded_in
   T* biases;   // padded
 };
+
+// Whether act' can be had from act. For the others a forward pass keeps it.
+FASTINV_INLINE constexpr bool slope_follows_value(Activation activation) {
+  return activation != Activation::silu;
+}
 
 // out = act(in W + b) for panels [begin, end): in (n_rows, n_in), out (n_rows, padded).
 // slope, where given, receives act'(in W + b), (n_rows, out_stride) like out.
@@ -38,22 +50,26 @@ struct ForwardTask {
   Activation activation;
 };
 
-// delta_in = (delta_out W^T) * slope for blocks [begin, end) of row_block rows of W.
-// Deltas of a layer with n units are held twice, by row (n_rows, stride) and transposed
-// (n, batch_padded), the latter zero beyond n_rows: one feeds the update, one the next layer down.
+// delta_in = (delta_out W^T) * act' of the layer below, for blocks [begin, end) of unit_block rows
+// of W. Deltas of a layer with n units are held twice, by row (n_rows, stride) and transposed
+// (n in whole registers, batch_stride), the latter zero beyond n_rows: one feeds the update, one
+// the next layer down.
 template <class T>
 struct InputGradientTask {
   PackedLayer<T> layer;
-  const T* delta_out_t;  // (n_out, batch_padded)
+  const T* delta_out;    // (n_rows, out_stride)
+  const T* delta_out_t;  // (n_out, batch_stride)
   T* delta_in;           // (n_rows, in_stride)
-  T* delta_in_t;         // (n_in, batch_padded)
-  const T* slope;        // (n_rows, in_stride): act' of the layer below
-  std::int64_t n_rows, batch_padded, in_stride;
+  T* delta_in_t;         // (padded_in, batch_stride)
+  const T* below;        // (n_rows, in_stride): the layer below's values, or its slopes
+  Activation activation;  // the layer below's; `below` are values where its slope follows them
+  std::int64_t n_rows, batch_stride, in_stride, out_stride;
 };
 
 // g = in^T delta_out, then an Adam step on weights and biases (or, where `gradient` has storage,
 // g stored there) for blocks [begin, end): block b is panel b / n of W and its row block b % n,
-// with n = ceil(n_in / row_block); the panel's first block owns its biases.
+// with n = ceil(n_in / row_block); the panel's first block owns its biases. A narrow layer's
+// blocks are `panel` rows of W each; the first owns the biases.
 template <class T>
 struct UpdateTask {
   PackedLayer<T> layer;
@@ -130,7 +146,8 @@ template <class T>
 struct Kernels {
   std::int64_t lanes;       // elements of a register
   std::int64_t panel;       // columns of a packed panel
-  std::int64_t row_block;   // rows of W that one block of `update` and `input_gradient` spans
+  std::int64_t row_block;   // rows of W that one block of `update` spans
+  std::int64_t unit_block;  // rows of W that one block of `input_gradient` spans
   void (*forward)(const ForwardTask<T>&, std::int64_t panel_begin, std::int64_t panel_end);
   void (*input_gradient)(const InputGradientTask<T>&, std::int64_t begin, std::int64_t end);
   void (*update)(const UpdateTask<T>&, std::int64_t begin, std::int64_t end);

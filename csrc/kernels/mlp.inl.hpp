@@ -1,5 +1,5 @@
-// Batched multilayer perceptron: forward, input gradient, weight gradient with Adam.
-// Shapes are stated at the task structs in kernels.hpp.
+// Batched multilayer perceptron: activations and the forward pass. Shapes are stated at the task
+// structs in kernels.hpp.
 
 template <class T>
 FASTINV_INLINE vec<T> activate(vec<T> z, Activation activation) {
@@ -42,10 +42,63 @@ FASTINV_INLINE std::int64_t panel_width(const PackedLayer<T>& layer, std::int64_
   return rest < layer.panel ? rest : layer.panel;
 }
 
+// The sums of a narrow layer: registers run along the inputs, MR rows and NO outputs at a time.
+template <class T, int MR, int NO>
+FASTINV_INLINE void forward_narrow_tile(const ForwardTask<T>& task, std::int64_t row,
+                                        std::int64_t output) {
+  const PackedLayer<T>& layer = task.layer;
+  const T* in = task.in + row * task.in_stride;
+  const T* weights = layer.weights + output * layer.padded_in;
+  Tile<T, MR, NO> tile;
+  tile.fill(constant<T>(0.0));
+  for (std::int64_t k = 0; k < layer.padded_in; k += vec<T>::lanes) {
+    vec<T> w[NO];
+    for (int j = 0; j < NO; ++j) w[j] = vec<T>::load(weights + j * layer.padded_in + k);
+    for (int i = 0; i < MR; ++i) {
+      const vec<T> x = vec<T>::load(in + i * task.in_stride + k);
+      for (int j = 0; j < NO; ++j) tile.sum[i][j] = fma(x, w[j], tile.sum[i][j]);
+    }
+  }
+  for (int i = 0; i < MR; ++i) {
+    for (int j = 0; j < NO; ++j) {
+      task.out[(row + i) * task.out_stride + output + j] =
+          layer.biases[output + j] + sum_of(tile.sum[i][j]);
+    }
+  }
+}
+
+template <class T, int MR>
+FASTINV_INLINE void forward_narrow_rows(const ForwardTask<T>& task, std::int64_t row) {
+  const std::int64_t n_out = task.layer.n_out;
+  std::int64_t j = 0;
+  for (; j + 4 <= n_out; j += 4) forward_narrow_tile<T, MR, 4>(task, row, j);
+  if (n_out - j == 3) forward_narrow_tile<T, MR, 3>(task, row, j);
+  if (n_out - j == 2) forward_narrow_tile<T, MR, 2>(task, row, j);
+  if (n_out - j == 1) forward_narrow_tile<T, MR, 1>(task, row, j);
+}
+
+template <class T>
+void forward_narrow(const ForwardTask<T>& task) {
+  constexpr int lanes = vec<T>::lanes, kRows = lanes < 16 ? 2 : 4;  // as the registers allow
+  std::int64_t row = 0;
+  for (; row + kRows <= task.n_rows; row += kRows) forward_narrow_rows<T, kRows>(task, row);
+  for (; row < task.n_rows; ++row) forward_narrow_rows<T, 1>(task, row);
+  if (task.activation == Activation::identity && !task.slope) return;
+  for (row = 0; row < task.n_rows; ++row) {
+    for (std::int64_t j = 0; j < task.layer.padded; j += lanes) {
+      const std::int64_t at = row * task.out_stride + j;
+      const vec<T> z = vec<T>::load(task.out + at), a = activate(z, task.activation);
+      a.store(task.out + at);
+      if (task.slope) slope_of(z, a, task.activation).store(task.slope + at);
+    }
+  }
+}
+
 template <class T>
 void forward_panels(const ForwardTask<T>& task, std::int64_t begin, std::int64_t end) {
   constexpr int lanes = vec<T>::lanes;
   const PackedLayer<T>& layer = task.layer;
+  if (layer.narrow) return forward_narrow(task);
   for (std::int64_t p = begin; p < end; ++p) {
     const std::int64_t column = p * layer.panel, width = panel_width(layer, p);
     const T* weights = layer.weights + column * layer.n_in;
@@ -72,112 +125,6 @@ void forward_panels(const ForwardTask<T>& task, std::int64_t begin, std::int64_t
           }
         }
       });
-    }
-  }
-}
-
-template <class T>
-void input_gradient_blocks(const InputGradientTask<T>& task, std::int64_t begin,
-                           std::int64_t end) {
-  constexpr int lanes = vec<T>::lanes;
-  constexpr std::int64_t columns_per_tile = kRegistersPerPanel * lanes;
-  const PackedLayer<T>& layer = task.layer;
-  for (std::int64_t block = begin; block < end; ++block) {
-    const std::int64_t unit = block * kRowsPerTile;
-    const std::int64_t units =
-        layer.n_in - unit < kRowsPerTile ? layer.n_in - unit : kRowsPerTile;
-    for (std::int64_t b = 0; b < task.batch_padded; b += columns_per_tile) {
-      const std::int64_t rest = task.batch_padded - b;
-      const std::int64_t width = rest < columns_per_tile ? rest : columns_per_tile;
-      with_tile<T>(units, width / lanes, [&](auto& tile) {
-        tile.fill(constant<T>(0.0));
-        for (std::int64_t p = 0; p < layer.n_panels; ++p) {
-          const std::int64_t column = p * layer.panel, stored = panel_width(layer, p);
-          const std::int64_t real = layer.n_out - column < stored ? layer.n_out - column : stored;
-          tile.multiply_add(layer.weights + column * layer.n_in + unit * stored, stored, 1,
-                            task.delta_out_t + column * task.batch_padded + b, task.batch_padded,
-                            real);
-        }
-        T* out = task.delta_in_t + unit * task.batch_padded + b;
-        for (auto& sums : tile.sum) {
-          T* at = out;
-          for (auto& sum : sums) {
-            sum.store(at);
-            at += lanes;
-          }
-          out += task.batch_padded;
-        }
-      });
-    }
-    for (std::int64_t i = 0; i < task.n_rows; ++i) {
-      T* delta = task.delta_in + i * task.in_stride + unit;
-      const T* slope = task.slope + i * task.in_stride + unit;
-      T* transposed = task.delta_in_t + unit * task.batch_padded + i;
-      for (std::int64_t u = 0; u < units; ++u) {
-        delta[u] = transposed[u * task.batch_padded] *= slope[u];
-      }
-    }
-  }
-}
-
-// One Adam step (Kingma & Ba 2015, algorithm 1) on a register of parameters.
-template <class T>
-FASTINV_INLINE void adam_step(const UpdateTask<T>& task, std::int64_t at, vec<T> g, T* w, T* m,
-                              T* v) {
-  const vec<T> beta_1 = vec<T>::set1(task.beta_1), beta_2 = vec<T>::set1(task.beta_2);
-  const vec<T> first = fma(vec<T>::set1(T(1) - task.beta_1), g, beta_1 * vec<T>::load(m + at));
-  const vec<T> second =
-      fma(vec<T>::set1(T(1) - task.beta_2) * g, g, beta_2 * vec<T>::load(v + at));
-  const vec<T> scale =
-      fma(sqrt(second), vec<T>::set1(task.second_unbiasing), vec<T>::set1(task.epsilon));
-  first.store(m + at);
-  second.store(v + at);
-  (vec<T>::load(w + at) - vec<T>::set1(task.step_size) * first / scale).store(w + at);
-}
-
-template <class T>
-FASTINV_INLINE void apply_gradient(const UpdateTask<T>& task, std::int64_t at, vec<T> g,
-                                   bool bias) {
-  if (task.gradient.weights) {
-    g.store((bias ? task.gradient.biases : task.gradient.weights) + at);
-  } else if (bias) {
-    adam_step(task, at, g, task.layer.biases, task.first_moment.biases,
-              task.second_moment.biases);
-  } else {
-    adam_step(task, at, g, task.layer.weights, task.first_moment.weights,
-              task.second_moment.weights);
-  }
-}
-
-template <class T>
-void update_blocks(const UpdateTask<T>& task, std::int64_t begin, std::int64_t end) {
-  constexpr int lanes = vec<T>::lanes;
-  const PackedLayer<T>& layer = task.layer;
-  const std::int64_t blocks = (layer.n_in + kRowsPerTile - 1) / kRowsPerTile;
-  for (std::int64_t i = begin; i < end; ++i) {
-    const std::int64_t p = i / blocks, unit = i % blocks * kRowsPerTile;
-    const std::int64_t units =
-        layer.n_in - unit < kRowsPerTile ? layer.n_in - unit : kRowsPerTile;
-    const std::int64_t column = p * layer.panel, width = panel_width(layer, p);
-    with_tile<T>(units, width / lanes, [&](auto& tile) {
-      tile.fill(constant<T>(0.0));
-      tile.multiply_add(task.in + unit, 1, task.in_stride, task.delta_out + column,
-                        task.out_stride, task.n_rows);
-      std::int64_t at = column * layer.n_in + unit * width;
-      for (auto& sums : tile.sum) {
-        for (auto& g : sums) {
-          apply_gradient(task, at, g, false);
-          at += lanes;
-        }
-      }
-    });
-    if (unit != 0) continue;
-    for (std::int64_t j = column; j < column + width; j += lanes) {
-      vec<T> g = constant<T>(0.0);
-      for (std::int64_t b = 0; b < task.n_rows; ++b) {
-        g = g + vec<T>::load(task.delta_out + b * task.out_stride + j);
-      }
-      apply_gradient(task, j, g, true);
     }
   }
 }

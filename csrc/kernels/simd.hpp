@@ -320,3 +320,24 @@ template <class T>
 FASTINV_INLINE vec<T> abs(vec<T> a) {
   return max(a, vec<T>::set1(T(0)) - a);
 }
+
+// The sum of a register's elements: halves added, then their halves, and so on.
+template <class T>
+FASTINV_INLINE T sum_of(vec<T> a) {
+  T x[vec<T>::lanes];
+  a.store(x);
+  for (int half = vec<T>::lanes / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) x[i] += x[i + half];
+  }
+  return x[0];
+}
+
+FASTINV_INLINE void prefetch(const void* address) {
+#if defined(_MSC_VER) && !defined(__clang__)
+#if defined(_M_X64)
+  _mm_prefetch(static_cast<const char*>(address), _MM_HINT_T0);
+#endif
+#else
+  __builtin_prefetch(address);
+#endif
+}

@@ -5,6 +5,7 @@ constexpr Kernels<T> make_kernels() {
   return {vec<T>::lanes,
           kRegistersPerPanel * vec<T>::lanes,
           kRowsPerTile,
+          unit_block<T>(),
           forward_panels<T>,
           input_gradient_blocks<T>,
           update_blocks<T>,
