@@ -132,7 +132,27 @@ Pipeline::Pipeline(std::vector<double> anchors_x, std::vector<double> anchors_y,
       learned_(std::move(learned)),
       options_(std::move(options)),
       kernels_(kernels),
-      tree_(anchors_y_.data(), n_anchors_, q, 16, kernels) {}
+      tree_(anchors_y_.data(), n_anchors_, q, 16, kernels) {
+  if (twin_) scale_anchors();
+}
+
+// What an anchor brings to the network does not depend on the target: it is scaled here, once. The
+// differences are not folded into the weights: far from 0, or in tiny units, float32 would lose
+// digits that the scaling in float64 keeps.
+void Pipeline::scale_anchors() {
+  const TwinModel& twin = *twin_;
+  anchor_features_.reserve(static_cast<std::size_t>(n_anchors_ * (q_ + p_)));
+  for (std::int64_t a = 0; a < n_anchors_; ++a) {
+    for (std::int64_t j = 0; j < q_; ++j) {
+      const double y_a = anchors_y_[a * q_ + j];
+      anchor_features_.push_back(feature_of((y_a - twin.y_mean[j]) / twin.y_scale[j]));
+    }
+    for (std::int64_t i = 0; i < p_; ++i) {
+      const double x_a = anchors_x_[a * p_ + i];
+      anchor_features_.push_back(feature_of((x_a - twin.x_mean[i]) / twin.x_scale[i]));
+    }
+  }
+}
 
 std::int64_t Pipeline::network_workspace(std::int64_t n_rows) const {
   return std::max(twin_ ? twin_->network.workspace_size(n_rows) : 0,
@@ -187,16 +207,11 @@ void Pipeline::run_twin(const double* targets, Tile& tile) const {
   for (std::int64_t row = 0; row < rows; ++row) {
     const double* y = targets + row / k * q_;
     const double* y_a = &anchors_y_[tile.anchor[row] * q_];
-    const double* x_a = tile.x + row * p_;
     for (std::int64_t j = 0; j < q_; ++j) {
       *feature++ = feature_of((y[j] - y_a[j]) / twin.dy_scale[j]);
     }
-    for (std::int64_t j = 0; j < q_; ++j) {
-      *feature++ = feature_of((y_a[j] - twin.y_mean[j]) / twin.y_scale[j]);
-    }
-    for (std::int64_t i = 0; i < p_; ++i) {
-      *feature++ = feature_of((x_a[i] - twin.x_mean[i]) / twin.x_scale[i]);
-    }
+    const float* own = &anchor_features_[tile.anchor[row] * (q_ + p_)];
+    feature = std::copy(own, own + q_ + p_, feature);
   }
   twin.network.forward_rows(tile.features, tile.outputs, rows, tile.workspace);
 }
@@ -238,7 +253,7 @@ void Pipeline::rank_row(const SolveArrays& arrays, std::int64_t row, const Candi
   }
   find_residuals(y, candidates, tile);
   classify(arrays.near ? arrays.near + row * p_ : nullptr, candidates, tile);
-  std::partial_sort(tile.order, tile.order + k, tile.order + tile.n_neighbors);
+  rank_first(tile.order, tile.n_neighbors, k);
   for (std::int64_t j = 0; j < k; ++j) {
     const std::int64_t c = tile.order[j].index;
     const double* x = solution(candidates, tile, c);

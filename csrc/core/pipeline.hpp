@@ -98,6 +98,7 @@ class Pipeline {
     double anchor_distance;
   };
 
+  void scale_anchors();
   std::int64_t network_workspace(std::int64_t n_rows) const;
   void propose(const double* targets, Tile& tile) const;
   void correct(const double* targets, Tile& tile) const;
@@ -111,6 +112,7 @@ class Pipeline {
   const double* solution(const CandidateRow& candidates, const Tile& tile, std::int64_t c) const;
 
   std::vector<double> anchors_x_, anchors_y_;
+  std::vector<float> anchor_features_;  // (n_anchors, q + p): the part of the features that is theirs
   std::int64_t p_, q_, n_anchors_;
   std::optional<TwinModel> twin_;
   CompiledForward compiled_;

@@ -30,23 +30,27 @@ struct Rank {
   }
 };
 
+constexpr std::int64_t kInsertion = 24;  // up to here inserting one by one is faster
+
+// Puts the first k of n in order; what comes after them is in any order.
+inline void rank_first(Rank* ranks, std::int64_t n, std::int64_t k) {
+  if (n > kInsertion) return std::partial_sort(ranks, ranks + k, ranks + n);
+  for (std::int64_t j = 1; j < n; ++j) {
+    const Rank rank = ranks[j];
+    std::int64_t at = j;
+    for (; at > 0 && rank < ranks[at - 1]; --at) ranks[at] = ranks[at - 1];
+    ranks[at] = rank;
+  }
+}
+
 // For each row of residuals (n_rows, k) the order (n_rows, k) that sorts it; ties go to the lower
 // index.
 inline void rank_rows(const double* residuals, std::int64_t n_rows, std::int64_t k,
                       std::int64_t* order) {
-  constexpr std::int64_t kInsertion = 24;  // up to here inserting one by one is faster
   std::vector<Rank> ranks(static_cast<std::size_t>(k));
   for (std::int64_t i = 0; i < n_rows; ++i) {
-    const double* row = residuals + i * k;
-    for (std::int64_t j = 0; j < k; ++j) {
-      const Rank rank{0, sort_key(row[j]), j};
-      std::int64_t at = j;
-      if (k <= kInsertion) {
-        for (; at > 0 && rank.key < ranks[at - 1].key; --at) ranks[at] = ranks[at - 1];
-      }
-      ranks[at] = rank;
-    }
-    if (k > kInsertion) std::sort(ranks.begin(), ranks.end());
+    for (std::int64_t j = 0; j < k; ++j) ranks[j] = {0, sort_key(residuals[i * k + j]), j};
+    rank_first(ranks.data(), k, k);
     for (std::int64_t j = 0; j < k; ++j) order[i * k + j] = ranks[j].index;
   }
 }
