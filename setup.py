@@ -24,10 +24,12 @@ if IS_X86:
 
 SOURCES = [
     "csrc/module.cpp",
+    "csrc/bindings/register_frozen.cpp",
     "csrc/bindings/register_kdtree.cpp",
     "csrc/bindings/register_mlp.cpp",
     "csrc/bindings/register_pipeline.cpp",
     "csrc/bindings/register_runtime.cpp",
+    "csrc/bindings/solution.cpp",
     "csrc/core/dispatch.cpp",
     "csrc/core/kdtree.cpp",
     "csrc/core/mlp.cpp",

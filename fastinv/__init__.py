@@ -16,14 +16,21 @@ from fastinv.losses import mixture_nll
 from fastinv.mixture import Mixture
 from fastinv.neighbors import KDTree
 from fastinv.problems import Problem
-from fastinv.solutions import Solutions, Status
-from fastinv.solvers import DirectSolver, MixtureSolver, NearestSolver, TwinSolver
+from fastinv.solutions import Solution, Solutions, Status
+from fastinv.solvers import (
+    DirectSolver,
+    FrozenSolver,
+    MixtureSolver,
+    NearestSolver,
+    TwinSolver,
+)
 
 __version__ = version("fastinv")
 
 __all__ = [
     "DirectSolver",
     "ForwardFunction",
+    "FrozenSolver",
     "KDTree",
     "MLPRegressor",
     "Mixture",
@@ -31,6 +38,7 @@ __all__ = [
     "MixtureSolver",
     "NearestSolver",
     "Problem",
+    "Solution",
     "Solutions",
     "Status",
     "TwinSolver",

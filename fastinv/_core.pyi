@@ -1,6 +1,6 @@
 """Compiled kernels of fastinv. Arrays are C-contiguous; outputs are written in place."""
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,6 +157,11 @@ class Pipeline:
         status: NDArray[np.int8],
         n_threads: int,
     ) -> None: ...
+    def solve_new(
+        self, targets: _F64, near: _F64 | None, n_neighbors: int, k: int, n_threads: int
+    ) -> tuple[_F64, _F64, _I64, NDArray[np.int8]]:
+        """Like `solve`, but makes the arrays x, residual, anchor and status."""
+
     def candidates(
         self,
         targets: _F64,
@@ -182,6 +187,47 @@ class Pipeline:
         anchor: _I64,
         status: NDArray[np.int8],
     ) -> None: ...
+
+class SolutionBuffer:
+    """Memory for the solutions of one target, INVALID at first; attributes are views of it."""
+
+    def __new__(cls, k: int, p: int, q: int) -> Self: ...
+    def __len__(self) -> int: ...
+    @property
+    def target(self) -> _F64: ...
+    @property
+    def x(self) -> _F64: ...
+    @property
+    def residual(self) -> _F64: ...
+    @property
+    def anchor(self) -> _I64: ...
+    @property
+    def status(self) -> NDArray[np.int8]: ...
+    @property
+    def best(self) -> _F64: ...
+
+class FrozenCall:
+    """Base of fastinv.FrozenSolver: its call ``(y, *, near=None, out=None)`` solves for clean
+    arrays of one target, and leaves all others to the method ``_solve(y, near, out)``."""
+
+    def __init__(
+        self,
+        solver: Any,
+        pipeline: Pipeline | None,
+        n_neighbors: int,
+        n_neighbors_near: int,
+        k: int,
+        solution_type: type[SolutionBuffer],
+        probes: _F64,
+    ) -> None: ...
+    @property
+    def k(self) -> int: ...
+    @property
+    def _solver(self) -> Any: ...
+    @property
+    def _is_native(self) -> bool: ...
+    @property
+    def _releases_gil(self) -> bool: ...
 
 def mixture_nll_float32(
     raw: _F32,

@@ -630,3 +630,50 @@ def test_many_inputs():
         pairs_per_epoch=256, hidden_layer_sizes=(4,), random_state=0,
     ).fit()  # fmt: skip
     assert np.isfinite(solver.solve([0.5, 0.5]).residual).all()
+
+
+@pytest.mark.parametrize("backend", ["cpp", "reference"])
+@pytest.mark.parametrize("near", [None, [0.2, 0.9]])
+def test_solutions_are_written_to(arm, backend, near):
+    solver = fi.NearestSolver(arm.forward, bounds=arm.bounds, backend=backend, random_state=0).fit()
+    out = solver.solve(arm.sample(7, random_state=50)[1])
+    arrays = [getattr(out, field) for field in ("targets", *FIELDS)]
+    _, y = arm.sample(7, random_state=51)
+    y[2] = np.nan
+    assert solver.solve(y, near=near, out=out) is out
+    assert_same(out, solver.solve(y, near=near))
+    np.testing.assert_array_equal(out.targets, y)
+    kept = [getattr(out, field) for field in ("targets", *FIELDS)]
+    assert all(a is b for a, b in zip(arrays, kept, strict=True))
+
+
+def test_solutions_that_cannot_be_written_to(arm, twin):
+    _, y = arm.sample(4, random_state=52)
+    good = twin.solve(y)
+
+    def other(**changes):
+        arrays = {field: getattr(good, field) for field in ("targets", *FIELDS)}
+        return fi.Solutions(**{**arrays, **changes})
+
+    refused = [
+        (TypeError, "out must be a Solutions, got ndarray", good.x),
+        (ValueError, r"out.targets must have shape \(4, 2\), got \(3, 2\)", good[:3]),
+        (ValueError, r"out.x must have shape \(4, 5, 2\), got \(4, 3, 2\)", twin.solve(y, 3)),
+        (TypeError, "out.anchor must have dtype int64, got int32",
+         other(anchor=good.anchor.astype(np.int32))),
+        (TypeError, "out.residual must be a NumPy array, got list",
+         other(residual=good.residual.tolist())),
+        (ValueError, "out.x must be C-contiguous, aligned and writeable",
+         other(x=np.asfortranarray(good.x))),
+        (ValueError, "out.targets must be C-contiguous, aligned and writeable",
+         other(targets=np.broadcast_to(good.targets[:1], (4, 2)))),
+    ]  # fmt: skip
+    for error, message, out in refused:
+        with pytest.raises(error, match=message):
+            twin.solve(y, out=out)
+
+
+def test_solutions_are_frozen(arm, twin):
+    solutions = twin.solve(arm.forward([0.3, 0.7]))
+    with pytest.raises(AttributeError, match="cannot assign to field 'x'"):
+        solutions.x = solutions.x

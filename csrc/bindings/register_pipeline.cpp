@@ -115,6 +115,21 @@ void solve(const Pipeline& self, const py::array& targets, const std::optional<p
   self.solve(arrays, n_threads);
 }
 
+// Like `solve`, but makes the arrays (x, residual, anchor, status).
+py::tuple solve_new(const Pipeline& self, const py::array& targets,
+                    const std::optional<py::array>& near, std::int64_t n_neighbors, std::int64_t k,
+                    int n_threads) {
+  const std::int64_t n = in_matrix<double>(targets, "targets", self.q()).rows;
+  if (k < 1 || k > self.n_anchors()) {
+    throw py::value_error("k must be from 1 to the number of anchors");
+  }
+  const py::array_t<double> x({n, k, self.p()}), residual({n, k});
+  const py::array_t<std::int64_t> anchor({n, k});
+  const py::array_t<std::int8_t> status({n, k});
+  solve(self, targets, near, n_neighbors, k, x, residual, anchor, status, n_threads);
+  return py::make_tuple(x, residual, anchor, status);
+}
+
 void candidates(const Pipeline& self, const py::array& targets, std::int64_t n_neighbors,
                 const py::array& x, const py::array& anchor, const py::array& flags,
                 const py::array& anchor_distance, int n_threads) {
@@ -198,6 +213,8 @@ void register_pipeline(py::module_& m) {
       .def("solve", &solve, py::arg("targets"), py::arg("near"), py::arg("n_neighbors"),
            py::arg("k"), py::arg("x"), py::arg("residual"), py::arg("anchor"), py::arg("status"),
            py::arg("n_threads"))
+      .def("solve_new", &solve_new, py::arg("targets"), py::arg("near"), py::arg("n_neighbors"),
+           py::arg("k"), py::arg("n_threads"))
       .def("candidates", &candidates, py::arg("targets"), py::arg("n_neighbors"), py::arg("x"),
            py::arg("anchor"), py::arg("flags"), py::arg("anchor_distance"), py::arg("n_threads"))
       .def("rank", &rank_candidates, py::arg("targets"), py::arg("near"), py::arg("candidate_x"),

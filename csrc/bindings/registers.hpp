@@ -9,5 +9,6 @@ void register_runtime(pybind11::module_& m);
 void register_mlp(pybind11::module_& m);
 void register_kdtree(pybind11::module_& m);
 void register_pipeline(pybind11::module_& m);
+void register_frozen(pybind11::module_& m);
 
 }  // namespace fastinv

@@ -23,10 +23,12 @@ from fastinv.backends.protocol import (
     LearnedForward,
     NetworkSpec,
     PipelineSpec,
+    Ranked,
     TwinNetwork,
 )
 
 UINT8 = np.dtype(np.uint8)
+INT8 = np.dtype(np.int8)
 
 
 def check_pipeline_spec(spec: PipelineSpec) -> None:
@@ -114,8 +116,13 @@ def check_solve_call(
     k: int,
     near: NDArray[np.float64] | None,
     n_threads: int,
+    out: Ranked | None = None,
 ) -> None:
     """Arguments of :meth:`Pipeline.solve`."""
+    if out is not None:
+        check_out(out, len(targets), k, spec.anchors_x.shape[1])
+    if near is None and _is_usual_call(spec, targets, n_neighbors, k, n_threads):
+        return
     if spec.forward is None:
         raise ValueError(
             "solve needs a forward function, got forward=None: call candidates, evaluate f on "
@@ -124,6 +131,45 @@ def check_solve_call(
     check_candidates_call(spec, targets, n_neighbors, n_threads)
     check_count("k", k, high=n_neighbors, high_name="n_neighbors")
     _check_near(spec, targets, near)
+
+
+def _is_usual_call(
+    spec: PipelineSpec,
+    targets: NDArray[np.float64],
+    n_neighbors: int,
+    k: int,
+    n_threads: int,
+) -> bool:
+    """Whether arguments of the exact types pass all checks: a tenth of the checks' own time,
+    which is that of solving for one target."""
+    n_anchors, q = spec.anchors_y.shape
+    return (
+        spec.forward is not None
+        and type(targets) is np.ndarray
+        and targets.dtype == FLOAT64
+        and targets.ndim == 2
+        and targets.shape[1] == q
+        and type(n_neighbors) is type(k) is type(n_threads) is int
+        and 1 <= k <= n_neighbors <= n_anchors
+        and n_threads >= 1
+    )
+
+
+def check_out(out: Ranked, n: int, k: int, p: int) -> None:
+    """Arrays that `k` solutions with `p` inputs of `n` targets can be written to."""
+    check_written("out.x", out.x, (n, k, p), FLOAT64)
+    check_written("out.residual", out.residual, (n, k), FLOAT64)
+    check_written("out.anchor", out.anchor, (n, k), INT64)
+    check_written("out.status", out.status, (n, k), INT8)
+
+
+def check_written(
+    name: str, array: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> None:
+    if not (type(array) is np.ndarray and array.dtype == dtype and array.shape == shape):
+        check_array(name, array, shape, (dtype,))
+    if not array.flags.carray:
+        raise ValueError(f"{name} must be C-contiguous, aligned and writeable")
 
 
 def check_rank_call(

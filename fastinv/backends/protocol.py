@@ -7,11 +7,15 @@ flat parameter vector: for each layer its weights ``(n_in, n_out)`` row by row, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from fastinv import _core
 
 Activation = Literal["relu", "silu", "tanh", "identity"]
 Loss = Literal["squared_error", "absolute_error", "huber"]
@@ -293,15 +297,32 @@ class PipelineSpec:
     anchors_exact: bool = True
     trust_residual: bool = True
 
+    @cached_property
+    def n_weights(self) -> int:
+        """Weights of the networks that each candidate passes through."""
+        networks = (self.twin, self.forward)
+        return sum(
+            network.spec.n_parameters
+            for network in networks
+            if isinstance(network, TwinNetwork | LearnedForward)
+        )
 
-@dataclass(frozen=True)
-class Ranked:
+
+class Ranked(NamedTuple):
     """Solutions ``(n, k)``, best first: ``x`` is ``(n, k, p)``, ``status`` as in fi.Status."""
 
     x: Float64Array
     residual: Float64Array
     anchor: IntArray
     status: NDArray[np.int8]
+
+    def copied_into(self, out: Ranked) -> Ranked:
+        """`out`, with these values."""
+        np.copyto(out.x, self.x)
+        np.copyto(out.residual, self.residual)
+        np.copyto(out.anchor, self.anchor)
+        np.copyto(out.status, self.status)
+        return out
 
 
 class Pipeline(Protocol):
@@ -315,6 +336,7 @@ class Pipeline(Protocol):
         k: int,
         near: Float64Array | None = None,
         n_threads: int = 1,
+        out: Ranked | None = None,
     ) -> Ranked:
         """The best `k` of `n_neighbors` candidates for each row of `targets` ``(n, q)``.
 
@@ -328,6 +350,8 @@ class Pipeline(Protocol):
         residual is then inf, and for a target that is not finite x is NaN and the anchor -1),
         CONVERGED (residual <= tol), UNREACHABLE (of the whole row), OUT_OF_BOUNDS (clipped),
         EXTRAPOLATED, APPROXIMATE.
+
+        `out` is filled and returned where it is given; `near` may be a part of it.
         """
         ...
 
@@ -354,6 +378,11 @@ class Pipeline(Protocol):
 
         An x that is not finite counts as a residual of inf, whatever its image.
         """
+        ...
+
+    def native(self) -> _core.Pipeline | None:
+        """The compiled pipeline, for calls that leave out Python's layers; None where there is
+        none."""
         ...
 
 

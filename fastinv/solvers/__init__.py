@@ -2,6 +2,7 @@
 
 from fastinv.solvers.base import AnchoredSolver, BaseSolver
 from fastinv.solvers.direct import DirectSolver
+from fastinv.solvers.frozen import FrozenSolver
 from fastinv.solvers.mixture import MixtureSolver
 from fastinv.solvers.nearest import NearestSolver
 from fastinv.solvers.twin import TwinSolver
@@ -10,6 +11,7 @@ __all__ = [
     "AnchoredSolver",
     "BaseSolver",
     "DirectSolver",
+    "FrozenSolver",
     "MixtureSolver",
     "NearestSolver",
     "TwinSolver",

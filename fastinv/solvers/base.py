@@ -22,6 +22,8 @@ from fastinv._validation import (
     check_targets,
 )
 from fastinv.backends import get_backend
+from fastinv.backends._checks import FLOAT64
+from fastinv.backends._pipeline_checks import check_out, check_written
 from fastinv.backends.protocol import (
     Backend,
     Float64Array,
@@ -41,6 +43,7 @@ from fastinv.solvers.anchors import (
     overall_spread,
 )
 from fastinv.solvers.fit_data import FitData, check_fit_data, train_forward
+from fastinv.solvers.frozen import FrozenSolver, NativeCall
 
 # With `near` given, so many times more anchors are tried: branches close to the state in x need
 # not be the closest ones in y.
@@ -79,7 +82,12 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         return images.ravel() if self._y_ndim == 1 else images
 
     def solve(
-        self, y: ArrayLike, k: int | None = None, *, near: ArrayLike | None = None
+        self,
+        y: ArrayLike,
+        k: int | None = None,
+        *,
+        near: ArrayLike | None = None,
+        out: Solutions | None = None,
     ) -> Solutions:
         """Solutions x of f(x) = y, best first.
 
@@ -95,28 +103,86 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
             Prefer solutions near these states: the CONVERGED ones come first, by their distance
             to the state in standard deviations of the anchors; the others follow by residual.
             Four times as many anchors are tried.
+        out : Solutions, default=None
+            Solutions of as many targets, k each, whose arrays are written to instead of new ones;
+            `near` may be a part of them.
 
         Returns
         -------
         Solutions
+            `out` where it is given.
 
         Raises
         ------
         NotFittedError
+        TypeError
+            `out` is no Solutions, or its arrays have other dtypes.
         ValueError
             Wrong shapes, `near` not finite, or `k` above the number of anchors.
         """
         if not hasattr(self, "pipeline_spec_"):
             raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit first")
-        targets = check_targets(y, self.n_outputs_).copy()  # the caller may reuse y
+        targets = _own_targets(y, self.n_outputs_)
         states = None if near is None else self._check_near(near, len(targets))
-        ranked = self._ranked(targets, k, states)
-        return Solutions(targets, ranked.x, ranked.residual, ranked.anchor, ranked.status)
+        if out is None:
+            return Solutions(targets, *self._ranked(targets, k, states))
+        if not isinstance(out, Solutions):
+            raise TypeError(f"out must be a Solutions, got {type(out).__name__}")
+        check_written("out.targets", out.targets, targets.shape, FLOAT64)
+        self._ranked_into(Ranked(out.x, out.residual, out.anchor, out.status), targets, k, states)
+        np.copyto(out.targets, targets)
+        return out
+
+    def freeze(self, k: int | None = None) -> FrozenSolver:
+        """An immutable copy to call in hot loops, which takes one target at the cost of its
+        arithmetic.
+
+        Parameters
+        ----------
+        k : int, default=None
+            Solutions per target, as in :meth:`solve`.
+
+        Returns
+        -------
+        FrozenSolver
+            Independent of this solver, which may be fitted again.
+
+        Raises
+        ------
+        NotFittedError
+        TypeError
+            If f runs only in Python.
+        ValueError
+            If `k` is above the number of anchors.
+
+        Examples
+        --------
+        >>> import fastinv as fi
+        >>> arm = fi.problems.two_link_arm
+        >>> solver = fi.NearestSolver(arm.forward, bounds=arm.bounds, random_state=0).fit()
+        >>> hot = solver.freeze(k=2)
+        >>> solution = hot([1.4, 0.9])
+        >>> bool((solution.x == solver.solve([1.4, 0.9], k=2).x[0]).all())
+        True
+        """
+        return FrozenSolver(self, k)
 
     @abstractmethod
     def _ranked(
         self, targets: Float64Array, k: int | None, near: Float64Array | None
     ) -> Ranked: ...
+
+    def _ranked_into(
+        self, out: Ranked, targets: Float64Array, k: int | None, near: Float64Array | None
+    ) -> None:
+        ranked = self._ranked(targets, k, near)
+        check_out(out, *ranked.x.shape)
+        ranked.copied_into(out)
+
+    def _native_call(self, k: int) -> NativeCall | None:
+        """How to have `k` solutions of one target from native code alone; None where candidates
+        are made in Python."""
+        return None
 
     def _check_near(self, near: ArrayLike, n: int) -> Float64Array:
         p = self.n_features_in_
@@ -196,35 +262,65 @@ class AnchoredSolver(BaseSolver):
 
     n_neighbors: int
 
-    def _ranked(self, targets: Float64Array, k: int | None, near: Float64Array | None) -> Ranked:
+    def _ranked(
+        self,
+        targets: Float64Array,
+        k: int | None,
+        near: Float64Array | None,
+        out: Ranked | None = None,
+    ) -> Ranked:
         spec = self.pipeline_spec_
         n_anchors = len(spec.anchors_x)
         k = self.n_neighbors if k is None else check_n_neighbors(k, n_anchors, "k")
-        n_neighbors = max(k, self.n_neighbors)
-        if near is not None:
-            n_neighbors = min(_NEAR_FACTOR * n_neighbors, n_anchors)
+        n_neighbors = self._n_tried(k, near is not None)
         n_threads = self.n_threads
         if n_threads != 1:
-            n_threads = threads_that_pay(n_threads, self._flops * len(targets) * n_neighbors)
+            flops = 2.0 * spec.n_weights + _FLOPS_PER_CANDIDATE
+            n_threads = threads_that_pay(n_threads, flops * len(targets) * n_neighbors)
         if spec.forward is not None:
             return self._pipeline.solve(
-                targets, n_neighbors=n_neighbors, k=k, near=near, n_threads=n_threads
+                targets, n_neighbors=n_neighbors, k=k, near=near, n_threads=n_threads, out=out
             )
         candidates = self._pipeline.candidates(
             targets, n_neighbors=n_neighbors, n_threads=n_threads
         )
         flat = candidates.x.reshape(-1, self.n_features_in_)
         images = images_of(self.forward_, flat).reshape(*candidates.x.shape[:2], -1)
-        return self._pipeline.rank(targets, candidates, images, k=k, near=near)
+        ranked = self._pipeline.rank(targets, candidates, images, k=k, near=near)
+        if out is None:
+            return ranked
+        check_out(out, *ranked.x.shape)
+        return ranked.copied_into(out)
 
-    @property
-    def _flops(self) -> float:
-        """Operations per candidate, about."""
-        spec = self.pipeline_spec_
-        n_weights = 0 if spec.twin is None else spec.twin.spec.n_parameters
-        if isinstance(spec.forward, LearnedForward):
-            n_weights += spec.forward.spec.n_parameters
-        return 2.0 * n_weights + _FLOPS_PER_CANDIDATE
+    def _ranked_into(
+        self, out: Ranked, targets: Float64Array, k: int | None, near: Float64Array | None
+    ) -> None:
+        self._ranked(targets, k, near, out)
+
+    def _n_tried(self, k: int, with_near: bool) -> int:
+        """Anchors tried per target."""
+        n_neighbors = max(k, self.n_neighbors)
+        if not with_near:
+            return n_neighbors
+        return min(_NEAR_FACTOR * n_neighbors, len(self.pipeline_spec_.anchors_x))
+
+    def _native_call(self, k: int) -> NativeCall | None:
+        native = self._pipeline.native()
+        if native is None:
+            return None
+        return NativeCall(native, self._n_tried(k, False), self._n_tried(k, True))
+
+
+def _own_targets(y: ArrayLike, n_outputs: int) -> Float64Array:
+    """A copy ``(n, q)`` of the targets `y`, since the caller may reuse them."""
+    if (  # what passes here passes the checks
+        type(y) is np.ndarray
+        and y.dtype == FLOAT64
+        and 1 <= y.ndim <= 2
+        and y.shape[-1] == n_outputs
+    ):
+        return np.array(y, ndmin=2, order="C")
+    return check_targets(y, n_outputs).copy()
 
 
 def _native(forward: Forward) -> int | LearnedForward | None:

@@ -47,22 +47,19 @@ class Pipeline:
         k: int,
         near: Float64Array | None = None,
         n_threads: int = 1,
+        out: Ranked | None = None,
     ) -> Ranked:
         """The best `k` of `n_neighbors` candidates, in one native call."""
-        _pipeline_checks.check_solve_call(self._spec, targets, n_neighbors, k, near, n_threads)
-        solved = self._empty_ranked(len(targets), k)
-        self._kernel.solve(
-            np.ascontiguousarray(targets),
-            None if near is None else np.ascontiguousarray(near),
-            n_neighbors,
-            k,
-            solved.x,
-            solved.residual,
-            solved.anchor,
-            solved.status,
-            n_threads,
-        )
-        return solved
+        _pipeline_checks.check_solve_call(self._spec, targets, n_neighbors, k, near, n_threads, out)
+        targets = np.ascontiguousarray(targets)
+        if near is not None:
+            near = np.ascontiguousarray(near)
+        if out is None:
+            return Ranked(*self._kernel.solve_new(targets, near, n_neighbors, k, n_threads))
+        # A copy, since `near` may lie in `out`, which is written to while it is still read.
+        near = None if near is None else near.copy()
+        self._kernel.solve(targets, near, n_neighbors, k, *out, n_threads)
+        return out
 
     def candidates(
         self, targets: Float64Array, *, n_neighbors: int, n_threads: int = 1
@@ -114,6 +111,10 @@ class Pipeline:
             ranked.status,
         )
         return ranked
+
+    def native(self) -> _core.Pipeline:
+        """The compiled pipeline itself."""
+        return self._kernel
 
     def _empty_ranked(self, n: int, k: int) -> Ranked:
         return Ranked(

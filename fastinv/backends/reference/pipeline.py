@@ -87,13 +87,15 @@ class Pipeline:
         k: int,
         near: Float64Array | None = None,
         n_threads: int = 1,
+        out: Ranked | None = None,
     ) -> Ranked:
         """Candidates, their images, and the best `k` of them."""
         spec = self._spec
-        _pipeline_checks.check_solve_call(spec, targets, n_neighbors, k, near, n_threads)
+        _pipeline_checks.check_solve_call(spec, targets, n_neighbors, k, near, n_threads, out)
         candidates = self.candidates(targets, n_neighbors=n_neighbors, n_threads=n_threads)
         fx = self._evaluate(candidates.x)
-        return self.rank(targets, candidates, fx, k=k, near=near)
+        ranked = self.rank(targets, candidates, fx, k=k, near=near)
+        return ranked if out is None else ranked.copied_into(out)
 
     def candidates(
         self, targets: Float64Array, *, n_neighbors: int, n_threads: int = 1
@@ -146,6 +148,9 @@ class Pipeline:
             np.take_along_axis(anchor, order, axis=1),
             np.take_along_axis(status, order, axis=1),
         )
+
+    def native(self) -> None:
+        """There is none."""
 
     def _evaluate(self, x: Float64Array) -> Float64Array:
         """Images ``(n, k, q)`` of candidates ``(n, k, p)``."""

@@ -1,0 +1,36 @@
+// The solutions of one target, all in one Python object: made in tens of nanoseconds, while four
+// NumPy arrays take half a microsecond. Arrays over its memory are made when they are asked for.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <cstdint>
+
+namespace fastinv {
+
+// Followed, in words of 8 bytes, by x (k, p) | residual (k) | target (q) | anchor (k) | status (k
+// octets).
+struct SolutionObject {
+  PyObject_VAR_HEAD;
+  std::int64_t k, p, q;
+
+  double* x() { return reinterpret_cast<double*>(this + 1); }
+  double* residual() { return x() + k * p; }
+  double* target() { return residual() + k; }
+  std::int64_t* anchor() { return reinterpret_cast<std::int64_t*>(target() + q); }
+  std::int8_t* status() { return reinterpret_cast<std::int8_t*>(anchor() + k); }
+
+  static Py_ssize_t n_words(std::int64_t k, std::int64_t p, std::int64_t q) {
+    return static_cast<Py_ssize_t>(k * p + k + q + k + (k + 7) / 8);
+  }
+};
+static_assert(sizeof(SolutionObject) % 8 == 0, "what follows must be aligned");
+
+// A new object of `type`, a SolutionBuffer; its values are not set. Null with an error set where
+// there is no memory.
+SolutionObject* new_solution(PyTypeObject* type, std::int64_t k, std::int64_t p, std::int64_t q);
+
+// Adds the type SolutionBuffer to the module.
+void register_solution(pybind11::module_& m);
+
+}  // namespace fastinv

@@ -1,0 +1,237 @@
+"""A fitted solver as one immutable callable, for hot loops."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from dataclasses import is_dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.exceptions import NotFittedError
+
+from fastinv import _core
+from fastinv._validation import as_float64, check_integer
+from fastinv.backends.protocol import Float64Array, Ranked
+from fastinv.solutions import Solution, Solutions, Status
+
+if TYPE_CHECKING:
+    from fastinv.solvers.base import BaseSolver
+
+_N_PROBES = 8  # targets whose time decides whether other Python threads may run meanwhile
+
+
+class NativeCall(NamedTuple):
+    """A compiled pipeline (None: there is none), and how many anchors it tries without and with
+    `near`."""
+
+    pipeline: _core.Pipeline | None
+    n_neighbors: int
+    n_neighbors_near: int
+
+
+class FrozenSolver(_core.FrozenCall):
+    """What :meth:`BaseSolver.freeze` returns: ``hot(y, *, near=None, out=None)``.
+
+    The results have the bits of :meth:`BaseSolver.solve`. It holds copies of everything it needs,
+    so that the solver may be fitted again, and cannot be changed: threads may share it. It can be
+    pickled.
+
+    A float64 array of shape (q,), with the C++ backend and a TwinSolver or NearestSolver, goes
+    straight to native code, as do `near` and `out` where they are as described. Everything else
+    gives the same, but takes as long as `solve`.
+
+    Such a call lets other Python threads run meanwhile only where f is slow: where one of a few
+    targets took more than 20 microseconds when the solver was frozen. Batches always do.
+
+    Parameters
+    ----------
+    solver : BaseSolver
+        Fitted; f a formula declared with :func:`fastinv.forward` or a learned network.
+    k : int, default=None
+        Solutions per target, as in `solve`.
+
+    Parameters of a call
+    --------------------
+    y : array-like of shape (q,) or (n, q); a number where q is 1
+        One target, or many. One that is NaN or infinite gets INVALID solutions.
+    near : array-like of shape (p,), for many targets also (n, p), default=None
+        As in `solve`; it may be a part of `out`.
+    out : Solution or Solutions, default=None
+        What :meth:`empty` gave, to be filled and returned: nothing is allocated for one target.
+
+    Returns of a call
+    -----------------
+    Solution
+        For one target.
+    Solutions
+        For many.
+
+    Examples
+    --------
+    >>> import numpy as np, fastinv as fi
+    >>> arm = fi.problems.two_link_arm
+    >>> hot = fi.NearestSolver(arm.forward, bounds=arm.bounds, random_state=0).fit().freeze()
+    >>> hot
+    FrozenSolver of a NearestSolver: R^2 to 5 solutions in R^2 each
+    >>> hot(np.array([1.4, 0.9])).best.round(2)
+    array([-0.04,  1.18])
+    >>> hot(np.array([[1.4, 0.9], [0.5, 1.8]])).x.shape
+    (2, 5, 2)
+
+    A control loop, which allocates nothing:
+
+    >>> out, state = hot.empty(), np.zeros(2)
+    >>> for y in np.array([[1.4, 0.9], [1.4, 0.8]]):
+    ...     state[:] = hot(y, near=state, out=out).best
+    """
+
+    __slots__ = ()
+
+    def __init__(self, solver: BaseSolver, k: int | None = None) -> None:
+        if not hasattr(solver, "pipeline_spec_"):
+            raise NotFittedError(f"this {type(solver).__name__} is not fitted yet: call fit first")
+        if solver.pipeline_spec_.forward is None:
+            raise TypeError(
+                f"f must run natively to be frozen, got {solver.forward_.name}, which only Python "
+                "can evaluate: declare the formula with @fastinv.forward, or give an MLPRegressor "
+                "of fastinv to learn it, and fit again"
+            )
+        own = copy.deepcopy(solver)
+        _lock(vars(own).values())
+        probes = own.anchors_y_[:_N_PROBES]
+        k = own.solve(probes[:1], k).n_solutions
+        native = own._native_call(k) or NativeCall(None, 0, 0)
+        super().__init__(
+            own,
+            native.pipeline,
+            native.n_neighbors,
+            native.n_neighbors_near,
+            k,
+            Solution,
+            probes,
+        )
+
+    if TYPE_CHECKING:  # it is the native base's
+
+        @overload
+        def __call__(
+            self, y: ArrayLike, *, near: ArrayLike | None = None, out: None = None
+        ) -> Any: ...
+        @overload
+        def __call__(
+            self, y: ArrayLike, *, near: ArrayLike | None = None, out: Solution
+        ) -> Solution: ...
+        @overload
+        def __call__(
+            self, y: ArrayLike, *, near: ArrayLike | None = None, out: Solutions
+        ) -> Solutions: ...
+        def __call__(
+            self, y: ArrayLike, *, near: ArrayLike | None = None, out: Any = None
+        ) -> Any: ...
+
+    @property
+    def n_inputs(self) -> int:
+        """Dimension p of x."""
+        return int(self._solver.n_features_in_)
+
+    @property
+    def n_outputs(self) -> int:
+        """Dimension q of y."""
+        return int(self._solver.n_outputs_)
+
+    @property
+    def n_threads(self) -> int | None:
+        """Of the solver, for batches; None for as many as pay."""
+        n_threads: int | None = self._solver.n_threads
+        return n_threads
+
+    @overload
+    def empty(self, n: None = None) -> Solution: ...
+    @overload
+    def empty(self, n: int) -> Solutions: ...
+    def empty(self, n: int | None = None) -> Solution | Solutions:
+        """A result to be filled, by ``out=``; its status is INVALID until then.
+
+        Parameters
+        ----------
+        n : int, default=None
+            Number of targets; None for a single one.
+
+        Returns
+        -------
+        Solution
+            For a single target.
+        Solutions
+            For `n` targets.
+        """
+        p, q, k = self.n_inputs, self.n_outputs, self.k
+        if n is None:
+            return Solution(k, p, q)
+        n = check_integer(n, "n", minimum=0)
+        return Solutions(
+            np.full((n, q), np.nan),
+            np.full((n, k, p), np.nan),
+            np.full((n, k), np.inf),
+            np.full((n, k), -1, dtype=np.int64),
+            np.full((n, k), Status.INVALID, dtype=np.int8),
+        )
+
+    def _solve(self, y: ArrayLike, near: ArrayLike | None, out: Any) -> Solution | Solutions:
+        """What native code leaves to Python: lists, other dtypes, batches, and bad arguments."""
+        values, q = as_float64(y, "y"), self.n_outputs
+        if values.ndim == 2 and values.shape[1] == q:
+            many: Solutions = self._solver.solve(values, self.k, near=near, out=out)
+            return many
+        if values.shape != (q,) and not (values.ndim == 0 and q == 1):
+            number = " (or a number)" if q == 1 else ""
+            raise ValueError(
+                f"y must have shape ({q},){number} for one target or (n, {q}) for many, "
+                f"got {values.shape}"
+            )
+        return self._solve_one(values, near, out)
+
+    def _solve_one(self, target: Float64Array, near: ArrayLike | None, out: Any) -> Solution:
+        """`out`, filled, for a `target` of q numbers in any shape."""
+        p, q, k = self.n_inputs, self.n_outputs, self.k
+        solution = self.empty() if out is None else out
+        if not isinstance(solution, Solution):
+            raise TypeError(f"out must be a Solution for one target, got {type(out).__name__}")
+        if (sizes := (*solution.x.shape, len(solution.target))) != (k, p, q):
+            raise ValueError(f"out must be for (k, p, q) = {(k, p, q)}, got {sizes}")
+        state = None if near is None else self._solver._check_near(near, 1)
+        if self._is_native:
+            # Copies have the exact types that native code takes, whatever they are copied from.
+            state = None if state is None else np.array(state[0])
+            return self(np.array(target.ravel()), near=state, out=solution)
+        found = self._solver.solve(target.reshape(1, q), k, near=state)
+        np.copyto(solution.target, found.targets[0])
+        Ranked(found.x[0], found.residual[0], found.anchor[0], found.status[0]).copied_into(
+            Ranked(solution.x, solution.residual, solution.anchor, solution.status)
+        )
+        return solution
+
+    def __repr__(self) -> str:
+        return (
+            f"FrozenSolver of a {type(self._solver).__name__}: R^{self.n_outputs} to {self.k} "
+            f"solution{'s' * (self.k != 1)} in R^{self.n_inputs} each"
+        )
+
+    def __copy__(self) -> FrozenSolver:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FrozenSolver:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FrozenSolver, (self._solver, self.k)
+
+
+def _lock(values: Iterable[Any]) -> None:
+    """Makes the arrays among `values`, and in dataclasses among them, read-only."""
+    for value in values:
+        if isinstance(value, np.ndarray):
+            value.flags.writeable = False
+        elif is_dataclass(value):
+            _lock(vars(value).values())
