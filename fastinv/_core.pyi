@@ -23,6 +23,10 @@ def elementary_float32(function: str, x: _F32, out: _F32, isa: str) -> None:
     """The function called "exp" or "tanh", of each element."""
 
 def elementary_float64(function: str, x: _F64, out: _F64, isa: str) -> None: ...
+def fma_rate_float32(seconds: float, n_threads: int, isa: str) -> float:
+    """Floating-point operations a second of fused multiply-adds in registers, measured for
+    `seconds` on all threads together."""
+
 def rank(residuals: _F64, order: _I64) -> None: ...
 def evaluate_forward(address: int, X: _F64, out: _F64, n_threads: int) -> None:
     """``void(const double *X, double *Y, int64_t n)`` at `address`, rows shared by threads."""

@@ -1,9 +1,12 @@
-// Instruction sets, threads, and the elementary functions that tests compare.
+// Instruction sets, threads, the elementary functions that tests compare, and the rate of
+// arithmetic that benchmarks compare with.
 #include <pybind11/stl.h>
 
 #include <atomic>
+#include <chrono>
 
 #include "../core/dispatch.hpp"
+#include "../core/parallel.hpp"
 #include "array_view.hpp"
 #include "registers.hpp"
 
@@ -38,6 +41,35 @@ void elementary(const std::string& function, const py::array& in, const py::arra
   throw py::value_error("function must be 'exp', 'log' or 'tanh', got '" + function + "'");
 }
 
+// Floating-point operations a second of fused multiply-adds alone, all threads together. Every
+// thread goes on until the time is up, so one that lost its processor for a while counts for less.
+double fma_rate(double seconds, int n_threads, const std::string& isa) {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::int64_t kRounds = 4096;  // between two looks at the clock, some microseconds
+  const Kernels<float>& table = kernels<float>(isa);
+  checked_threads(n_threads);
+  if (!(seconds > 0.0 && seconds <= 10.0)) {
+    throw py::value_error("seconds must be above 0 and at most 10, got " +
+                          std::to_string(seconds));
+  }
+  std::atomic<std::int64_t> n_calls{0};
+  double elapsed = 0.0;
+  const py::gil_scoped_release release;
+  run_team(n_threads, [&](int thread, int, Barrier& barrier) {
+    float value = 1.0f;
+    table.fma_chains(value, 16 * kRounds);  // wide registers take a while to reach full speed
+    barrier.wait();
+    const auto start = Clock::now();
+    const auto passed = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
+    std::int64_t mine = 0;
+    for (; passed() < seconds; ++mine) value = table.fma_chains(value, kRounds);
+    n_calls += mine;
+    barrier.wait();
+    if (thread == 0) elapsed = passed();
+  });
+  return static_cast<double>(n_calls.load() * kRounds * table.flops_per_round) / elapsed;
+}
+
 }  // namespace
 
 void register_runtime(py::module_& m) {
@@ -49,6 +81,7 @@ void register_runtime(py::module_& m) {
         py::arg("out"), py::arg("isa"));
   m.def("elementary_float64", elementary<double>, py::arg("function"), py::arg("x"),
         py::arg("out"), py::arg("isa"));
+  m.def("fma_rate_float32", fma_rate, py::arg("seconds"), py::arg("n_threads"), py::arg("isa"));
 }
 
 }  // namespace fastinv

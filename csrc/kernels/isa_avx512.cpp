@@ -19,6 +19,7 @@ namespace {
 #include "mlp_backward.inl.hpp"
 #include "mixture.inl.hpp"
 #include "kdtree.inl.hpp"
+#include "ceiling.inl.hpp"
 #include "table.inl.hpp"
 
 }  // namespace

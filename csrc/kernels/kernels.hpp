@@ -157,6 +157,8 @@ struct Kernels {
   void (*exp)(const T* in, T* out, std::int64_t n);
   void (*log)(const T* in, T* out, std::int64_t n);
   void (*tanh)(const T* in, T* out, std::int64_t n);
+  std::int64_t flops_per_round;  // floating-point operations of one round of fma_chains
+  T (*fma_chains)(T start, std::int64_t rounds);
 };
 
 }  // namespace fastinv

@@ -14,5 +14,7 @@ constexpr Kernels<T> make_kernels() {
           mixture_workspace<T>,
           exp_array<T>,
           log_array<T>,
-          tanh_array<T>};
+          tanh_array<T>,
+          2 * kChains * vec<T>::lanes,
+          fma_chains<T>};
 }

@@ -1,4 +1,4 @@
-"""The command line: ``fastinv info``, ``fastinv demo``, ``fastinv reproduce``.
+"""The command line: ``fastinv info``, ``demo``, ``reproduce``, ``bench``.
 
 Tables, or JSON where asked for, go to standard output; progress and messages to standard error.
 The exit status is 0, 1 if something failed on the way, 2 for wrong arguments or settings, 130
@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import fastinv
-from fastinv.cli import demo, info, reproduce
+from fastinv.cli import bench, demo, info, reproduce
 
 __all__ = ["app"]
 
@@ -23,7 +23,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (info.info, demo.demo, reproduce.reproduce):
+for command in (info.info, demo.demo, reproduce.reproduce, bench.bench):
     app.command()(command)
 
 

@@ -1,0 +1,106 @@
+"""What a benchmark is: a work, the two sides that do it, and when their answers are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Answer = tuple[NDArray[Any], ...]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One package's way to do a work.
+
+    Attributes
+    ----------
+    run : callable
+        Does the work once; this is what is timed. Returns what the work is for, as NumPy arrays.
+    answer : callable
+        Arrays that every side must agree on.
+    """
+
+    run: Callable[[], object]
+    answer: Callable[[], Answer]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A work with its data: our side, and how to make the other sides.
+
+    Making one may raise :class:`fastinv.benchmarks.peers.PeerUnavailable`.
+    """
+
+    ours: Side
+    peers: Mapping[str, Callable[[], Side]]
+
+
+@dataclass(frozen=True)
+class Work:
+    """A work to measure.
+
+    Attributes
+    ----------
+    name : str
+        For the command line.
+    title : str
+        For people.
+    prepare : callable
+        Number of threads to a :class:`Job`.
+    peers : mapping of str to str
+        Name of each other side, one of :data:`fastinv.benchmarks.peers.PEERS`, to what it is made
+        of.
+    n_threads : int
+        By default.
+    single_calls : bool
+        Whether every call of `run` is timed by itself, always on one thread.
+    n_units, unit : int, str
+        What one run holds, like 50 steps; times are told per unit.
+    flops, n_bytes : float or None
+        Floating-point operations of one run, and bytes that it has to read and write.
+    tolerance : float
+        See :func:`disagreement`.
+    norm : {"max", "euclidean"}
+    heavy : bool
+        Left out of ``--quick`` unless named.
+    """
+
+    name: str
+    title: str
+    prepare: Callable[[int], Job]
+    peers: Mapping[str, str] = field(default_factory=dict)
+    n_threads: int = 2
+    single_calls: bool = False
+    n_units: int = 1
+    unit: str = "run"
+    flops: float | None = None
+    n_bytes: float | None = None
+    tolerance: float = 1e-5
+    norm: Literal["max", "euclidean"] = "max"
+    heavy: bool = False
+
+
+def disagreement(work: Work, ours: Answer, theirs: Answer) -> str | None:
+    """What differs between two answers, None if nothing does.
+
+    Arrays agree if the norm of their difference is at most ``work.tolerance`` times the norm of
+    theirs. NaN agrees with nothing.
+    """
+    if len(ours) != len(theirs):
+        return f"{len(ours)} arrays against {len(theirs)}"
+    order = np.inf if work.norm == "max" else 2
+    for i, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+        if a.shape != b.shape:
+            return f"array {i} has shape {a.shape} against {b.shape}"
+        a, b = a.ravel().astype(np.float64), b.ravel().astype(np.float64)
+        error, size = np.linalg.norm(a - b, order), np.linalg.norm(b, order)
+        if not error <= work.tolerance * size:
+            return (
+                f"array {i} of the answer differs by {error:.3g} in the {work.norm} norm, where "
+                f"{work.tolerance:g} times {size:.3g} is allowed"
+            )
+    return None
