@@ -302,3 +302,135 @@ def test_bad_queries_are_refused(queries, k, error, message):
     tree = KDTree(np.arange(21, dtype=np.float32).reshape(7, 3))
     with pytest.raises(error, match=message):
         tree.query(queries, k=k)
+
+
+@pytest.mark.parametrize(("dtype", "isa"), VARIANTS)
+@pytest.mark.parametrize("n", [1, 7, 33, 5000])
+@pytest.mark.parametrize("distinct", [2, 10**6])
+def test_threads_build_the_same_tree(dtype, isa, n, distinct):
+    rng = np.random.default_rng(6040)
+    points = rng.integers(0, distinct, size=(n, 3)).astype(dtype)
+    queries = rng.integers(0, distinct, size=(100, 3)).astype(dtype)
+    k = min(n, 9)
+    wanted = search(points, queries, k, isa=isa, leaf_size=n)
+    for n_threads in (1, 2, 3, 8):
+        tree = TREES[dtype](points, 16, isa, n_threads)
+        found = tree.try_query(queries, k, None)
+        assert_same(found, wanted)
+        public = KDTree(points, n_threads=n_threads, backend=CppBackend(isa))
+        assert_same(public.query(queries, k=k), wanted)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_values_that_cannot_be_told_apart_in_a_sample_are_cut_right(dtype):
+    # Few distinct values among many points: cuts fall between points of equal coordinates.
+    rng = np.random.default_rng(6041)
+    points = np.zeros((40_000, 2), dtype=dtype)
+    points[:, 0] = np.arange(40_000) % 2
+    points[rng.integers(0, 40_000, size=50)] = 7
+    queries = np.array([[0, 0], [1, 0], [7, 7], [0.5, 3]], dtype=dtype)
+    assert_same(search(points, queries, 60), search(points, queries, 60, leaf_size=len(points)))
+
+
+@pytest.mark.parametrize("n_dims", [1, 2, 3, 5])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_queries_in_any_order_get_their_own_rows(dtype, n_dims):
+    # Enough numbers and queries for the tree to take them in an order of its own.
+    rng = np.random.default_rng(6042)
+    n_points = 2**22 // (n_dims * np.dtype(dtype).itemsize) + 1
+    tree = KDTree(rng.normal(size=(n_points, n_dims)).astype(dtype))
+    queries = rng.normal(scale=3, size=(1500, n_dims)).astype(dtype)
+    queries[7] = 1e6  # far outside of the grid
+    together = tree.query(queries, 3, n_threads=2)
+    shuffled = rng.permutation(len(queries))
+    wanted = together[0][shuffled], together[1][shuffled]
+    assert_same(tree.query(queries[shuffled], 3), wanted)
+    for begin in range(0, 1500, 500):  # too few to be put in order
+        part = slice(begin, begin + 500)
+        assert_same(tree.query(queries[part], 3), (together[0][part], together[1][part]))
+
+
+def test_the_compiled_tree_checks_its_threads():
+    with pytest.raises(ValueError, match="n_threads must be from 1 to 1024, got 0"):
+        _core.KDTreeFloat64(np.zeros((3, 2)), 16, "", 0)
+
+
+def slowly(tree, queries, k, **keywords):
+    """`KDTree.query` without its short way."""
+    slow = KDTree(tree.points)
+    slow._index.try_query = lambda queries, k, out: None
+    return slow.query(queries, k, **keywords)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("given", DTYPES)
+@pytest.mark.parametrize("shape", [(3,), (1, 3), (0, 3), (7, 3), (33, 3)])
+def test_the_short_way_gives_the_same_bits(dtype, given, shape):
+    rng = np.random.default_rng(6043)
+    tree = KDTree(rng.normal(size=(600, 3)).astype(dtype))
+    queries = rng.normal(size=shape).astype(given)
+    for k in (1, 6, 200):
+        short = tree._index.try_query(queries, k, None)
+        assert short is not None
+        wanted = slowly(tree, queries, k)
+        for found in (short, tree.query(queries, k), tree.query(queries, k, n_threads=1)):
+            assert_same(found, wanted)
+            assert [a.dtype for a in found] == [a.dtype for a in wanted]
+            assert [a.shape for a in found] == [a.shape for a in wanted]
+        out = tuple(np.empty_like(a) for a in wanted)
+        assert tree._index.try_query(queries, k, out) is out
+        assert_same(out, wanted)
+
+
+def test_the_short_way_leaves_what_is_unusual_to_the_checks():
+    tree = KDTree(np.random.default_rng(6044).normal(size=(50, 3)))
+    query = np.zeros(3)
+    distances, indices = np.zeros(2), np.zeros(2, dtype=np.int64)
+    both = np.empty(4)
+    read_only = np.empty(2)
+    read_only.flags.writeable = False
+    unusual = [
+        ([0.0, 0.0, 0.0], 2, None),
+        (np.zeros(3, dtype=int), 2, None),
+        (np.zeros(3, dtype=">f8"), 2, None),
+        (np.zeros(6)[::2], 2, None),
+        (np.zeros((3, 3), order="F"), 2, None),
+        (np.ma.masked_array(query, mask=True), 2, None),
+        (np.zeros((1, 1, 3)), 2, None),
+        (np.zeros(()), 2, None),
+        (np.zeros(2), 2, None),
+        (np.array([0.0, np.nan, 0.0]), 2, None),
+        (np.array([0.0, np.inf, 0.0]), 2, None),
+        (np.zeros((10_000, 3)), 2, None),
+        *((query, k, None) for k in (0, -1, 51, 2**70, True, np.int64(2), 2.0, "2", None)),
+        *((query, 2, out) for out in ([distances, indices], (distances,), distances, "ab")),
+        (query, 2, (distances, indices.astype(np.int32))),
+        (query, 2, (distances.astype(np.float32), indices)),
+        (query, 2, (np.empty(3), indices)),
+        (query, 2, (np.empty((1, 2)), indices)),
+        (query, 2, (np.empty(4)[::2], indices)),
+        (query, 2, (read_only, indices)),
+        (query, 2, (both[:2], both[1:3].view(np.int64))),
+    ]
+    for queries, k, out in unusual:
+        assert tree._index.try_query(queries, k, out) is None
+    with pytest.raises(TypeError, match="k must be an integer, got True"):
+        tree.query(query, True)
+    assert_same(tree.query(query, np.int64(2)), tree.query(query, 2))
+    with pytest.raises(TypeError, match="n_threads must be an integer, got True"):
+        tree.query(query, 2, n_threads=True)
+
+
+def test_a_query_beyond_float32_is_refused_by_both_ways():
+    tree = KDTree(np.zeros((3, 1), dtype=np.float32))
+    for query in (np.array([1e39]), [1e39]):
+        with pytest.raises(ValueError, match="finite in float32"):
+            tree.query(query)
+
+
+def test_results_may_replace_the_queries():
+    tree = KDTree(np.random.default_rng(6045).normal(size=(50, 2)))
+    queries = np.random.default_rng(6046).normal(size=(9, 2))
+    wanted = tree.query(queries, 2)
+    tree.query(queries, 2, out=(queries, np.empty((9, 2), dtype=np.int64)))
+    np.testing.assert_array_equal(queries, wanted[0])

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <atomic>
-#include <limits>
 #include <numeric>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
+#include "kdtree_builder.hpp"
 #include "parallel.hpp"
 
 namespace fastinv {
@@ -20,165 +20,34 @@ void require(bool holds, const std::string& what, std::int64_t got) {
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
-struct BlockRange {
-  std::int64_t begin, end;
-};
-
-// Orders the points so that every node owns a run of whole blocks. Runs are cut between blocks, as
-// evenly as that allows, by the points' order in (coordinate, index): duplicates cannot unbalance
-// the tree, and no two points are equal in that order, so the tree is always the same.
-template <class T>
-class Builder {
- public:
-  Builder(const T* points, std::int64_t n_points, std::int64_t n_dims)
-      : points_(points), n_points_(n_points), n_dims_(n_dims),
-        order_(static_cast<std::size_t>(n_points)) {
-    std::iota(order_.begin(), order_.end(), 0);
-  }
-
-  void build(std::int64_t leaf_blocks) {
-    const std::int64_t n_blocks = divide_up(n_points_, kKDWidth);
-    std::int64_t capacity = leaf_blocks;
-    for (; capacity < n_blocks; capacity *= kKDWidth) ++height;
-    std::vector<BlockRange> level{{0, n_blocks}};
-    for (std::int64_t i = 0; i < height; ++i) {
-      capacity /= kKDWidth;
-      level = add_level(level, capacity);
-    }
-    for (const BlockRange leaf : level) {
-      nodes.push_back(node(leaf.begin, leaf.end - leaf.begin));
-      std::sort(order_.begin() + first_point(leaf.begin), order_.begin() + first_point(leaf.end));
-    }
-    pack_blocks(n_blocks);
-  }
-
-  std::int64_t height = 0;
-  std::vector<KDNode> nodes;
-  CacheLines<T> boxes, blocks;
-  std::vector<std::int32_t> indices;
-
- private:
-  static KDNode node(std::int64_t first, std::int64_t count) {
-    return {static_cast<std::int32_t>(first), static_cast<std::int32_t>(count)};
-  }
-  std::int64_t first_point(std::int64_t block) const {
-    return std::min(block * kKDWidth, n_points_);
-  }
-  const T* point(std::int64_t place) const { return points_ + order_[place] * n_dims_; }
-
-  // Adds the inner nodes that own the runs of `level`, and returns their children's runs, each of
-  // `capacity` blocks at most.
-  std::vector<BlockRange> add_level(const std::vector<BlockRange>& level, std::int64_t capacity) {
-    const auto first_child = static_cast<std::int64_t>(nodes.size() + level.size());
-    const std::int64_t boxes_per_node = 2 * n_dims_ * kKDWidth;
-    boxes.resize(first_child * boxes_per_node);
-    std::vector<BlockRange> children;
-    for (const BlockRange range : level) {
-      const auto before = static_cast<std::int64_t>(children.size());
-      T* node_boxes = boxes.data() + static_cast<std::int64_t>(nodes.size()) * boxes_per_node;
-      const std::int64_t parts = divide_up(range.end - range.begin, capacity);
-      cut(range, parts, node_boxes, children);
-      nodes.push_back(node(first_child + before, parts));
-    }
-    return children;
-  }
-
-  // Cuts a run into `parts` runs of equal length, one block more or less, and stores their boxes
-  // in the next columns of the node's (n_dims, 2, kKDWidth).
-  void cut(BlockRange range, std::int64_t parts, T*& column, std::vector<BlockRange>& children) {
-    measure(range);
-    if (parts == 1) {
-      for (std::int64_t i = 0; i < 2 * n_dims_; ++i) column[i * kKDWidth] = box_[i];
-      ++column;
-      children.push_back(range);
-      return;
-    }
-    const std::int64_t left_parts = parts / 2;
-    const std::int64_t middle = range.begin + (range.end - range.begin) * left_parts / parts;
-    partition(range, middle, widest_dimension());
-    cut({range.begin, middle}, left_parts, column, children);
-    cut({middle, range.end}, parts - left_parts, column, children);
-  }
-
-  // The smallest box of a run's points: (low, high) for each dimension.
-  void measure(BlockRange range) {
-    constexpr T infinity = std::numeric_limits<T>::infinity();
-    box_.resize(static_cast<std::size_t>(2 * n_dims_));
-    for (std::int64_t d = 0; d < n_dims_; ++d) {
-      box_[2 * d] = infinity;
-      box_[2 * d + 1] = -infinity;
-    }
-    const std::int64_t end = first_point(range.end);
-    for (std::int64_t place = first_point(range.begin); place < end; ++place) {
-      const T* x = point(place);
-      for (std::int64_t d = 0; d < n_dims_; ++d) {
-        box_[2 * d] = std::min(box_[2 * d], x[d]);
-        box_[2 * d + 1] = std::max(box_[2 * d + 1], x[d]);
-      }
-    }
-  }
-
-  std::int64_t widest_dimension() const {
-    std::int64_t widest = 0;
-    for (std::int64_t d = 1; d < n_dims_; ++d) {
-      if (box_[2 * d + 1] - box_[2 * d] > box_[2 * widest + 1] - box_[2 * widest]) widest = d;
-    }
-    return widest;
-  }
-
-  void partition(BlockRange range, std::int64_t middle, std::int64_t dimension) {
-    const std::int64_t begin = first_point(range.begin), end = first_point(range.end);
-    keys_.clear();
-    for (std::int64_t place = begin; place < end; ++place)
-      keys_.emplace_back(point(place)[dimension], order_[place]);
-    std::nth_element(keys_.begin(), keys_.begin() + (first_point(middle) - begin), keys_.end());
-    for (std::int64_t place = begin; place < end; ++place)
-      order_[place] = keys_[place - begin].second;
-  }
-
-  void pack_blocks(std::int64_t n_blocks) {
-    blocks.resize(n_blocks * n_dims_ * kKDWidth);
-    std::fill_n(blocks.data(), n_blocks * n_dims_ * kKDWidth, std::numeric_limits<T>::infinity());
-    indices.assign(static_cast<std::size_t>(n_blocks * kKDWidth), kKDPadding);
-    for (std::int64_t place = 0; place < n_points_; ++place) {
-      T* block = blocks.data() + place / kKDWidth * n_dims_ * kKDWidth;
-      for (std::int64_t d = 0; d < n_dims_; ++d)
-        block[d * kKDWidth + place % kKDWidth] = point(place)[d];
-      indices[place] = order_[place];
-    }
-  }
-
-  const T* points_;
-  std::int64_t n_points_, n_dims_;
-  std::vector<std::int32_t> order_;
-  std::vector<std::pair<T, std::int32_t>> keys_;
-  std::vector<T> box_;
-};
-
 }  // namespace
 
 template <class T>
 KDTree<T>::KDTree(const T* points, std::int64_t n_points, std::int64_t n_dims,
-                  std::int64_t leaf_size, const Kernels<T>& kernels)
+                  std::int64_t leaf_size, const Kernels<T>& kernels, int n_threads)
     : n_points_(n_points), n_dims_(n_dims), kernels_(&kernels) {
   require(n_points >= 1, "points must have at least one row", n_points);
   require(n_points < (std::int64_t{1} << 31) - 1, "points must have less than 2^31 - 1 rows",
           n_points);
   require(n_dims >= 1, "points must have at least one column", n_dims);
   require(leaf_size >= 1, "leaf_size must be at least 1", leaf_size);
-  Builder<T> builder(points, n_points, n_dims);
-  builder.build(divide_up(std::min(leaf_size, n_points), kKDWidth));
+  const std::int64_t leaf_blocks = divide_up(std::min(leaf_size, n_points), kKDWidth);
+  KDTreeBuilder<T> builder(points, n_points, n_dims, leaf_blocks);
+  if (!builder.build(n_threads)) {
+    // What is not finite has no order to cut by: one leaf, which is never cut, holds it all.
+    builder = KDTreeBuilder<T>(points, n_points, n_dims, divide_up(n_points, kKDWidth));
+    builder.build(n_threads);
+  }
   height_ = builder.height;
   nodes_ = std::move(builder.nodes);
   boxes_ = std::move(builder.boxes);
-  points_ = std::move(builder.blocks);
-  indices_ = std::move(builder.indices);
+  blocks_ = std::move(builder.blocks);
 }
 
 template <class T>
 KDTreeView<T> KDTree<T>::view() const {
-  return {nodes_.data(), boxes_.data(), points_.data(), indices_.data(),
-          n_points_,     n_dims_,       height_};
+  return {nodes_.data(),  boxes_.data(), blocks_.points.data(), blocks_.indices.data(), n_points_,
+          n_dims_, height_};
 }
 
 template <class T>
@@ -186,6 +55,26 @@ void KDTree<T>::query(const T* queries, std::int64_t n_queries, std::int64_t k, 
                       std::int64_t* indices, int n_threads) const {
   require(k >= 1 && k <= n_points_,
           "k must be from 1 to the number of points, " + std::to_string(n_points_), k);
+  // Neighbours share cache lines of the tree; where it is in the cache anyway, order is in vain.
+  constexpr std::int64_t kManyBytes = std::int64_t{1} << 22, kManyQueries = 1024;
+  const std::int64_t bytes = n_points_ * n_dims_ * static_cast<std::int64_t>(sizeof(T));
+  const bool in_order = bytes >= kManyBytes && n_queries >= kManyQueries;
+  // Slabs bound what the order takes.
+  constexpr std::int64_t kSlab = std::int64_t{1} << 18;
+  for (std::int64_t begin = 0; begin < n_queries; begin += kSlab) {
+    const std::int64_t n = std::min(kSlab, n_queries - begin);
+    const T* slab = queries + begin * n_dims_;
+    std::vector<std::int32_t> order;
+    if (in_order) order = order_by_place(slab, n);
+    query_slab(slab, n, in_order ? order.data() : nullptr, k, distances + begin * k,
+               indices + begin * k, n_threads);
+  }
+}
+
+template <class T>
+void KDTree<T>::query_slab(const T* queries, std::int64_t n_queries, const std::int32_t* order,
+                           std::int64_t k, T* distances, std::int64_t* indices,
+                           int n_threads) const {
   // Queries near a crowd of points take longer: threads fetch chunks instead of equal shares.
   constexpr std::int64_t kChunk = 64;
   const std::int64_t n_chunks = divide_up(n_queries, kChunk);
@@ -195,11 +84,65 @@ void KDTree<T>::query(const T* queries, std::int64_t n_queries, std::int64_t k, 
   run_independent(std::max(useful, 1), [&](int) {
     for (std::int64_t chunk; (chunk = next_chunk.fetch_add(1)) < n_chunks;) {
       const std::int64_t end = std::min((chunk + 1) * kChunk, n_queries);
-      for (std::int64_t i = chunk * kChunk; i < end; ++i)
+      for (std::int64_t place = chunk * kChunk; place < end; ++place) {
+        const std::int64_t i = order ? order[place] : place;
         kernels_->kdtree_query({tree, queries + i * n_dims_, k, distances + i * k,
                                 indices + i * k});
+      }
     }
   });
+}
+
+// The order of queries along a Morton curve through the cells of a grid over the root's box, in the
+// dimensions in which it is widest.
+template <class T>
+std::vector<std::int32_t> KDTree<T>::order_by_place(const T* queries,
+                                                    std::int64_t n_queries) const {
+  constexpr int kMaxAxes = 3, kBits = 15;
+  const int n_axes = static_cast<int>(std::min<std::int64_t>(n_dims_, kMaxAxes));
+  const int bits = kBits / n_axes;
+  const std::vector<Axis> axes = widest_axes(n_axes, std::int64_t{1} << bits);
+  std::vector<std::int32_t> spread(std::size_t{1} << bits);
+  for (std::size_t cell = 0; cell < spread.size(); ++cell) {
+    for (int bit = 0; bit < bits; ++bit)
+      spread[cell] |= static_cast<std::int32_t>((cell >> bit & 1) << (bit * n_axes));
+  }
+  std::vector<std::int32_t> cells(static_cast<std::size_t>(n_queries));
+  std::vector<std::int32_t> first((std::size_t{1} << (bits * n_axes)) + 1);
+  for (std::int64_t i = 0; i < n_queries; ++i) {
+    std::int32_t cell = 0;
+    for (int a = 0; a < n_axes; ++a)
+      cell |= spread[axes[a].cell_of(queries[i * n_dims_ + axes[a].dimension])] << a;
+    cells[i] = cell;
+    ++first[cell + 1];
+  }
+  std::partial_sum(first.begin(), first.end(), first.begin());
+  std::vector<std::int32_t> order(static_cast<std::size_t>(n_queries));
+  for (std::int64_t i = 0; i < n_queries; ++i)
+    order[first[cells[i]]++] = static_cast<std::int32_t>(i);
+  return order;
+}
+
+template <class T>
+std::vector<typename KDTree<T>::Axis> KDTree<T>::widest_axes(int n_axes,
+                                                             std::int64_t n_cells) const {
+  std::vector<Axis> axes;
+  const std::int64_t n_children = height_ > 0 ? nodes_[0].count : 0;
+  for (std::int64_t d = 0; d < n_dims_; ++d) {
+    const T* low = boxes_.data() + 2 * d * kKDWidth;
+    const T* high = low + kKDWidth;
+    // In float64, where the width is finite unless it is beyond all use.
+    double begin = 0, end = 0;
+    if (n_children > 0) {
+      begin = *std::min_element(low, low + n_children);
+      end = *std::max_element(high, high + n_children);
+    }
+    axes.push_back({d, begin, end - begin, static_cast<double>(n_cells)});
+  }
+  std::stable_sort(axes.begin(), axes.end(),
+                   [](const Axis& a, const Axis& b) { return a.width > b.width; });
+  axes.resize(static_cast<std::size_t>(n_axes));
+  return axes;
 }
 
 template class KDTree<float>;

@@ -7,25 +7,19 @@
 #include <vector>
 
 #include "../kernels/kernels.hpp"
+#include "buffer.hpp"
 
 namespace fastinv {
 
-// Numbers, zero at first, that start on a cache line, so that no register's load crosses one.
+// Points and their indices in blocks of kKDWidth, as KDTreeView has them.
 template <class T>
-class CacheLines {
- public:
-  void resize(std::int64_t size) {
-    lines_.resize(static_cast<std::size_t>((size + kPerLine - 1) / kPerLine));
-  }
-  T* data() { return reinterpret_cast<T*>(lines_.data()); }
-  const T* data() const { return reinterpret_cast<const T*>(lines_.data()); }
+struct KDBlocks {
+  KDBlocks() = default;
+  KDBlocks(std::int64_t n_blocks, std::int64_t n_dims)
+      : points(n_blocks * n_dims * kKDWidth), indices(n_blocks * kKDWidth) {}
 
- private:
-  static constexpr std::int64_t kPerLine = 64 / sizeof(T);
-  struct alignas(64) Line {
-    T numbers[kPerLine];
-  };
-  std::vector<Line> lines_;
+  Buffer<T> points;              // (n_blocks, n_dims, kKDWidth)
+  Buffer<std::int32_t> indices;  // (n_blocks, kKDWidth)
 };
 
 // Immutable after construction: any number of threads may query it.
@@ -33,9 +27,10 @@ template <class T>
 class KDTree {
  public:
   // points (n_points, n_dims), finite, copied; leaves hold up to leaf_size points, rounded up to
-  // whole blocks. Throws std::invalid_argument where a size is below 1 or n_points is 2^31 or more.
+  // whole blocks. Throws std::invalid_argument where a size is below 1, n_points is 2^31 or more.
+  // The tree is the same for any number of threads; with points that are not finite it is one leaf.
   KDTree(const T* points, std::int64_t n_points, std::int64_t n_dims, std::int64_t leaf_size,
-         const Kernels<T>& kernels);
+         const Kernels<T>& kernels, int n_threads = 1);
 
   std::int64_t n_points() const { return n_points_; }
   std::int64_t n_dims() const { return n_dims_; }
@@ -48,11 +43,29 @@ class KDTree {
              std::int64_t* indices, int n_threads) const;
 
  private:
+  // A dimension cut into cells.
+  struct Axis {
+    std::int64_t dimension;
+    double begin, width, n_cells;
+
+    // From 0 to n_cells - 1 whatever x is, NaN and infinity included.
+    std::size_t cell_of(T x) const {
+      const double place = (static_cast<double>(x) - begin) / width * n_cells;
+      if (!(place > 0)) return 0;
+      return static_cast<std::size_t>(place < n_cells - 1 ? place : n_cells - 1);
+    }
+  };
+
+  void query_slab(const T* queries, std::int64_t n_queries, const std::int32_t* order,
+                  std::int64_t k, T* distances, std::int64_t* indices, int n_threads) const;
+  std::vector<std::int32_t> order_by_place(const T* queries, std::int64_t n_queries) const;
+  std::vector<Axis> widest_axes(int n_axes, std::int64_t n_cells) const;
+
   std::int64_t n_points_, n_dims_, height_ = 0;
   const Kernels<T>* kernels_;
   std::vector<KDNode> nodes_;
-  CacheLines<T> boxes_, points_;
-  std::vector<std::int32_t> indices_;
+  Buffer<T> boxes_;
+  KDBlocks<T> blocks_;
 };
 
 }  // namespace fastinv

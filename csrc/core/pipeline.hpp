@@ -112,7 +112,7 @@ class Pipeline {
   const double* solution(const CandidateRow& candidates, const Tile& tile, std::int64_t c) const;
 
   std::vector<double> anchors_x_, anchors_y_;
-  std::vector<float> anchor_features_;  // (n_anchors, q + p): the part of the features that is theirs
+  std::vector<float> anchor_features_;  // (n_anchors, q + p): their part of the features
   std::int64_t p_, q_, n_anchors_;
   std::optional<TwinModel> twin_;
   CompiledForward compiled_;

@@ -17,7 +17,8 @@ constexpr int kRowsPerTile = 4;
 #endif
 
 // Terms of the inner dimension after which a sum goes to memory and the next rows follow: what all
-// tiles of a column multiply with, so many rows of two registers, then stays in the first-level cache.
+// tiles of a column multiply with, so many rows of two registers, then stays in the first-level
+// cache.
 constexpr std::int64_t kInnerBlock = 256;
 
 template <class T, int MR, int NV>

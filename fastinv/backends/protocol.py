@@ -202,6 +202,12 @@ class NeighborIndex(Protocol):
         """
         ...
 
+    def try_query(self, queries: Any, k: Any, out: Any, /) -> tuple[Any, Any] | None:
+        """The same at the cost of the search, with checks of its own; None for whatever is not
+        little work in plain arrays (C-contiguous floats, (n, d) or (d,), with `k` an int and
+        `out` None or a pair of arrays), which is then up to `query`."""
+        ...
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -456,8 +462,10 @@ class Backend(Protocol):
         over rows."""
         ...
 
-    def neighbors(self, points: FloatArray, *, leaf_size: int = 16) -> NeighborIndex:
-        """An index of `points` ``(n, d)``, in their dtype."""
+    def neighbors(
+        self, points: FloatArray, *, leaf_size: int = 16, n_threads: int = 1
+    ) -> NeighborIndex:
+        """An index of `points` ``(n, d)``, in their dtype, the same for any `n_threads`."""
         ...
 
     def rank(self, residuals: Float64Array) -> IntArray:

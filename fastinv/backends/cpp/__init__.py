@@ -113,9 +113,11 @@ class CppBackend:
             spec, parameters, mixture, beta_1, beta_2, epsilon, self.isa
         )
 
-    def neighbors(self, points: FloatArray, *, leaf_size: int = 16) -> NeighborIndex:
+    def neighbors(
+        self, points: FloatArray, *, leaf_size: int = 16, n_threads: int = 1
+    ) -> NeighborIndex:
         """A KD-tree of `points`, in their dtype."""
-        return NeighborIndex(points, leaf_size, self.isa)
+        return NeighborIndex(points, leaf_size, self.isa, n_threads)
 
     def rank(self, residuals: Float64Array) -> IntArray:
         """Per row the order that sorts it, NaN last."""

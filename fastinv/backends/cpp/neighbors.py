@@ -12,13 +12,26 @@ _KDTREES = {_checks.FLOAT32: _core.KDTreeFloat32, _checks.FLOAT64: _core.KDTreeF
 
 
 class NeighborIndex:
-    """A KD-tree; see :class:`fastinv.backends.protocol.NeighborIndex`."""
+    """A KD-tree; see :class:`fastinv.backends.protocol.NeighborIndex`.
 
-    def __init__(self, points: FloatArray, leaf_size: int, isa: str) -> None:
+    Parameters
+    ----------
+    points : ndarray of shape (n, d), float32 or float64
+    leaf_size : int
+    isa : str
+        The instruction set, one of ``fastinv._core.isas()``.
+    n_threads : int, default=1
+        Threads that build the tree, which is the same for any number of them.
+    """
+
+    def __init__(self, points: FloatArray, leaf_size: int, isa: str, n_threads: int = 1) -> None:
         _checks.check_points(points, leaf_size)
+        _checks.check_count("n_threads", n_threads)
         self._shape = points.shape
         self._dtype = points.dtype
-        self._kernel = _KDTREES[points.dtype](np.ascontiguousarray(points), leaf_size, isa)
+        contiguous = np.ascontiguousarray(points)
+        self._kernel = _KDTREES[points.dtype](contiguous, leaf_size, isa, n_threads)
+        self.try_query = self._kernel.try_query  # no frame of Python's in between
 
     def query(
         self, queries: FloatArray, k: int, *, n_threads: int = 1

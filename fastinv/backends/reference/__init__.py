@@ -107,8 +107,11 @@ class ReferenceBackend:
         loss = mixtures.MixtureLoss(mixture, mixtures.LIMITS[parameters.dtype])
         return Trainer(spec, parameters, loss, beta_1, beta_2, epsilon)
 
-    def neighbors(self, points: FloatArray, *, leaf_size: int = 16) -> NeighborIndex:
-        """An index of `points`; `leaf_size` has no effect."""
+    def neighbors(
+        self, points: FloatArray, *, leaf_size: int = 16, n_threads: int = 1
+    ) -> NeighborIndex:
+        """An index of `points`; `leaf_size` and `n_threads` have no effect."""
+        _checks.check_count("n_threads", n_threads)
         return NeighborIndex(points, leaf_size)
 
     def rank(self, residuals: Float64Array) -> IntArray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fastinv.backends import _checks
@@ -37,3 +39,6 @@ class NeighborIndex:
             indices[row] = sorting_order(squared)[:k]
             distances[row] = np.sqrt(squared[indices[row]])
         return distances, indices
+
+    def try_query(self, queries: Any, k: Any, out: Any, /) -> None:
+        """There is no short way."""
