@@ -12,10 +12,8 @@ namespace fastinv {
 class Arena {
  public:
   explicit Arena(std::size_t bytes) {
-    if (bytes > sizeof(local_)) {
-      heap_.reset(new unsigned char[bytes + kAlignment]);
-      next_ = heap_.get();
-    }
+    if (bytes > sizeof(local_)) heap_.reset(new unsigned char[bytes + kAlignment]);
+    reset();
   }
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
@@ -28,6 +26,9 @@ class Arena {
     return reinterpret_cast<T*>(start);
   }
 
+  // Takes all pieces back.
+  void reset() { next_ = heap_ ? heap_.get() : local_; }
+
   // Bytes that take<T>(count) may use up.
   template <class T>
   static std::size_t need(std::int64_t count) {
@@ -38,7 +39,7 @@ class Arena {
   static constexpr std::size_t kAlignment = 64;
   alignas(kAlignment) unsigned char local_[48 * 1024];
   std::unique_ptr<unsigned char[]> heap_;
-  unsigned char* next_ = local_;
+  unsigned char* next_;
 };
 
 }  // namespace fastinv

@@ -1,6 +1,7 @@
 #include "pipeline.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 
@@ -18,8 +19,32 @@ constexpr double kFeatureLimit = 1e6;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
+// A product with 0 is 0 or NaN, and needs no branch.
 bool all_finite(const double* values, std::int64_t n) {
-  return std::all_of(values, values + n, [](double v) { return std::isfinite(v); });
+  double sum = 0;
+  for (std::int64_t i = 0; i < n; ++i) sum += 0.0 * values[i];
+  return sum == 0;
+}
+
+// For the few numbers of an x: a call of memmove takes longer than they do.
+template <class T>
+void copy_few(const T* from, std::int64_t n, T* to) {
+  switch (n) {
+    case 4:
+      to[3] = from[3];
+      [[fallthrough]];
+    case 3:
+      to[2] = from[2];
+      [[fallthrough]];
+    case 2:
+      to[1] = from[1];
+      [[fallthrough]];
+    case 1:
+      to[0] = from[0];
+      return;
+    default:
+      std::copy_n(from, n, to);
+  }
 }
 
 // The Euclidean distance; where squares overflow, of differences scaled by the largest.
@@ -62,8 +87,16 @@ void for_each_tile(std::int64_t n, std::int64_t per_tile, std::size_t bytes, int
   }
   std::vector<std::unique_ptr<Arena>> arenas;
   for (int t = 0; t < threads; ++t) arenas.push_back(std::make_unique<Arena>(bytes));
+  // Threads fetch some tiles at a time: one that is held up leaves its share to the others.
+  constexpr std::int64_t kShares = 16;
+  const std::int64_t share = (n_tiles + threads * kShares - 1) / (threads * kShares);
+  std::atomic<std::int64_t> next{0};
   run_independent(threads, [&](int thread) {
-    work(part_of(n_tiles, thread, threads), *arenas[static_cast<std::size_t>(thread)]);
+    for (std::int64_t begin; (begin = next.fetch_add(share)) < n_tiles;) {
+      Arena& arena = *arenas[static_cast<std::size_t>(thread)];
+      arena.reset();
+      work(Range{begin, std::min(begin + share, n_tiles)}, arena);
+    }
   });
 }
 
@@ -176,7 +209,7 @@ void Pipeline::propose(const double* targets, Tile& tile) const {
     tile.anchor_distance[t] = distances[0];
     for (std::int64_t j = 0; j < k; ++j) {
       const double* x_a = &anchors_x_[anchor[j] * p_];
-      std::copy(x_a, x_a + p_, tile.x + (t * k + j) * p_);
+      copy_few(x_a, p_, tile.x + (t * k + j) * p_);
     }
   }
   correct(targets, tile);
@@ -211,7 +244,8 @@ void Pipeline::run_twin(const double* targets, Tile& tile) const {
       *feature++ = feature_of((y[j] - y_a[j]) / twin.dy_scale[j]);
     }
     const float* own = &anchor_features_[tile.anchor[row] * (q_ + p_)];
-    feature = std::copy(own, own + q_ + p_, feature);
+    copy_few(own, q_ + p_, feature);
+    feature += q_ + p_;
   }
   twin.network.forward_rows(tile.features, tile.outputs, rows, tile.workspace);
 }
@@ -257,7 +291,7 @@ void Pipeline::rank_row(const SolveArrays& arrays, std::int64_t row, const Candi
   for (std::int64_t j = 0; j < k; ++j) {
     const std::int64_t c = tile.order[j].index;
     const double* x = solution(candidates, tile, c);
-    std::copy(x, x + p_, x_out + j * p_);
+    copy_few(x, p_, x_out + j * p_);
     residual_out[j] = tile.residual[c];
     anchor_out[j] = candidates.anchor[c];
     status_out[j] = static_cast<std::int8_t>(tile.status[c]);
