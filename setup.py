@@ -29,11 +29,16 @@ SOURCES = [
     "csrc/bindings/register_mlp.cpp",
     "csrc/bindings/register_pipeline.cpp",
     "csrc/bindings/register_runtime.cpp",
+    "csrc/bindings/register_search.cpp",
     "csrc/bindings/solution.cpp",
+    "csrc/core/differentiable.cpp",
     "csrc/core/dispatch.cpp",
     "csrc/core/kdtree.cpp",
     "csrc/core/mlp.cpp",
+    "csrc/core/path.cpp",
     "csrc/core/pipeline.cpp",
+    "csrc/core/polish.cpp",
+    "csrc/core/search.cpp",
     "csrc/core/trainer.cpp",
 ]
 

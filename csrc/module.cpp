@@ -9,4 +9,5 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   fastinv::register_kdtree(m);
   fastinv::register_pipeline(m);
   fastinv::register_frozen(m);
+  fastinv::register_search(m);
 }

@@ -2,12 +2,13 @@
 
 Solvers go back from targets to inputs: :class:`TwinSolver`, :class:`MixtureSolver` with
 probabilities, and as baselines :class:`NearestSolver` and :class:`DirectSolver`. A formula becomes
-a forward function with :func:`forward`; :mod:`fastinv.problems` has some to try.
+a forward function with :func:`forward`; :mod:`fastinv.problems` has some to try, and
+:mod:`fastinv.robots` makes them from descriptions of robot arms.
 """
 
 from importlib.metadata import version
 
-from fastinv import problems
+from fastinv import problems, robots
 from fastinv._threads import register_with_threadpoolctl
 from fastinv.calibration import calibrate
 from fastinv.estimators import MixtureDensityNetwork, MLPRegressor, select_n_components
@@ -16,7 +17,7 @@ from fastinv.losses import mixture_nll
 from fastinv.mixture import Mixture
 from fastinv.neighbors import KDTree
 from fastinv.problems import Problem
-from fastinv.solutions import Solution, Solutions, Status
+from fastinv.solutions import Solution, SolutionPath, Solutions, Status
 from fastinv.solvers import (
     DirectSolver,
     FrozenSolver,
@@ -39,6 +40,7 @@ __all__ = [
     "NearestSolver",
     "Problem",
     "Solution",
+    "SolutionPath",
     "Solutions",
     "Status",
     "TwinSolver",
@@ -48,6 +50,7 @@ __all__ = [
     "forward",
     "mixture_nll",
     "problems",
+    "robots",
     "select_n_components",
 ]
 

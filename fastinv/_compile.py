@@ -19,16 +19,18 @@ _VECTORISED_HINT = (
 )
 
 
-def probe(function: RowFunction, name: str, n_inputs: int, n_outputs: int) -> None:
+def probe(function: RowFunction, name: str, n_inputs: int, shape: tuple[int, ...]) -> None:
     """Run `function` once as plain Python, whose errors read better than a compiler's.
 
     Parameters
     ----------
     function : callable
-        ``function(x, y)`` with x (n_inputs,) and y (n_outputs,).
+        ``function(x, y)`` with x (n_inputs,) and y of `shape`.
     name : str
         What errors call it.
-    n_inputs, n_outputs : int
+    n_inputs : int
+    shape : tuple of int
+        (n_outputs,), or (n_outputs, n_inputs) of a derivative.
 
     Raises
     ------
@@ -40,8 +42,8 @@ def probe(function: RowFunction, name: str, n_inputs: int, n_outputs: int) -> No
         It writes to x, or assigns an array of another shape.
     """
     x = np.full(n_inputs, _PROBE_VALUE)
-    y = np.full(n_outputs, np.nan)
-    shapes = f"x of shape ({n_inputs},) and y of shape ({n_outputs},)"
+    y = np.full(shape, np.nan)
+    shapes = f"x of shape ({n_inputs},) and y of shape {shape}"
     try:
         with np.errstate(all="ignore"):
             returned = function(x, y)
@@ -62,7 +64,7 @@ def probe(function: RowFunction, name: str, n_inputs: int, n_outputs: int) -> No
         raise ValueError(f"{name} writes to its first argument, x; only y may be written to")
 
 
-def compile_rows(function: RowFunction, name: str, n_inputs: int, n_outputs: int) -> Any:
+def compile_rows(function: RowFunction, name: str, n_inputs: int, shape: tuple[int, ...]) -> Any:
     """Compile `function` into ``void(const double *X, double *Y, int64_t n)``.
 
     A row's image starts as NaN and is NaN again if f raises, an index out of range included:
@@ -73,8 +75,10 @@ def compile_rows(function: RowFunction, name: str, n_inputs: int, n_outputs: int
     function : callable
     name : str
         What errors call it.
-    n_inputs, n_outputs : int
-        Columns of X and Y, both row-major.
+    n_inputs : int
+        Columns of X, row-major.
+    shape : tuple of int
+        Of a row of Y, as in :func:`probe`.
 
     Returns
     -------
@@ -91,7 +95,7 @@ def compile_rows(function: RowFunction, name: str, n_inputs: int, n_outputs: int
     from numba.core import errors, types
 
     x_type = types.Array(types.float64, 1, "C", readonly=True)
-    y_type = types.Array(types.float64, 1, "C")
+    y_type = types.Array(types.float64, len(shape), "C")
     pointer = types.CPointer(types.float64)  # type: ignore[no-untyped-call]
     try:
         # boundscheck costs nothing measurable: with constant shapes LLVM removes most checks.
@@ -105,7 +109,7 @@ def compile_rows(function: RowFunction, name: str, n_inputs: int, n_outputs: int
 
     def rows(X: Any, Y: Any, n: int) -> None:
         x = carray(X, (n, n_inputs))
-        y = carray(Y, (n, n_outputs))
+        y = carray(Y, (n, *shape))
         for i in range(n):
             y[i] = np.nan
             # An exception that left a C callback would be printed, and would skip the rows after

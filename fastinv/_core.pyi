@@ -149,6 +149,9 @@ class Pipeline:
         x_spread: _F64,
         anchors_exact: bool,
         trust_residual: bool,
+        apart: float,
+        pool: int,
+        refine: dict[str, Any] | None,
         isa: str,
     ) -> None: ...
     def solve(
@@ -192,6 +195,58 @@ class Pipeline:
         residual: _F64,
         anchor: _I64,
         status: NDArray[np.int8],
+    ) -> None: ...
+
+class Search:
+    def __init__(
+        self,
+        anchors_x: _F64,
+        anchors_y: _F64,
+        forward: int | dict[str, Any] | None,
+        jacobian: int | None,
+        lower: _F64,
+        upper: _F64,
+        scale: _F64,
+        periods: _F64,
+        separation: float,
+        max_evaluations: int,
+        isa: str,
+    ) -> None: ...
+    def polish(
+        self,
+        targets: _F64,
+        x: _F64,
+        fx: _F64,
+        residual: _F64,
+        n_evaluations: _I64,
+        end: NDArray[np.int8],
+        n_threads: int,
+    ) -> None:
+        """Reads starts from `x`, and writes to it and all arrays after it."""
+
+    def solve_all(
+        self,
+        targets: _F64,
+        k: int,
+        n_starts: int,
+        tol: float,
+        x: _F64,
+        residual: _F64,
+        anchor: _I64,
+        status: NDArray[np.int8],
+        count: _I64,
+        n_threads: int,
+    ) -> None: ...
+    def solve_path(
+        self,
+        targets: _F64,
+        start: _F64,
+        n_starts: int,
+        tol: float,
+        x: _F64,
+        residual: _F64,
+        status: NDArray[np.int8],
+        jumped: NDArray[np.uint8],
     ) -> None: ...
 
 class SolutionBuffer:

@@ -67,13 +67,18 @@ class Forward(Protocol):
         ...
 
 
-def forward(n_inputs: int, n_outputs: int) -> Callable[[RowFunction], ForwardFunction]:
+def forward(
+    n_inputs: int, n_outputs: int, jacobian: RowFunction | None = None
+) -> Callable[[RowFunction], ForwardFunction]:
     """Declare a formula: a decorator for ``def f(x, y)``, which writes f(x) into y.
 
     Parameters
     ----------
     n_inputs, n_outputs : int
         Lengths of x and y. Both are float64 vectors; x must not be written to.
+    jacobian : callable, default=None
+        ``jacobian(x, J)`` writes dy_i/dx_j into J[i, j], J of shape (n_outputs, n_inputs). None
+        takes central differences where a derivative is needed.
 
     Returns
     -------
@@ -91,7 +96,7 @@ def forward(n_inputs: int, n_outputs: int) -> Callable[[RowFunction], ForwardFun
     array([[ 6.],
            [20.]])
     """
-    return lambda function: ForwardFunction(function, n_inputs, n_outputs)
+    return lambda function: ForwardFunction(function, n_inputs, n_outputs, jacobian)
 
 
 class ForwardFunction:
@@ -107,6 +112,8 @@ class ForwardFunction:
     function : callable
         ``function(x, y)`` writes the image of x (n_inputs,) into y (n_outputs,).
     n_inputs, n_outputs : int
+    jacobian : callable, default=None
+        ``jacobian(x, J)`` writes the derivative into J (n_outputs, n_inputs).
 
     Raises
     ------
@@ -125,9 +132,17 @@ class ForwardFunction:
     __wrapped__: RowFunction
     exact = True
 
-    def __init__(self, function: RowFunction, n_inputs: int, n_outputs: int) -> None:
+    def __init__(
+        self,
+        function: RowFunction,
+        n_inputs: int,
+        n_outputs: int,
+        jacobian: RowFunction | None = None,
+    ) -> None:
         if not inspect.isfunction(function):
             raise TypeError(f"@forward decorates a plain Python function f(x, y), got {function!r}")
+        if jacobian is not None and not inspect.isfunction(jacobian):
+            raise TypeError(f"jacobian must be a plain Python function j(x, J), got {jacobian!r}")
         self.n_inputs = check_integer(n_inputs, "n_inputs")
         self.n_outputs = check_integer(n_outputs, "n_outputs")
         signature = inspect.signature(function)
@@ -139,8 +154,10 @@ class ForwardFunction:
                 f"its signature is {function.__name__}{signature}"
             ) from error
         functools.update_wrapper(self, function)
+        self.jacobian = jacobian
         self._lock = threading.Lock()
         self._native: Any = None
+        self._native_jacobian: Any = None
 
     @property
     def name(self) -> str:
@@ -161,10 +178,26 @@ class ForwardFunction:
         if self._native is None:
             with self._lock:
                 if self._native is None:
-                    described = (self.python_function, self.name, self.n_inputs, self.n_outputs)
-                    probe(*described)
-                    self._native = compile_rows(*described)
+                    self._native = self._compiled(self.python_function, self.name, self.n_outputs)
         return int(self._native.address)
+
+    @property
+    def jacobian_address(self) -> int | None:
+        """Address of ``void(const double *X, double *J, int64_t n)``, with J (n, n_outputs,
+        n_inputs); None without a `jacobian`. Compiles on first use."""
+        if self.jacobian is None:
+            return None
+        if self._native_jacobian is None:
+            with self._lock:
+                if self._native_jacobian is None:
+                    self._native_jacobian = self._compiled(
+                        self.jacobian, f"jacobian of {self.name}", self.n_outputs, self.n_inputs
+                    )
+        return int(self._native_jacobian.address)
+
+    def _compiled(self, function: RowFunction, name: str, *shape: int) -> Any:
+        probe(function, name, self.n_inputs, shape)
+        return compile_rows(function, name, self.n_inputs, shape)
 
     def __call__(
         self,
@@ -226,7 +259,12 @@ class ForwardFunction:
             found = getattr(found, part, None)
         if found is self:
             return name  # by reference, as functions are
-        return ForwardFunction, (self.python_function, self.n_inputs, self.n_outputs)
+        return ForwardFunction, (
+            self.python_function,
+            self.n_inputs,
+            self.n_outputs,
+            self.jacobian,
+        )
 
 
 def as_forward(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastinv import _core
+from fastinv._explanation import Circumstances, explain
 
 
 class Status(IntEnum):
@@ -19,8 +20,8 @@ class Status(IntEnum):
     CONVERGED = 0, "the residual is within the tolerance"
     APPROXIMATE = 1, "the residual is above the tolerance"
     EXTRAPOLATED = 2, "the network left the region that its training pairs were drawn from"
-    OUT_OF_BOUNDS = 3, "the prediction left the bounds and was moved onto them"
-    UNREACHABLE = 4, "no anchor and no image of a candidate is near the target"
+    OUT_OF_BOUNDS = 3, "on the bounds the residual is above the tolerance"
+    UNREACHABLE = 4, "nothing that was found is near the target"
     INVALID = 5, "the target, the solution or its image is not finite"
 
     description: str
@@ -48,6 +49,9 @@ class Solutions:
         Row of the solver's ``anchors_x_`` that each solution came from, -1 if none.
     status : ndarray of shape (n, k), int8
         A :class:`Status` each.
+    count : ndarray of shape (n,), int64, or None
+        Of `solve_all`: how many solutions each target has; the others are padding. None of
+        `solve`, which gives k candidates.
 
     Examples
     --------
@@ -66,6 +70,8 @@ class Solutions:
     residual: NDArray[np.float64]
     anchor: NDArray[np.int64]
     status: NDArray[np.int8]
+    count: NDArray[np.int64] | None = None
+    circumstances: Circumstances | None = None
 
     def __init__(
         self,
@@ -74,6 +80,8 @@ class Solutions:
         residual: NDArray[np.float64],
         anchor: NDArray[np.int64],
         status: NDArray[np.int8],
+        count: NDArray[np.int64] | None = None,
+        circumstances: Circumstances | None = None,
     ) -> None:
         # The __init__ that dataclass makes for a frozen class takes more than twice the time.
         fields = self.__dict__
@@ -82,6 +90,8 @@ class Solutions:
         fields["residual"] = residual
         fields["anchor"] = anchor
         fields["status"] = status
+        fields["count"] = count
+        fields["circumstances"] = circumstances
 
     @property
     def best(self) -> NDArray[np.float64]:
@@ -109,6 +119,54 @@ class Solutions:
             self.residual[rows],
             self.anchor[rows],
             self.status[rows],
+            None if self.count is None else self.count[rows],
+            self.circumstances,
+        )
+
+    def explain(self, i: int) -> str:
+        """In words, what is known of the solutions of target `i`.
+
+        For each solution the status and its reason: the residual against the tolerance and the
+        noise, the bounds that it lies on; and how far the target is from the nearest anchor.
+
+        Parameters
+        ----------
+        i : int
+            Which target.
+
+        Returns
+        -------
+        str
+            A line per solution, after one about the target.
+
+        Raises
+        ------
+        ValueError
+            These solutions were not made by a solver.
+        IndexError
+            There is no such target.
+
+        Examples
+        --------
+        >>> import fastinv as fi
+        >>> arm = fi.problems.two_link_arm
+        >>> solver = fi.NearestSolver(arm.forward, bounds=arm.bounds, random_state=0).fit()
+        >>> print(solver.solve_all([3.0, 0.0]).explain(0))
+        target (3, 0): its nearest anchor, 36, is 1 away in y; attainable ones are up to 0.123
+        1. UNREACHABLE, nothing that was found is near the target: residual 1, tolerance 0.00103
+        """
+        if self.circumstances is None:
+            raise ValueError("these solutions do not say where they come from: a solver's do")
+        row = self[i]
+        is_padding = np.zeros(self.n_solutions, dtype=bool)
+        if row.count is not None:
+            is_padding[max(1, int(row.count[0])) :] = True
+        return explain(
+            row.targets[0],
+            row.x[0][~is_padding],
+            row.residual[0][~is_padding],
+            [list(Status)[s] for s in row.status[0][~is_padding]],
+            self.circumstances,
         )
 
     def __iter__(self) -> Iterator[Solutions]:
@@ -116,7 +174,8 @@ class Solutions:
 
     def __repr__(self) -> str:
         n, k, p = self.x.shape
-        heading = f"Solutions: {n} target{'s' * (n != 1)}, {k} each, x in R^{p}"
+        number = f"{k} each" if self.count is None else f"{int(self.count.sum())} in all"
+        heading = f"Solutions: {n} target{'s' * (n != 1)}, {number}, x in R^{p}"
         if n == 0:
             return heading
         counts = {status.name: int(np.sum(self.status[:, 0] == status)) for status in Status}
@@ -125,6 +184,44 @@ class Solutions:
         if len(finite):
             first += f"; median residual {np.median(finite):.3g}, largest {finite.max():.3g}"
         return f"{heading}\nbest: {first}"
+
+
+@dataclass(frozen=True, eq=False)
+class SolutionPath:
+    """A solution followed along a path of targets.
+
+    Attributes
+    ----------
+    targets : ndarray of shape (n, q), float64
+    x : ndarray of shape (n, p), float64
+        One solution per target; where there is none, the last one.
+    residual : ndarray of shape (n,), float64
+    status : ndarray of shape (n,), int8
+        CONVERGED, or UNREACHABLE where no solution was found; INVALID for a target that is not
+        finite.
+    jumped : ndarray of shape (n,), bool
+        Where the branch ended, and another had to be taken.
+    """
+
+    targets: NDArray[np.float64]
+    x: NDArray[np.float64]
+    residual: NDArray[np.float64]
+    status: NDArray[np.int8]
+    jumped: NDArray[np.bool_]
+
+    @property
+    def n_jumps(self) -> int:
+        """How often the branch ended."""
+        return int(self.jumped.sum())
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __repr__(self) -> str:
+        n, p = self.x.shape
+        reached = int((self.status == Status.CONVERGED).sum())
+        jumps = f"{self.n_jumps} jump{'s' * (self.n_jumps != 1)}"
+        return f"SolutionPath: {n} targets, {reached} reached, {jumps}, x in R^{p}"
 
 
 class Solution(_core.SolutionBuffer):

@@ -1,6 +1,4 @@
 // The solve pipeline, ranking, and batches of a compiled forward function.
-#include <pybind11/stl.h>
-
 #include <algorithm>
 
 #include "../core/dispatch.hpp"
@@ -8,6 +6,7 @@
 #include "../core/pipeline.hpp"
 #include "../core/rank.hpp"
 #include "array_view.hpp"
+#include "models.hpp"
 #include "registers.hpp"
 
 namespace fastinv {
@@ -16,34 +15,14 @@ namespace {
 
 constexpr std::int64_t kRowsPerThread = 64;  // fewer rows of f are not worth a thread
 
-std::vector<double> vector_of(const py::array& a, const char* name, std::int64_t size) {
-  const auto view = in_vector<double>(a, name, size);
-  return {view.data, view.data + view.size};
-}
-
-std::vector<double> entry(const py::dict& d, const char* name, std::int64_t size) {
-  return vector_of(d[name].cast<py::array>(), name, size);
-}
-
-Network<float> network_of(const py::dict& d, std::int64_t n_in, std::int64_t n_out,
-                          const std::string& isa) {
-  NetworkShape shape(d["layer_sizes"].cast<std::vector<std::int64_t>>(),
-                     activation_from(d["activation"].cast<std::string>()));
-  if (shape.n_inputs() != n_in || shape.n_outputs() != n_out) {
-    throw py::value_error("layer_sizes must start with " + std::to_string(n_in) +
-                          " and end with " + std::to_string(n_out));
-  }
-  const auto flat = in_vector<float>(d["parameters"].cast<py::array>(), "parameters",
-                                     shape.n_parameters());
-  return Network<float>(std::move(shape), flat.data, kernels<float>(isa));
-}
-
 std::unique_ptr<Pipeline> make_pipeline(const py::array& anchors_x, const py::array& anchors_y,
                                         const std::optional<py::dict>& twin,
                                         const py::object& forward, const py::array& lower,
                                         const py::array& upper, double tol, double coverage,
                                         const py::array& x_spread, bool anchors_exact,
-                                        bool trust_residual, const std::string& isa) {
+                                        bool trust_residual, double apart, std::int64_t pool,
+                                        const std::optional<py::dict>& refine,
+                                        const std::string& isa) {
   const auto x = in_matrix<double>(anchors_x, "anchors_x");
   const auto y = in_matrix<double>(anchors_y, "anchors_y");
   const std::int64_t p = x.cols, q = y.cols;
@@ -58,24 +37,23 @@ std::unique_ptr<Pipeline> make_pipeline(const py::array& anchors_x, const py::ar
                                  entry(d, "x_mean", p), entry(d, "x_scale", p),
                                  entry(d, "dx_scale", p), d["reach"].cast<double>()});
   }
-  CompiledForward compiled = nullptr;
-  std::optional<ForwardModel> learned;
-  if (py::isinstance<py::dict>(forward)) {
-    const py::dict d = forward.cast<py::dict>();
-    learned.emplace(ForwardModel{network_of(d, p, q, isa), entry(d, "x_mean", p),
-                                 entry(d, "x_scale", p), entry(d, "y_mean", q),
-                                 entry(d, "y_scale", q)});
-  } else if (!forward.is_none()) {
-    compiled = reinterpret_cast<CompiledForward>(forward.cast<std::uintptr_t>());
+  ForwardChoice f = forward_of(forward, p, q, isa);
+  std::optional<RefineOptions> refine_options;
+  if (refine) {
+    const py::dict& d = *refine;
+    refine_options.emplace(RefineOptions{
+        address_of(d["jacobian"]), d["max_evaluations"].cast<std::int64_t>(),
+        entry(d, "periods", p), d["separation"].cast<double>()});
   }
+  if (pool < 1) throw py::value_error("pool must be at least 1, got " + std::to_string(pool));
   return std::make_unique<Pipeline>(
       std::vector<double>(x.data, x.data + x.rows * p),
-      std::vector<double>(y.data, y.data + y.rows * q), p, q, std::move(twin_model), compiled,
-      std::move(learned),
+      std::vector<double>(y.data, y.data + y.rows * q), p, q, std::move(twin_model), f.compiled,
+      std::move(f.learned),
       PipelineOptions{vector_of(lower, "lower", p), vector_of(upper, "upper", p),
                       vector_of(x_spread, "x_spread", p), tol, coverage, anchors_exact,
-                      trust_residual},
-      kernels<double>(isa));
+                      trust_residual, apart, pool},
+      std::move(refine_options), kernels<double>(isa));
 }
 
 SolveArrays solve_arrays(const Pipeline& self, const py::array& targets,
@@ -209,7 +187,8 @@ void register_pipeline(py::module_& m) {
       .def(py::init(&make_pipeline), py::arg("anchors_x"), py::arg("anchors_y"), py::arg("twin"),
            py::arg("forward"), py::arg("lower"), py::arg("upper"), py::arg("tol"),
            py::arg("coverage"), py::arg("x_spread"), py::arg("anchors_exact"),
-           py::arg("trust_residual"), py::arg("isa"))
+           py::arg("trust_residual"), py::arg("apart"), py::arg("pool"), py::arg("refine"),
+           py::arg("isa"))
       .def("solve", &solve, py::arg("targets"), py::arg("near"), py::arg("n_neighbors"),
            py::arg("k"), py::arg("x"), py::arg("residual"), py::arg("anchor"), py::arg("status"),
            py::arg("n_threads"))

@@ -10,5 +10,6 @@ void register_mlp(pybind11::module_& m);
 void register_kdtree(pybind11::module_& m);
 void register_pipeline(pybind11::module_& m);
 void register_frozen(pybind11::module_& m);
+void register_search(pybind11::module_& m);
 
 }  // namespace fastinv

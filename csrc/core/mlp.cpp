@@ -116,7 +116,10 @@ void PackedParameters<T>::unpack(T* flat) const {
 
 template <class T>
 Network<T>::Network(NetworkShape shape, const T* parameters, const Kernels<T>& kernels)
-    : shape_(std::move(shape)), kernels_(kernels), parameters_(shape_, kernels) {
+    : shape_(std::move(shape)),
+      kernels_(kernels),
+      parameters_(shape_, kernels),
+      zeros_(round_up(shape_.widest(), kernels.lanes)) {
   parameters_.pack(parameters);
 }
 
@@ -144,6 +147,43 @@ void Network<T>::forward_rows(const T* in, T* out, std::int64_t n_rows, T* works
   }
   for (std::int64_t i = 0; i < n_rows; ++i) {
     std::copy(from + i * stride, from + i * stride + n_outputs, out + i * n_outputs);
+  }
+}
+
+// Forward mode: a row of values and, below it, n_inputs rows of tangents, which pass through the
+// same weights without biases and are multiplied by the slopes at the values.
+template <class T>
+void Network<T>::jacobian(const T* in, T* jac, T* workspace) const {
+  const std::int64_t n_in = shape_.n_inputs(), n_layers = shape_.n_layers();
+  const std::int64_t size = (n_in + 1) * row_stride<T>(shape_.widest());
+  T* const buffers[2] = {workspace, workspace + size};
+  T* const slope = workspace + 2 * size;
+  T* const first = slope + size;  // the input with its unit tangents
+  std::copy(in, in + n_in, first);
+  std::fill(first + n_in, first + (n_in + 1) * n_in, T(0));
+  for (std::int64_t i = 0; i < n_in; ++i) first[(i + 1) * n_in + i] = 1;
+  const T* from = first;
+  std::int64_t stride = n_in;
+  for (std::int64_t l = 0; l < n_layers; ++l) {
+    PackedLayer<T> layer = parameters_.layers()[l];
+    const std::int64_t out_stride = row_stride<T>(layer.n_out);
+    const bool last = l + 1 == n_layers;
+    T* const to = buffers[l % 2];
+    kernels_.forward({layer, from, to, slope, 1, stride, out_stride,
+                      last ? Activation::identity : shape_.activation},
+                     0, layer.n_panels);
+    layer.biases = const_cast<T*>(zeros_.data());
+    kernels_.forward({layer, from + stride, to + out_stride, nullptr, n_in, stride, out_stride,
+                      Activation::identity},
+                     0, layer.n_panels);
+    for (std::int64_t i = 1; !last && i <= n_in; ++i) {
+      for (std::int64_t j = 0; j < layer.n_out; ++j) to[i * out_stride + j] *= slope[j];
+    }
+    from = to;
+    stride = out_stride;
+  }
+  for (std::int64_t j = 0; j < shape_.n_outputs(); ++j) {
+    for (std::int64_t i = 0; i < n_in; ++i) jac[j * n_in + i] = from[(i + 1) * stride + j];
   }
 }
 

@@ -37,13 +37,16 @@ class AlignedBuffer {
   AlignedBuffer(AlignedBuffer&&) = default;
   AlignedBuffer& operator=(AlignedBuffer&&) = default;
 
-  T* data() {
-    const auto address = reinterpret_cast<std::uintptr_t>(storage_.data());
-    return storage_.data() + (64 - address % 64) % 64 / sizeof(T);
-  }
+  T* data() { return storage_.data() + offset(); }
+  const T* data() const { return storage_.data() + offset(); }
   std::int64_t size() const { return size_; }
 
  private:
+  std::size_t offset() const {
+    const auto address = reinterpret_cast<std::uintptr_t>(storage_.data());
+    return (64 - address % 64) % 64 / sizeof(T);
+  }
+
   std::vector<T> storage_;
   std::int64_t size_ = 0;
 };
@@ -90,13 +93,17 @@ class Network {
   std::int64_t workspace_size(std::int64_t n_rows) const;
   // in (n_rows, n_inputs) to out (n_rows, n_outputs); allocates nothing.
   void forward_rows(const T* in, T* out, std::int64_t n_rows, T* workspace) const;
-  // The same for any number of rows, on n_threads.
+  // d out / d in at one input: jac (n_outputs, n_inputs). Workspace as for n_inputs + 1 rows, with
+  // as many elements again.
+  void jacobian(const T* in, T* jac, T* workspace) const;
+  // forward_rows for any number of rows, on n_threads.
   void forward(const T* in, T* out, std::int64_t n_rows, int n_threads) const;
 
  private:
   NetworkShape shape_;
   const Kernels<T>& kernels_;
   PackedParameters<T> parameters_;
+  AlignedBuffer<T> zeros_;  // the biases of a derivative
 };
 
 }  // namespace fastinv

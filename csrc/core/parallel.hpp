@@ -7,6 +7,8 @@
 #include <thread>
 #include <vector>
 
+#include "placement.hpp"
+
 #if defined(__x86_64__) || defined(_M_X64)
 #include <emmintrin.h>
 #endif
@@ -66,9 +68,14 @@ void run_independent(int n, const F& work) {
   if (n == 1) return work(0);
   std::vector<std::thread> threads;
   threads.reserve(static_cast<std::size_t>(n));
+  const Placement placement;
+  const auto helper = [&](int index) {
+    placement.spread(index);
+    work(index);
+  };
   int started = 1;
   try {
-    for (; started < n; ++started) threads.emplace_back(work, started);
+    for (; started < n; ++started) threads.emplace_back(helper, started);
   } catch (const std::exception&) {  // no thread left, or no memory for one
   }
   work(0);
@@ -84,7 +91,9 @@ void run_team(int n, const F& work) {
   std::vector<std::thread> threads;
   threads.reserve(static_cast<std::size_t>(n));
   Barrier* barrier = nullptr;
+  const Placement placement;
   const auto member = [&](int index) {
+    placement.spread(index);
     int team;
     while ((team = size.load(std::memory_order_acquire)) == 0) std::this_thread::yield();
     work(index, team, *barrier);

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "arena.hpp"
+#include "finite.hpp"
 #include "parallel.hpp"
 #include "rank.hpp"
 
@@ -13,18 +14,9 @@ namespace fastinv {
 
 namespace {
 
-constexpr std::int64_t kTileRows = 64;  // candidates that pass through the network together
-// Scaled features are of order one. Far beyond, they would overflow float32 inside the network.
-constexpr double kFeatureLimit = 1e6;
+constexpr std::int64_t kTileRows = 192;  // candidates that pass through the network together
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-
-// A product with 0 is 0 or NaN, and needs no branch.
-bool all_finite(const double* values, std::int64_t n) {
-  double sum = 0;
-  for (std::int64_t i = 0; i < n; ++i) sum += 0.0 * values[i];
-  return sum == 0;
-}
 
 // For the few numbers of an x: a call of memmove takes longer than they do.
 template <class T>
@@ -64,10 +56,6 @@ double distance(const double* a, const double* b, std::int64_t n) {
     sum += d * d;
   }
   return largest * std::sqrt(sum);
-}
-
-float feature_of(double scaled) {
-  return static_cast<float>(std::min(std::max(scaled, -kFeatureLimit), kFeatureLimit));
 }
 
 std::int64_t targets_per_tile(std::int64_t n_neighbors) {
@@ -118,6 +106,12 @@ struct Pipeline::Tile {
   Status* status;
   std::uint8_t* replaced;
   Rank* order;
+  // The pool that anchors are chosen from, and what one polish needs.
+  std::int64_t n_pool;
+  double* pool_distances;
+  std::int64_t* pool;
+  double* polish;
+  DerivativeScratch derivative;
 
   Tile(const Pipeline& self, std::int64_t n_targets_, std::int64_t n_neighbors_, Arena& arena)
       : n_targets(n_targets_), n_neighbors(n_neighbors_) {
@@ -135,18 +129,30 @@ struct Pipeline::Tile {
     status = arena.take<Status>(n_neighbors);
     replaced = arena.take<std::uint8_t>(n_neighbors);
     order = arena.take<Rank>(n_neighbors);
+    n_pool = self.pool_size(n_neighbors);
+    pool_distances = arena.take<double>(n_pool);
+    pool = arena.take<std::int64_t>(n_pool);
+    if (!self.polish_) return;
+    polish = arena.take<double>(self.polish_->n_doubles());
+    derivative = {arena.take<double>(self.f_.n_doubles()),
+                  arena.take<float>(self.f_.n_floats(1))};
   }
 
   static std::size_t bytes(const Pipeline& self, std::int64_t n_targets,
                            std::int64_t n_neighbors) {
     const std::int64_t rows = n_targets * n_neighbors;
-    const std::int64_t doubles = rows * (1 + self.p_ + self.q_) + n_targets + n_neighbors;
-    const std::int64_t floats = rows * (2 * self.q_ + self.p_ + std::max(self.p_, self.q_)) +
-                                self.network_workspace(rows);
+    const std::int64_t n_pool = self.pool_size(n_neighbors);
+    std::int64_t doubles = rows * (1 + self.p_ + self.q_) + n_targets + n_neighbors + n_pool;
+    std::int64_t floats = rows * (2 * self.q_ + self.p_ + std::max(self.p_, self.q_)) +
+                          self.network_workspace(rows);
+    if (self.polish_) {
+      doubles += self.polish_->n_doubles() + self.f_.n_doubles();
+      floats += self.f_.n_floats(1);
+    }
     const std::int64_t octets = rows + 2 * n_neighbors;
-    constexpr std::int64_t n_pieces = 13;  // each may start up to a cache line later
+    constexpr std::int64_t n_pieces = 18;  // each may start up to a cache line later
     return Arena::need<double>(doubles) + Arena::need<float>(floats) +
-           Arena::need<std::int64_t>(rows) + Arena::need<Rank>(n_neighbors) +
+           Arena::need<std::int64_t>(rows + n_pool) + Arena::need<Rank>(n_neighbors) +
            Arena::need<std::uint8_t>(octets) + n_pieces * Arena::need<std::uint8_t>(0);
   }
 };
@@ -154,7 +160,7 @@ struct Pipeline::Tile {
 Pipeline::Pipeline(std::vector<double> anchors_x, std::vector<double> anchors_y, std::int64_t p,
                    std::int64_t q, std::optional<TwinModel> twin, CompiledForward compiled,
                    std::optional<ForwardModel> learned, PipelineOptions options,
-                   const Kernels<double>& kernels)
+                   std::optional<RefineOptions> refine, const Kernels<double>& kernels)
     : anchors_x_(std::move(anchors_x)),
       anchors_y_(std::move(anchors_y)),
       p_(p),
@@ -164,9 +170,16 @@ Pipeline::Pipeline(std::vector<double> anchors_x, std::vector<double> anchors_y,
       compiled_(compiled),
       learned_(std::move(learned)),
       options_(std::move(options)),
+      region_(options_.lower, options_.upper, options_.x_spread,
+              refine ? refine->periods
+                     : std::vector<double>(static_cast<std::size_t>(p), kInfinity)),
+      f_(p, q, compiled_, refine ? refine->jacobian : nullptr, learned_ ? &*learned_ : nullptr),
       kernels_(kernels),
       tree_(anchors_y_.data(), n_anchors_, q, 16, kernels) {
   if (twin_) scale_anchors();
+  if (!refine || !has_forward()) return;
+  separation_ = refine->separation;
+  polish_.emplace(f_, region_.box(), PolishOptions{refine->max_evaluations});
 }
 
 // What an anchor brings to the network does not depend on the target: it is scaled here, once. The
@@ -201,7 +214,7 @@ void Pipeline::propose(const double* targets, Tile& tile) const {
     double* distances = tile.distances + t * k;
     std::int64_t* anchor = tile.anchor + t * k;
     if (all_finite(y, q_)) {
-      kernels_.kdtree_query({tree_.view(), y, k, distances, anchor});
+      find_anchors(y, anchor, distances, tile);
     } else {
       for (std::int64_t j = 0; j < k; ++j) anchor[j] = j;
       std::fill(distances, distances + k, kNaN);
@@ -213,6 +226,40 @@ void Pipeline::propose(const double* targets, Tile& tile) const {
     }
   }
   correct(targets, tile);
+}
+
+std::int64_t Pipeline::pool_size(std::int64_t n_neighbors) const {
+  return options_.apart > 0 ? std::min(n_anchors_, options_.pool * n_neighbors) : 0;
+}
+
+// The anchors of one target, tile.n_neighbors of them, with their distances in y.
+void Pipeline::find_anchors(const double* y, std::int64_t* anchor, double* distances,
+                            Tile& tile) const {
+  const std::int64_t k = tile.n_neighbors;
+  if (tile.n_pool <= k) {
+    kernels_.kdtree_query({tree_.view(), y, k, distances, anchor});
+    return;
+  }
+  kernels_.kdtree_query({tree_.view(), y, tile.n_pool, tile.pool_distances, tile.pool});
+  // Anchors on one branch are close in x, those of another are not: each that is far from all
+  // chosen ones is taken first, in the order of distances in y; the nearest others fill up.
+  std::int64_t n_chosen = 0;
+  const auto take = [&](std::int64_t place) {
+    anchor[n_chosen] = tile.pool[place];
+    distances[n_chosen++] = tile.pool_distances[place];
+    tile.pool[place] = -1;
+  };
+  for (std::int64_t place = 0; place < tile.n_pool && n_chosen < k; ++place) {
+    const double* x = &anchors_x_[tile.pool[place] * p_];
+    bool far = true;
+    for (std::int64_t c = 0; c < n_chosen && far; ++c) {
+      far = region_.distance(x, &anchors_x_[anchor[c] * p_]) > options_.apart;
+    }
+    if (far) take(place);
+  }
+  for (std::int64_t place = 0; place < tile.n_pool && n_chosen < k; ++place) {
+    if (tile.pool[place] >= 0) take(place);
+  }
 }
 
 // Moves the anchors in tile.x by the network's steps, where there is one, and into the bounds.
@@ -257,14 +304,33 @@ void Pipeline::evaluate(Tile& tile) const {
     return;
   }
   const ForwardModel& f = *learned_;
-  for (std::int64_t i = 0; i < rows * p_; ++i) {
-    const std::int64_t c = i % p_;
-    tile.features[i] = feature_of((tile.x[i] - f.x_mean[c]) / f.x_scale[c]);
-  }
+  f.scale_inputs(tile.x, tile.features, rows);
   f.network.forward_rows(tile.features, tile.outputs, rows, tile.workspace);
   for (std::int64_t i = 0; i < rows * q_; ++i) {
     const std::int64_t c = i % q_;
     tile.fx[i] = f.y_mean[c] + f.y_scale[c] * tile.outputs[i];
+  }
+}
+
+// Damped Gauss-Newton from every candidate, or from its anchor where that is exact and closer.
+void Pipeline::polish(const double* targets, Tile& tile) const {
+  for (std::int64_t row = 0; row < tile.n_targets * tile.n_neighbors; ++row) {
+    const double* const y = targets + row / tile.n_neighbors * q_;
+    if (!all_finite(y, q_)) continue;
+    double* const x = tile.x + row * p_;
+    double* const fx = tile.fx + row * q_;
+    if (options_.anchors_exact) {
+      const double* const image = &anchors_y_[tile.anchor[row] * q_];
+      if (!(distance(fx, y, q_) <= distance(image, y, q_))) {
+        copy_few(&anchors_x_[tile.anchor[row] * p_], p_, x);
+        copy_few(image, q_, fx);
+        tile.flags[row] = 0;
+      }
+    }
+    polish_->run(y, x, fx, tile.polish, tile.derivative);
+    region_.wrap(x);
+    tile.flags[row] &= static_cast<std::uint8_t>(~kClipped);
+    if (region_.touches(x)) tile.flags[row] |= kClipped;
   }
 }
 
@@ -333,24 +399,36 @@ void Pipeline::classify(const double* near, const CandidateRow& candidates, Tile
     double key = residual;
     int group = 1;
     if (status == Status::invalid) {
-      group = 3;
+      group = 4;
     } else if (!options_.trust_residual && (flags & kExtrapolated)) {
       group = 2;
     } else if (near && status == Status::converged) {
-      key = scaled_distance(solution(candidates, tile, j), near);
+      key = region_.distance(solution(candidates, tile, j), near);
       group = 0;
     }
     tile.order[j] = {group, sort_key(key), j};
   }
+  if (polish_) find_duplicates(candidates, tile);
 }
 
-double Pipeline::scaled_distance(const double* x, const double* near) const {
-  double sum = 0;
-  for (std::int64_t i = 0; i < p_; ++i) {
-    const double d = (x[i] - near[i]) / options_.x_spread[i];
-    sum += d * d;
+// Of CONVERGED candidates that are one solution, all but the best go behind the others.
+void Pipeline::find_duplicates(const CandidateRow& candidates, Tile& tile) const {
+  const std::int64_t n = tile.n_neighbors;
+  const auto better = [&](std::int64_t a, std::int64_t b) {
+    return tile.residual[a] != tile.residual[b] ? tile.residual[a] < tile.residual[b] : a < b;
+  };
+  for (std::int64_t a = 0; a < n; ++a) {
+    if (tile.status[a] != Status::converged) continue;
+    for (std::int64_t b = 0; b < n; ++b) {
+      if (b == a || tile.status[b] != Status::converged || !better(b, a)) continue;
+      if (region_.distance(solution(candidates, tile, a), solution(candidates, tile, b)) >
+          separation_) {
+        continue;
+      }
+      tile.order[a].group = 3;
+      break;
+    }
   }
-  return std::sqrt(sum);
 }
 
 // Candidate c, or the anchor that replaces it.
@@ -370,6 +448,7 @@ void Pipeline::solve(const SolveArrays& arrays, int n_threads) const {
       tile.n_targets = std::min(per_tile, arrays.n - first);
       propose(arrays.targets + first * q_, tile);
       evaluate(tile);
+      if (polish_) polish(arrays.targets + first * q_, tile);
       for (std::int64_t t = 0; t < tile.n_targets; ++t) {
         rank_row(arrays, first + t,
                  {tile.x + t * k * p_, tile.anchor + t * k, tile.flags + t * k,

@@ -10,21 +10,11 @@
 
 #include "kdtree.hpp"
 #include "mlp.hpp"
+#include "polish.hpp"
+#include "region.hpp"
+#include "status.hpp"
 
 namespace fastinv {
-
-// A compiled f: n rows of x (n, p) to y (n, q).
-using CompiledForward = void (*)(const double* x, double* y, std::int64_t n_rows);
-
-// Values are those of fastinv.Status.
-enum class Status : std::int8_t {
-  converged = 0,
-  approximate = 1,
-  extrapolated = 2,
-  out_of_bounds = 3,
-  unreachable = 4,
-  invalid = 5
-};
 
 constexpr std::uint8_t kExtrapolated = 1, kClipped = 2;  // bits of a candidate's flags
 
@@ -36,16 +26,23 @@ struct TwinModel {
   double reach;
 };
 
-// f learned: y_mean + y_scale * net((x - x_mean) / x_scale).
-struct ForwardModel {
-  Network<float> network;
-  std::vector<double> x_mean, x_scale, y_mean, y_scale;
-};
-
 struct PipelineOptions {
   std::vector<double> lower, upper, x_spread;
   double tol, coverage;
   bool anchors_exact, trust_residual;
+  // Candidates come from the nearest of `pool` times as many anchors, those first that are farther
+  // apart than `apart` (in units of x_spread); 0 takes the nearest as they are.
+  double apart;
+  std::int64_t pool;
+};
+
+// Damped Gauss-Newton on every candidate. Of CONVERGED ones that are closer together than
+// `separation` (in units of x_spread, modulo `periods`) all but the best are ranked last.
+struct RefineOptions {
+  CompiledForward jacobian;  // null: by differences, or the network's own derivative
+  std::int64_t max_evaluations;
+  std::vector<double> periods;  // infinite where a coordinate is not periodic
+  double separation;
 };
 
 // Arrays of a solve, n rows each; `near` may be null.
@@ -74,7 +71,9 @@ class Pipeline {
   Pipeline(std::vector<double> anchors_x, std::vector<double> anchors_y, std::int64_t p,
            std::int64_t q, std::optional<TwinModel> twin, CompiledForward compiled,
            std::optional<ForwardModel> learned, PipelineOptions options,
-           const Kernels<double>& kernels);
+           std::optional<RefineOptions> refine, const Kernels<double>& kernels);
+  Pipeline(const Pipeline&) = delete;
+  Pipeline& operator=(const Pipeline&) = delete;
 
   std::int64_t p() const { return p_; }
   std::int64_t q() const { return q_; }
@@ -100,15 +99,18 @@ class Pipeline {
 
   void scale_anchors();
   std::int64_t network_workspace(std::int64_t n_rows) const;
+  std::int64_t pool_size(std::int64_t n_neighbors) const;
   void propose(const double* targets, Tile& tile) const;
+  void find_anchors(const double* y, std::int64_t* anchor, double* distances, Tile& tile) const;
   void correct(const double* targets, Tile& tile) const;
   void run_twin(const double* targets, Tile& tile) const;
   void evaluate(Tile& tile) const;
+  void polish(const double* targets, Tile& tile) const;
   void rank_row(const SolveArrays& arrays, std::int64_t row, const CandidateRow& candidates,
                 Tile& tile) const;
   void find_residuals(const double* y, const CandidateRow& candidates, Tile& tile) const;
   void classify(const double* near, const CandidateRow& candidates, Tile& tile) const;
-  double scaled_distance(const double* x, const double* near) const;
+  void find_duplicates(const CandidateRow& candidates, Tile& tile) const;
   const double* solution(const CandidateRow& candidates, const Tile& tile, std::int64_t c) const;
 
   std::vector<double> anchors_x_, anchors_y_;
@@ -118,6 +120,10 @@ class Pipeline {
   CompiledForward compiled_;
   std::optional<ForwardModel> learned_;
   PipelineOptions options_;
+  Region region_;
+  double separation_ = 0;
+  Differentiable f_;
+  std::optional<Polish> polish_;
   const Kernels<double>& kernels_;
   KDTree<double> tree_;
 };

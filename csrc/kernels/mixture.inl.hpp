@@ -68,14 +68,9 @@ FASTINV_INLINE void put(T* columns, std::int64_t c, vec<T> x) {
 // Brings the next `count` elements closer, a cache line at a time.
 template <class T>
 FASTINV_INLINE void prefetch_rows(const T* next, std::int64_t count) {
-#if defined(__GNUC__)
   for (std::int64_t i = 0; i < count; i += 64 / static_cast<std::int64_t>(sizeof(T))) {
-    __builtin_prefetch(next + i);
+    prefetch(next + i);
   }
-#else
-  (void)next;
-  (void)count;
-#endif
 }
 
 // n rows of `width` to columns; lanes beyond n repeat the last row. Squares of registers, the last

@@ -24,6 +24,7 @@ from fastinv.backends.protocol import (
     NetworkSpec,
     PipelineSpec,
     Ranked,
+    RefineSpec,
     TwinNetwork,
 )
 
@@ -49,9 +50,21 @@ def check_pipeline_spec(spec: PipelineSpec) -> None:
         raise ValueError(f"x_spread must be positive, got {spec.x_spread}")
     check_number("tol", spec.tol)
     check_number("coverage", spec.coverage)
+    check_number("apart", spec.apart)
+    check_count("pool", spec.pool)
+    if spec.refine is not None:
+        _check_refine(spec.refine, p)
     if spec.twin is not None:
         _check_twin(spec.twin, p, q)
     _check_forward(spec.forward, p, q)
+
+
+def _check_refine(refine: RefineSpec, p: int) -> None:
+    check_array("refine.periods", refine.periods, (p,), (FLOAT64,))
+    if not (refine.periods > 0).all():
+        raise ValueError(f"refine.periods must be positive, got {refine.periods}")
+    check_count("refine.max_evaluations", refine.max_evaluations)
+    check_number("refine.separation", refine.separation)
 
 
 def _check_twin(twin: TwinNetwork, p: int, q: int) -> None:

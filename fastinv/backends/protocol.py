@@ -263,6 +263,30 @@ class TwinNetwork:
 
 
 @dataclass(frozen=True)
+class RefineSpec:
+    """How candidates are polished, and when two solutions are one.
+
+    Parameters
+    ----------
+    jacobian : int or None
+        The address of ``void(const double *x, double *jac, int64_t n_rows)``, with ``jac``
+        ``(n, q, p)``; None takes central differences, or the network's own derivative.
+    max_evaluations : int
+        Of f, per candidate.
+    periods : (p,) float64
+        Infinite where a coordinate is not periodic. A periodic one whose bounds span its period
+        has no bounds of its own.
+    separation : float
+        Distance, in units of ``x_spread``, up to which two solutions are one.
+    """
+
+    jacobian: int | None
+    max_evaluations: int
+    periods: Float64Array
+    separation: float
+
+
+@dataclass(frozen=True)
 class PipelineSpec:
     """All that is needed to go from targets to ranked solutions.
 
@@ -289,6 +313,16 @@ class PipelineSpec:
         anchor's own, or one that is not finite, is then replaced by the anchor, without flags.
     trust_residual : bool
         False (a learned f) ranks extrapolated candidates behind all others.
+    apart : float
+        Above 0, each of the ``n_neighbors`` anchors is the nearest in y among those that are
+        farther than this, in units of ``x_spread``, from all that were chosen before it; the
+        nearest of the others fill up what is then missing.
+    pool : int
+        They are chosen from the ``pool * n_neighbors`` anchors nearest in y.
+    refine : RefineSpec or None
+        None leaves the candidates as they are. Otherwise ``solve`` polishes each of them, or its
+        anchor where that is exact and closer, and ranks all but the best of those CONVERGED ones
+        that are one solution behind all others that are valid.
     """
 
     anchors_x: Float64Array
@@ -302,6 +336,9 @@ class PipelineSpec:
     x_spread: Float64Array
     anchors_exact: bool = True
     trust_residual: bool = True
+    apart: float = 0.0
+    pool: int = 8
+    refine: RefineSpec | None = None
 
     @cached_property
     def n_weights(self) -> int:
@@ -329,6 +366,57 @@ class Ranked(NamedTuple):
         np.copyto(out.anchor, self.anchor)
         np.copyto(out.status, self.status)
         return out
+
+
+class Polished(NamedTuple):
+    """Where polishing came to: ``x`` (n, p), ``fx`` (n, q), ``residual``, ``n_evaluations`` and
+    ``end`` (n,); an end is 0 where the residual is rounding, 1 where nothing inside the bounds
+    reduces it, 2 where evaluations ran out."""
+
+    x: Float64Array
+    fx: Float64Array
+    residual: Float64Array
+    n_evaluations: IntArray
+    end: NDArray[np.int8]
+
+
+class Track(NamedTuple):
+    """A path of solutions: ``x`` (n, p), ``residual``, ``status`` and ``jumped`` (n,)."""
+
+    x: Float64Array
+    residual: Float64Array
+    status: NDArray[np.int8]
+    jumped: NDArray[np.bool_]
+
+
+class Search(Protocol):
+    """Every solution. Immutable and safe to share."""
+
+    def polish(self, targets: Float64Array, x: Float64Array, *, n_threads: int = 1) -> Polished:
+        """From starts `x` ``(n, p)``, within the bounds, towards f(x) = `targets` ``(n, q)``."""
+        ...
+
+    def solve_all(
+        self, targets: Float64Array, *, k: int, n_starts: int, tol: float, n_threads: int = 1
+    ) -> tuple[Ranked, IntArray]:
+        """Up to `k` distinct solutions of each target, and their counts ``(n,)``.
+
+        A solution has a residual of at most `tol`. They are sorted by residual, all that is
+        rounding counting as 0, and then by coordinates; the rest is NaN, ``inf``, -1 and INVALID.
+        A target without any has count 0 and in its first place the nearest attainable point found,
+        UNREACHABLE (APPROXIMATE where evaluations ran out). `n_starts` anchors are tried.
+        """
+        ...
+
+    def solve_path(
+        self, targets: Float64Array, start: Float64Array, *, n_starts: int, tol: float
+    ) -> Track:
+        """The solution that begins at `start` ``(p,)``, followed along `targets` ``(n, q)``.
+
+        Where its branch ends, it jumps to the solution nearest to where it was; where there is
+        none, it stays there, UNREACHABLE.
+        """
+        ...
 
 
 class Pipeline(Protocol):
@@ -475,4 +563,8 @@ class Backend(Protocol):
 
     def pipeline(self, spec: PipelineSpec) -> Pipeline:
         """The solve pipeline for `spec`."""
+        ...
+
+    def search(self, spec: PipelineSpec) -> Search:
+        """The search for all solutions; `spec` has a ``forward`` and a ``refine``."""
         ...

@@ -20,7 +20,10 @@ OURS = "fastinv"
 Event = dict[str, Any]
 
 _SAMPLE_SECONDS = 0.02  # a sample of a fast work is as many runs as take this long
-_WARM_BELOW = 0.1  # seconds: shorter runs are repeated untimed when the sides change
+_WARM_SECONDS = 0.15  # of untimed runs when the sides change: processors wake up slowly, too
+# The threads of OpenMP go on spinning for a fifth of a second after their work, and would take a
+# processor from the side whose turn is next.
+_SETTLE_SECONDS = 0.3
 _CALLS_PER_TURN = 100  # single calls before it is the other side's turn
 _UNTIMED_CALLS = 10
 _QUICK_CALLS = 200
@@ -145,7 +148,9 @@ def _time_runs(runs: Mapping[str, Callable[[], object]], repeats: int) -> dict[s
     samples: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats):
         for name, run in runs.items():
-            if estimates[name] < _WARM_BELOW:
+            if len(runs) > 1:
+                time.sleep(_SETTLE_SECONDS)
+            for _ in range(math.ceil(_WARM_SECONDS / estimates[name])):
                 run()
             number = max(1, math.ceil(_SAMPLE_SECONDS / estimates[name]))
             start = time.perf_counter()

@@ -66,6 +66,8 @@ def _solver(width: int) -> TwinSolver:
         bounds=two_link_arm.bounds,
         n_anchors=_N_ANCHORS,
         n_neighbors=K,
+        anchor_choice="nearest",  # as the peers do it: no spreading, no polish
+        refine=False,
         hidden_layer_sizes=(width, width),
         max_iter=1,
         pairs_per_epoch=2560,

@@ -61,7 +61,7 @@ def build(n: int) -> Work:
         title=f"KD-tree of {n:,} x 3, float32",
         prepare=partial(_build_job, n),
         peers=_LABELS,
-        n_threads=1,
+        n_threads=2,
         tolerance=_EXACT["float32"],
         heavy=True,
     )
@@ -129,5 +129,8 @@ def _build_job(n: int, n_threads: int) -> Job:
             lambda: (_peer_tree(peer, points, 1, 1)(y)[0].reshape(-1, 1),),
         )
 
-    ours = Side(lambda: KDTree(points), lambda: (KDTree(points).query(y, 1)[0],))
+    ours = Side(
+        lambda: KDTree(points, n_threads=n_threads),
+        lambda: (KDTree(points, n_threads=n_threads).query(y, 1)[0],),
+    )
     return Job(ours, {peer: partial(peer_side, peer) for peer in _LABELS})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fastinv._explanation import Circumstances
 from fastinv._threads import resolve_n_threads, threads_that_pay
 from fastinv._validation import (
     RandomState,
@@ -25,33 +26,43 @@ from fastinv.backends import get_backend
 from fastinv.backends._checks import FLOAT64
 from fastinv.backends._pipeline_checks import check_out, check_written
 from fastinv.backends.protocol import (
-    Backend,
+    CandidateFlag,
     Float64Array,
-    LearnedForward,
     Pipeline,
     PipelineSpec,
     Ranked,
     TwinNetwork,
 )
 from fastinv.estimators._networks import mean_and_scale
-from fastinv.estimators.mlp import MLPRegressor
-from fastinv.forward import Forward
 from fastinv.solutions import Solutions
 from fastinv.solvers.anchors import (
     coverage_of_data,
     coverage_of_formula,
     overall_spread,
 )
+from fastinv.solvers.enumeration import EnumerationMixin
 from fastinv.solvers.fit_data import FitData, check_fit_data, train_forward
 from fastinv.solvers.frozen import FrozenSolver, NativeCall
+from fastinv.solvers.images import Proposals, images_of, noise_of
+from fastinv.solvers.refinement import (
+    branch_distance,
+    check_periods,
+    native_forward,
+    refine_spec,
+    resolve_refine,
+)
+
+AnchorChoice = Literal["spread", "nearest"]
 
 # With `near` given, so many times more anchors are tried: branches close to the state in x need
 # not be the closest ones in y.
 _NEAR_FACTOR = 4
 _FLOPS_PER_CANDIDATE = 2000.0  # search, f and ranking, beside the networks
+_FLOPS_PER_POLISH = 20_000.0
+_MADE_AGAIN = ("_pipeline", "_search")  # native objects, from what is pickled
 
 
-class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class BaseSolver(EnumerationMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """Base of the solvers: subclasses train in `fit`, between `_start` and `_finish`, and say in
     `_ranked` where candidates come from."""
 
@@ -59,8 +70,8 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
     bounds: Any
     n_anchors: int
     residual_tol: float
-    backend: str | Backend
-    n_threads: int | None
+    refine: bool | None
+    periods: Any
     random_state: RandomState
     _pipeline: Pipeline
     _falls_back_on_anchors = True  # where an anchor is closer than what was made of it
@@ -125,7 +136,8 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         targets = _own_targets(y, self.n_outputs_)
         states = None if near is None else self._check_near(near, len(targets))
         if out is None:
-            return Solutions(targets, *self._ranked(targets, k, states))
+            ranked = self._ranked(targets, k, states)
+            return Solutions(targets, *ranked, circumstances=self._circumstances)
         if not isinstance(out, Solutions):
             raise TypeError(f"out must be a Solutions, got {type(out).__name__}")
         check_written("out.targets", out.targets, targets.shape, FLOAT64)
@@ -195,10 +207,13 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
 
     def _start(self, X: Any, y: Any, anchors: Any) -> tuple[FitData, np.random.Generator]:
         """The beginning of `fit`: checks, and everything that needs no training."""
-        for name in ("forward_", "pipeline_spec_", "_pipeline"):
+        for name in ("forward_", "pipeline_spec_", *_MADE_AGAIN):
             if hasattr(self, name):
                 delattr(self, name)  # a fit that fails must not leave a mixture of two
         check_number(self.residual_tol, "residual_tol", minimum=0.0)
+        choice = getattr(self, "anchor_choice", "nearest")
+        if choice not in get_args(AnchorChoice):
+            raise ValueError(f"anchor_choice must be 'spread' or 'nearest', got {choice!r}")
         resolve_n_threads(self.n_threads)
         rng = check_random_state(self.random_state)
         as_given = {"dtype": np.float64, "ensure_all_finite": False}  # check_fit_data looks closer
@@ -210,6 +225,7 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         data = check_fit_data(self.forward, self.bounds, self.n_anchors, X, y, anchors, rng)
         self.bounds_ = data.bounds
         self.n_features_in_, self.n_outputs_ = (array.shape[1] for array in data.points)
+        self.periods_ = check_periods(self.periods, self.n_features_in_)
         self._y_ndim = data.y_ndim
         return data, rng
 
@@ -227,40 +243,69 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
             coverage = coverage_of_formula(backend, forward, self.bounds_, self.anchors_y_, rng)
         else:
             coverage = coverage_of_data(backend, self.anchors_y_)
+        refines = resolve_refine(self.refine, forward)
+        x_spread = mean_and_scale(self.anchors_x_, "X")[1]
+        spreads = getattr(self, "anchor_choice", "nearest") == "spread"
         infinite = np.full(self.n_features_in_, np.inf)
         low, high = (-infinite, infinite) if self.bounds_ is None else self.bounds_.T
         self.pipeline_spec_ = PipelineSpec(
             anchors_x=self.anchors_x_,
             anchors_y=self.anchors_y_,
             twin=twin,
-            forward=_native(forward),
+            forward=native_forward(forward),
             lower=np.ascontiguousarray(low),
             upper=np.ascontiguousarray(high),
             tol=self.residual_tol_,
             coverage=coverage,
-            x_spread=mean_and_scale(self.anchors_x_, "X")[1],
+            x_spread=x_spread,
             anchors_exact=self._falls_back_on_anchors and forward.exact,
             trust_residual=forward.exact,
+            apart=branch_distance(backend, self.anchors_x_, x_spread) if spreads else 0.0,
+            refine=refine_spec(forward, self.periods_) if refines else None,
         )
         self._pipeline = backend.pipeline(self.pipeline_spec_)
+        noise = None if forward.exact else noise_of(forward, data.points)
+        self._circumstances = Circumstances(
+            self.anchors_y_, coverage, self.residual_tol_, low, high, noise
+        )
+
+    def _polished(self, targets: Float64Array, proposals: Proposals) -> Proposals:
+        """Proposals, images and flags, one for each of `targets`, polished where that is on."""
+        if self.pipeline_spec_.refine is None:
+            return proposals
+        x, images, flags = proposals
+        finite = np.isfinite(x).all(axis=1) & np.isfinite(targets).all(axis=1)
+        polished = self._make_search().polish(
+            np.ascontiguousarray(targets[finite]), np.ascontiguousarray(x[finite])
+        )
+        x, images, flags = x.copy(), images.copy(), flags.copy()
+        x[finite], images[finite] = polished.x, polished.fx
+        low, high = self.pipeline_spec_.lower, self.pipeline_spec_.upper
+        at_bound = ((x <= low) | (x >= high)).any(axis=1)
+        flags[finite] &= ~np.uint8(CandidateFlag.CLIPPED)
+        flags[finite & at_bound] |= CandidateFlag.CLIPPED
+        return x, images, flags
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
-        return {name: value for name, value in state.items() if name != "_pipeline"}
+        return {name: value for name, value in state.items() if name not in _MADE_AGAIN}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "pipeline_spec_" in state:
             # A compiled formula has another address in every process.
-            native = _native(self.forward_)
-            self.pipeline_spec_ = replace(self.pipeline_spec_, forward=native)
+            spec = replace(self.pipeline_spec_, forward=native_forward(self.forward_))
+            if spec.refine is not None:
+                spec = replace(spec, refine=refine_spec(self.forward_, self.periods_))
+            self.pipeline_spec_ = spec
             self._pipeline = get_backend(self.backend).pipeline(self.pipeline_spec_)
 
 
 class AnchoredSolver(BaseSolver):
-    """Solvers whose candidates come from the anchors nearest to the target."""
+    """Solvers whose candidates come from anchors near the target."""
 
     n_neighbors: int
+    anchor_choice: AnchorChoice
 
     def _ranked(
         self,
@@ -276,6 +321,8 @@ class AnchoredSolver(BaseSolver):
         n_threads = self.n_threads
         if n_threads != 1:
             flops = 2.0 * spec.n_weights + _FLOPS_PER_CANDIDATE
+            if spec.refine is not None:
+                flops += _FLOPS_PER_POLISH
             n_threads = threads_that_pay(n_threads, flops * len(targets) * n_neighbors)
         if spec.forward is not None:
             return self._pipeline.solve(
@@ -321,21 +368,3 @@ def _own_targets(y: ArrayLike, n_outputs: int) -> Float64Array:
     ):
         return np.array(y, ndmin=2, order="C")
     return check_targets(y, n_outputs).copy()
-
-
-def _native(forward: Forward) -> int | LearnedForward | None:
-    """What the pipeline can evaluate by itself: a compiled formula or our own network."""
-    if forward.address is not None:
-        return forward.address
-    regressor = getattr(forward, "regressor", None)
-    return regressor.learned_forward() if isinstance(regressor, MLPRegressor) else None
-
-
-def images_of(forward: Forward, x: Float64Array) -> Float64Array:
-    """f(x) for the rows of `x`; NaN for those that are not finite, which f never sees."""
-    finite = np.isfinite(x).all(axis=1)
-    if finite.all():
-        return forward(x)
-    images = np.full((len(x), forward.n_outputs), np.nan)
-    images[finite] = forward(x[finite])
-    return images

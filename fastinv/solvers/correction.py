@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastinv.backends.protocol import (
     FEATURE_LIMIT,
@@ -13,9 +12,7 @@ from fastinv.backends.protocol import (
     TwinNetwork,
 )
 from fastinv.forward import Forward
-from fastinv.solvers.base import images_of
-
-Proposals = tuple[Float64Array, Float64Array, NDArray[np.uint8]]  # x (m, p), f(x) (m, q), flags
+from fastinv.solvers.images import Proposals, images_of
 
 
 def corrected(

@@ -19,7 +19,8 @@ from fastinv.backends.protocol import (
     Ranked,
 )
 from fastinv.estimators.mlp import MLPRegressor
-from fastinv.solvers.base import BaseSolver, images_of
+from fastinv.solvers.base import BaseSolver
+from fastinv.solvers.images import images_of
 
 
 class DirectSolver(BaseSolver):
@@ -30,7 +31,8 @@ class DirectSolver(BaseSolver):
 
     Parameters
     ----------
-    forward, bounds, n_anchors, residual_tol, backend, n_threads, random_state
+    forward, bounds, n_anchors, residual_tol, refine, periods, backend, n_threads,
+    random_state
         As in :class:`TwinSolver`; the anchors drawn are the training data, by default 1000.
     hidden_layer_sizes : int or sequence of int, default=(128, 128)
     activation : {"relu", "silu", "tanh", "identity"}, default="silu"
@@ -77,6 +79,8 @@ class DirectSolver(BaseSolver):
         max_iter: int = 200,
         early_stopping: bool = True,
         residual_tol: float = 1e-3,
+        refine: bool | None = None,
+        periods: float | ArrayLike | None = None,
         backend: str | Backend = "auto",
         n_threads: int | None = None,
         random_state: RandomState = None,
@@ -93,6 +97,8 @@ class DirectSolver(BaseSolver):
         self.max_iter = max_iter
         self.early_stopping = early_stopping
         self.residual_tol = residual_tol
+        self.refine = refine
+        self.periods = periods
         self.backend = backend
         self.n_threads = n_threads
         self.random_state = random_state
@@ -146,14 +152,16 @@ class DirectSolver(BaseSolver):
         finite = np.isfinite(targets).all(axis=1)
         x[finite] = self.regressor_.predict(targets[finite]).reshape(-1, self.n_features_in_)
         clipped = np.clip(x, spec.lower, spec.upper)
-        flags = CandidateFlag.CLIPPED * (clipped != x).any(axis=1, keepdims=True)
+        flags = (CandidateFlag.CLIPPED * (clipped != x).any(axis=1)).astype(np.uint8)
+        proposals = clipped, images_of(self.forward_, clipped), flags
+        clipped, images, flags = self._polished(targets, proposals)
         candidates = Candidates(
             np.ascontiguousarray(clipped[:, None, :]),
             nearest.anchor,
-            flags.astype(np.uint8),
+            flags[:, None],
             nearest.anchor_distance,
         )
-        images = images_of(self.forward_, clipped)[:, None, :]
+        images = np.ascontiguousarray(images[:, None, :])
         ranked = self._pipeline.rank(targets, candidates, images, k=1, near=near)
         ranked.anchor[:] = -1
         return ranked

@@ -31,9 +31,10 @@ from fastinv.backends.protocol import (
 )
 from fastinv.estimators.mdn import MixtureDensityNetwork
 from fastinv.mixture import Mixture
-from fastinv.solvers.base import BaseSolver, images_of
-from fastinv.solvers.correction import Proposals, corrected
+from fastinv.solvers.base import BaseSolver
+from fastinv.solvers.correction import corrected
 from fastinv.solvers.fit_data import FitData
+from fastinv.solvers.images import Proposals, images_of
 from fastinv.solvers.twin import TwinSolver
 
 Propose = Literal["modes", "samples"]
@@ -50,7 +51,8 @@ class MixtureSolver(BaseSolver):
 
     Parameters
     ----------
-    forward, bounds, residual_tol, backend, n_threads, random_state
+    forward, bounds, residual_tol, refine, periods, backend, n_threads,
+    random_state
         As in :class:`TwinSolver`.
     n_anchors : int, default=5000
         Training points to draw, with a formula. p(x | y) is then that of x uniform in the bounds.
@@ -119,6 +121,8 @@ class MixtureSolver(BaseSolver):
         max_iter: int = 300,
         early_stopping: bool = True,
         residual_tol: float = 1e-3,
+        refine: bool | None = None,
+        periods: float | ArrayLike | None = None,
         backend: str | Backend = "auto",
         n_threads: int | None = None,
         random_state: RandomState = None,
@@ -143,6 +147,8 @@ class MixtureSolver(BaseSolver):
         self.max_iter = max_iter
         self.early_stopping = early_stopping
         self.residual_tol = residual_tol
+        self.refine = refine
+        self.periods = periods
         self.backend = backend
         self.n_threads = n_threads
         self.random_state = random_state
@@ -300,7 +306,7 @@ class MixtureSolver(BaseSolver):
         # The network sees finite targets only; `rank` marks the rows of the others.
         finite = np.isfinite(targets).all(axis=1, keepdims=True)
         goals = np.repeat(np.where(finite, targets, self.anchors_y_[0]), n_candidates, axis=0)
-        x, images, flags = self._proposals(goals, n_candidates)
+        x, images, flags = self._polished(goals, self._proposals(goals, n_candidates))
         shape = len(targets), n_candidates
         candidates = Candidates(
             np.ascontiguousarray(x.reshape(*shape, self.n_features_in_)),

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from fastinv._validation import RandomState, check_n_neighbors
 from fastinv.backends.protocol import Backend
-from fastinv.solvers.base import AnchoredSolver
+from fastinv.solvers.base import AnchorChoice, AnchoredSolver
 
 
 class NearestSolver(AnchoredSolver):
@@ -31,6 +31,15 @@ class NearestSolver(AnchoredSolver):
         Solutions per target.
     residual_tol : float, default=1e-3
         Residuals up to this, in units of the spread of the anchors' y, count as CONVERGED.
+    anchor_choice : {"spread", "nearest"}, default="spread"
+        "nearest" tries the anchors nearest to the target in y, as the paper does. "spread" tries
+        of those the nearest ones that are far apart in x first, which lie on different branches.
+    refine : bool or None, default=None
+        Polish what is found: damped Gauss-Newton steps inside the bounds, down to rounding error.
+        None does so where f is exact and runs natively.
+    periods : float or array-like of shape (p,), default=None
+        Of inputs that are periodic, infinite for the others, as 2 pi of an angle: distances are
+        modulo them, and one whose bounds span its period has no bounds.
     backend : {"auto", "cpp", "reference"} or Backend, default="auto"
     n_threads : int or None, default=None
         None takes as many as pay.
@@ -64,6 +73,9 @@ class NearestSolver(AnchoredSolver):
         n_anchors: int = 1000,
         n_neighbors: int = 5,
         residual_tol: float = 1e-3,
+        anchor_choice: AnchorChoice = "spread",
+        refine: bool | None = None,
+        periods: float | ArrayLike | None = None,
         backend: str | Backend = "auto",
         n_threads: int | None = None,
         random_state: RandomState = None,
@@ -73,6 +85,9 @@ class NearestSolver(AnchoredSolver):
         self.n_anchors = n_anchors
         self.n_neighbors = n_neighbors
         self.residual_tol = residual_tol
+        self.anchor_choice = anchor_choice
+        self.refine = refine
+        self.periods = periods
         self.backend = backend
         self.n_threads = n_threads
         self.random_state = random_state

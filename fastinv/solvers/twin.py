@@ -33,7 +33,7 @@ from fastinv.estimators._networks import (
     split_rows,
     training_flops,
 )
-from fastinv.solvers.base import AnchoredSolver
+from fastinv.solvers.base import AnchorChoice, AnchoredSolver
 from fastinv.solvers.fit_data import FitData
 from fastinv.solvers.pairs import (
     FormulaPairs,
@@ -104,6 +104,15 @@ class TwinSolver(AnchoredSolver):
     tol : float, default=1e-5
     residual_tol : float, default=1e-3
         Residuals up to this, in units of the spread of the anchors' y, count as CONVERGED.
+    anchor_choice : {"spread", "nearest"}, default="spread"
+        "nearest" tries the anchors nearest to the target in y, as the paper does. "spread" tries
+        of those the nearest ones that are far apart in x first, which lie on different branches.
+    refine : bool or None, default=None
+        Polish what is found: damped Gauss-Newton steps inside the bounds, down to rounding error.
+        None does so where f is exact and runs natively.
+    periods : float or array-like of shape (p,), default=None
+        Of inputs that are periodic, infinite for the others, as 2 pi of an angle: distances are
+        modulo them, and one whose bounds span its period has no bounds.
     checkpoint : str, os.PathLike or None, default=None
         File to write the training's state to, and to continue from, to the same bits, if it
         exists. Needs a `random_state` that is not None.
@@ -170,6 +179,9 @@ class TwinSolver(AnchoredSolver):
         n_iter_no_change: int = 20,
         tol: float = 1e-5,
         residual_tol: float = 1e-3,
+        anchor_choice: AnchorChoice = "spread",
+        refine: bool | None = None,
+        periods: float | ArrayLike | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         backend: str | Backend = "auto",
         n_threads: int | None = None,
@@ -198,6 +210,9 @@ class TwinSolver(AnchoredSolver):
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
         self.residual_tol = residual_tol
+        self.anchor_choice = anchor_choice
+        self.refine = refine
+        self.periods = periods
         self.checkpoint = checkpoint
         self.backend = backend
         self.n_threads = n_threads

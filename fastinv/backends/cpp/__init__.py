@@ -15,6 +15,7 @@ from fastinv.backends.cpp import mixture as mixtures
 from fastinv.backends.cpp.mlp import Network, Trainer, element_trainer, loss_and_gradient
 from fastinv.backends.cpp.neighbors import NeighborIndex
 from fastinv.backends.cpp.pipeline import Pipeline
+from fastinv.backends.cpp.search import Search
 from fastinv.backends.protocol import (
     Float64Array,
     FloatArray,
@@ -129,3 +130,7 @@ class CppBackend:
     def pipeline(self, spec: PipelineSpec) -> Pipeline:
         """The solve pipeline for `spec`."""
         return Pipeline(spec, self.isa)
+
+    def search(self, spec: PipelineSpec) -> Search:
+        """The search for all solutions."""
+        return Search(spec, self.isa)

@@ -14,6 +14,7 @@ from fastinv.backends.protocol import (
     LearnedForward,
     PipelineSpec,
     Ranked,
+    RefineSpec,
     TwinNetwork,
 )
 
@@ -28,7 +29,7 @@ class Pipeline:
             np.ascontiguousarray(spec.anchors_x),
             np.ascontiguousarray(spec.anchors_y),
             None if spec.twin is None else _twin_fields(spec.twin),
-            _forward_fields(spec.forward),
+            forward_fields(spec.forward),
             np.ascontiguousarray(spec.lower),
             np.ascontiguousarray(spec.upper),
             float(spec.tol),
@@ -36,6 +37,9 @@ class Pipeline:
             np.ascontiguousarray(spec.x_spread),
             bool(spec.anchors_exact),
             bool(spec.trust_residual),
+            float(spec.apart),
+            int(spec.pool),
+            None if spec.refine is None else _refine_fields(spec.refine),
             isa,
         )
 
@@ -146,7 +150,16 @@ def _twin_fields(twin: TwinNetwork) -> dict[str, Any]:
     }
 
 
-def _forward_fields(forward: int | LearnedForward | None) -> int | dict[str, Any] | None:
+def _refine_fields(refine: RefineSpec) -> dict[str, Any]:
+    return {
+        "jacobian": refine.jacobian,
+        "max_evaluations": int(refine.max_evaluations),
+        "periods": np.ascontiguousarray(refine.periods),
+        "separation": float(refine.separation),
+    }
+
+
+def forward_fields(forward: int | LearnedForward | None) -> int | dict[str, Any] | None:
     if isinstance(forward, LearnedForward):
         return _network_fields(forward)
     return None if forward is None else int(forward)

@@ -1,0 +1,384 @@
+#include "search.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "cholesky.hpp"
+#include "finite.hpp"
+#include "parallel.hpp"
+#include "search_scratch.hpp"
+
+namespace fastinv {
+
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+// Of the largest entry: singular values below a hundredth of the largest count less and less.
+constexpr double kDamping = 1e-4;
+constexpr double kSameStart = 0.5;       // in anchor spacings: starts that lead to the same place
+constexpr std::int64_t kPerStart = 6;    // anchors looked at for each start
+constexpr double kPartnerReach = 6;      // in anchor spacings: how far across a fold to look
+constexpr double kRounding = 64 * std::numeric_limits<double>::epsilon();
+
+double norm(const double* a, std::int64_t n) {
+  return std::sqrt(std::inner_product(a, a + n, a, 0.0));
+}
+
+}  // namespace
+
+Search::Search(std::vector<double> anchors_x, std::vector<double> anchors_y, std::int64_t q,
+               CompiledForward compiled, CompiledForward jacobian,
+               std::optional<ForwardModel> learned, Region region, SearchOptions options)
+    : p_(static_cast<std::int64_t>(region.lower().size())),
+      q_(q),
+      n_(static_cast<std::int64_t>(anchors_x.size()) / p_),
+      anchors_x_(std::move(anchors_x)),
+      anchors_y_(std::move(anchors_y)),
+      learned_(std::move(learned)),
+      f_(p_, q, compiled, jacobian, learned_ ? &*learned_ : nullptr),
+      region_(std::move(region)),
+      options_(options),
+      polish_(f_, region_.box(), {options.max_evaluations}) {}
+
+void Search::prepare() const {
+  std::call_once(prepared_, [this] {
+    columns_y_.resize(static_cast<std::size_t>(n_ * q_));
+    inverses_.resize(static_cast<std::size_t>(n_ * p_ * q_));
+    for (std::int64_t a = 0; a < n_; ++a) {
+      for (std::int64_t j = 0; j < q_; ++j) columns_y_[j * n_ + a] = anchors_y_[a * q_ + j];
+    }
+    Scratch scratch(*this, 1, 1, 0.0);
+    for (std::int64_t a = 0; a < n_; ++a) linearize(a, scratch);
+    spacing_ = spacing_of_anchors();
+  });
+}
+
+void Search::polish(const PolishArrays& arrays, int n_threads) const {
+  const int threads = static_cast<int>(std::clamp<std::int64_t>(arrays.n, 1, n_threads));
+  std::vector<Scratch> scratch;
+  for (int t = 0; t < threads; ++t) scratch.emplace_back(*this, 1, 1, 0.0);
+  std::atomic<std::int64_t> next{0};
+  run_independent(threads, [&](int thread) {
+    for (std::int64_t row; (row = next.fetch_add(1)) < arrays.n;) {
+      double* const x = arrays.x + row * p_;
+      double* const fx = arrays.fx + row * q_;
+      f_.values(x, fx, 1, scratch[thread].derivative());
+      const PolishResult result = polish_.run(arrays.targets + row * q_, x, fx,
+                                              scratch[thread].polish.data(),
+                                              scratch[thread].derivative());
+      region_.wrap(x);
+      arrays.residual[row] = result.residual;
+      arrays.n_evaluations[row] = result.n_evaluations;
+      arrays.end[row] = static_cast<std::int8_t>(result.end);
+    }
+  });
+}
+
+// The median of some anchors' distances to their nearest neighbours.
+double Search::spacing_of_anchors() const {
+  constexpr std::int64_t kSample = 101;
+  std::vector<double> nearest;
+  const std::int64_t n_sample = std::min(kSample, n_);
+  for (std::int64_t s = 0; s < n_sample; ++s) {
+    const std::int64_t a = s * n_ / n_sample;
+    double best = kInfinity;
+    for (std::int64_t b = 0; b < n_; ++b) {
+      const double d = region_.distance(&anchors_x_[a * p()], &anchors_x_[b * p()]);
+      if (b != a && d > 0) best = std::min(best, d);
+    }
+    if (best < kInfinity) nearest.push_back(best);
+  }
+  if (nearest.empty()) return 0;
+  const auto middle = nearest.begin() + static_cast<std::ptrdiff_t>(nearest.size() / 2);
+  std::nth_element(nearest.begin(), middle, nearest.end());
+  return *middle;
+}
+
+// P_a = (J^T J + d)^-1 J^T, or J^T (J J^T + d)^-1 where that is smaller; zero where f has no finite
+// derivative.
+void Search::linearize(std::int64_t anchor, Scratch& scratch) const {
+  const std::int64_t p = f_.p(), q = f_.q(), m = std::min(p, q);
+  const Box box = region_.box();
+  std::vector<double>& jac = scratch.jac;
+  f_.jacobian(&anchors_x_[anchor * p], box, jac.data(), scratch.derivative());
+  for (std::int64_t j = 0; j < q; ++j) {
+    for (std::int64_t i = 0; i < p; ++i) jac[j * p + i] *= region_.scale()[i];
+  }
+  std::fill(scratch.matrix.begin(), scratch.matrix.end(), 0.0);
+  double trace = 0;
+  for (std::int64_t a = 0; a < m; ++a) {
+    for (std::int64_t b = 0; b <= a; ++b) {
+      double sum = 0;
+      if (p <= q) {
+        for (std::int64_t j = 0; j < q; ++j) sum += jac[j * p + a] * jac[j * p + b];
+      } else {
+        for (std::int64_t i = 0; i < p; ++i) sum += jac[a * p + i] * jac[b * p + i];
+      }
+      scratch.matrix[a * m + b] = sum;
+      if (a == b) trace += sum;
+    }
+  }
+  for (std::int64_t a = 0; a < m; ++a) scratch.matrix[a * m + a] += kDamping * trace;
+  const bool usable = std::isfinite(trace) && cholesky(scratch.matrix.data(), m);
+  std::vector<double> column(static_cast<std::size_t>(m));
+  for (std::int64_t c = 0; c < (p <= q ? q : p); ++c) {
+    // Column c of J^T, or row c of it.
+    for (std::int64_t a = 0; a < m; ++a) column[a] = p <= q ? jac[c * p + a] : jac[a * p + c];
+    if (usable) cholesky_solve(scratch.matrix.data(), m, column.data());
+    for (std::int64_t a = 0; a < m; ++a) {
+      const std::int64_t i = p <= q ? a : c, j = p <= q ? c : a;
+      inverses_[(i * q + j) * n_ + anchor] = usable ? column[a] : 0.0;
+    }
+  }
+}
+
+// scratch.starts: anchors by how near the target is in x, one for each place that they point to.
+void Search::choose_starts(const double* y, std::int64_t n_starts, Scratch& scratch) const {
+  const std::int64_t p = f_.p(), q = f_.q();
+  std::fill(scratch.step.begin(), scratch.step.end(), 0.0);
+  std::fill(scratch.distances.begin(), scratch.distances.end(), 0.0);
+  for (std::int64_t i = 0; i < p; ++i) {
+    double* const step = scratch.step.data() + i * n_;
+    for (std::int64_t j = 0; j < q; ++j) {
+      const double* const inverse = inverses_.data() + (i * q + j) * n_;
+      const double* const image = columns_y_.data() + j * n_;
+      const double target = y[j];
+      for (std::int64_t a = 0; a < n_; ++a) step[a] += inverse[a] * (target - image[a]);
+    }
+    double* const distances = scratch.distances.data();
+    for (std::int64_t a = 0; a < n_; ++a) distances[a] += step[a] * step[a];
+  }
+  for (double& distance : scratch.distances) {
+    if (std::isnan(distance)) distance = kInfinity;
+  }
+  std::vector<std::int64_t>& order = scratch.order;
+  std::iota(order.begin(), order.end(), std::int64_t{0});
+  const std::int64_t looked_at = std::min(n_, kPerStart * n_starts);
+  const auto nearer = [&](std::int64_t a, std::int64_t b) {
+    const double d_a = scratch.distances[a], d_b = scratch.distances[b];
+    return d_a != d_b ? d_a < d_b : a < b;
+  };
+  std::nth_element(order.begin(), order.begin() + looked_at - 1, order.end(), nearer);
+  std::sort(order.begin(), order.begin() + looked_at, nearer);
+  scratch.starts.clear();
+  const double same = kSameStart * spacing_;
+  for (std::int64_t c = 0; c < looked_at; ++c) {
+    const std::int64_t a = order[c];
+    const auto n_chosen = static_cast<std::int64_t>(scratch.starts.size());
+    if (n_chosen == n_starts) return;
+    double* const point = scratch.chosen.data() + n_chosen * p;
+    for (std::int64_t i = 0; i < p; ++i) {
+      point[i] = anchors_x_[a * p + i] + region_.scale()[i] * scratch.step[i * n_ + a];
+    }
+    bool fresh = true;
+    for (std::int64_t s = 0; s < n_chosen && fresh; ++s) {
+      fresh = region_.distance(point, scratch.chosen.data() + s * p) > same;
+    }
+    if (fresh) scratch.starts.push_back(a);
+  }
+}
+
+void Search::solve_all(const SearchArrays& arrays, int n_threads) const {
+  prepare();
+  const std::int64_t n_starts = std::min(arrays.n_starts, n_);
+  const int threads = static_cast<int>(std::clamp<std::int64_t>(arrays.n, 1, n_threads));
+  // All memory is there before a thread starts: one that threw would end the process.
+  std::vector<Scratch> scratch;
+  for (int t = 0; t < threads; ++t) scratch.emplace_back(*this, n_starts, arrays.k, arrays.tol);
+  std::atomic<std::int64_t> next{0};
+  run_independent(threads, [&](int thread) {
+    for (std::int64_t row; (row = next.fetch_add(1)) < arrays.n;) {
+      search(arrays.targets + row * q(), n_starts, arrays.k, scratch[thread]);
+      write_row(arrays, row, scratch[thread]);
+    }
+  });
+}
+
+// Finds up to k solutions; scratch.nearest is the nearest attainable point where there is none.
+void Search::search(const double* y, std::int64_t n_starts, std::int64_t k,
+                    Scratch& scratch) const {
+  scratch.found.clear();
+  scratch.nearest_residual = kInfinity;
+  scratch.nearest_anchor = -1;
+  if (!all_finite(y, q())) return;
+  choose_starts(y, n_starts, scratch);
+  for (std::size_t s = 0; s < scratch.starts.size(); ++s) {
+    if (static_cast<std::int64_t>(scratch.found.size()) == k) return;
+    const std::int64_t a = scratch.starts[static_cast<std::int64_t>(s)];
+    const double* const predicted = scratch.chosen.data() + static_cast<std::int64_t>(s) * p();
+    start_from(y, a, predicted, scratch);
+    if (polish_start(y, a, scratch)) try_partner(y, a, scratch);
+  }
+}
+
+// scratch.x, fx: the point that the anchor's derivative predicts, or the anchor where that is
+// closer in y.
+void Search::start_from(const double* y, std::int64_t anchor, const double* predicted,
+                        Scratch& scratch) const {
+  const std::int64_t p = f_.p(), q = f_.q();
+  for (std::int64_t i = 0; i < p; ++i) {
+    scratch.x[i] = std::min(std::max(predicted[i], region_.box().lower[i]), region_.box().upper[i]);
+  }
+  f_.values(scratch.x.data(), scratch.fx.data(), 1, scratch.derivative());
+  double moved = 0, own = 0;
+  for (std::int64_t j = 0; j < q; ++j) {
+    const double image = anchors_y_[anchor * q + j];
+    moved += (scratch.fx[j] - y[j]) * (scratch.fx[j] - y[j]);
+    own += (image - y[j]) * (image - y[j]);
+  }
+  if (moved < own) return;
+  std::copy_n(&anchors_x_[anchor * p], p, scratch.x.data());
+  std::copy_n(&anchors_y_[anchor * q], q, scratch.fx.data());
+}
+
+// Polishes scratch.x; true where that found a new solution.
+bool Search::polish_start(const double* y, std::int64_t anchor, Scratch& scratch) const {
+  const PolishResult result = polish_.run(y, scratch.x.data(), scratch.fx.data(),
+                                          scratch.polish.data(), scratch.derivative());
+  region_.wrap(scratch.x.data());
+  if (result.residual <= scratch.tol) return add_solution(y, result.residual, anchor, scratch);
+  if (result.residual < scratch.nearest_residual) {
+    scratch.nearest_residual = result.residual;
+    scratch.nearest_anchor = anchor;
+    scratch.nearest_end = result.end;
+    scratch.nearest = scratch.x;
+  }
+  return false;
+}
+
+// Near a fold, where the derivative vanishes along a direction v, another solution lies on its other
+// side: to second order at -2 sigma / c along v, with sigma the smallest singular value and c the
+// second derivative along v, both along the image of v.
+void Search::try_partner(const double* y, std::int64_t anchor, Scratch& scratch) const {
+  const std::int64_t p = f_.p(), q = f_.q();
+  if (p > q) return;  // solutions are not isolated
+  const double* const x = scratch.solutions.data() + scratch.found.back().place * p;
+  double* const v = scratch.partner.data();
+  const double sigma = weakest_direction(x, v, scratch);
+  if (!(sigma > 0)) return;
+  double* const points = v + p;           // (2, p): h along v, to both sides
+  double* const images = points + 2 * p;  // (2, q)
+  double* const along = images + 2 * q;   // (q): the image of v
+  const double h = std::cbrt(std::numeric_limits<double>::epsilon());
+  for (std::int64_t i = 0; i < p; ++i) {
+    points[i] = x[i] - h * region_.scale()[i] * v[i];
+    points[p + i] = x[i] + h * region_.scale()[i] * v[i];
+    if (points[i] < region_.box().lower[i] || points[i] > region_.box().upper[i] ||
+        points[p + i] < region_.box().lower[i] || points[p + i] > region_.box().upper[i]) {
+      return;  // f may not be defined there
+    }
+  }
+  f_.values(points, images, 2, scratch.derivative());
+  double curvature = 0;
+  for (std::int64_t j = 0; j < q; ++j) {
+    along[j] = (images[q + j] - images[j]) / (2 * h);
+    curvature += along[j] * (images[q + j] + images[j] - 2 * scratch.fx[j]) / (h * h);
+  }
+  const double step = -2 * sigma * sigma / curvature;  // along = sigma u
+  if (!(std::abs(step) < kPartnerReach * spacing_)) return;
+  for (std::int64_t i = 0; i < p; ++i) {
+    const double moved = x[i] + step * region_.scale()[i] * v[i];
+    scratch.x[i] = std::min(std::max(moved, region_.box().lower[i]), region_.box().upper[i]);
+  }
+  f_.values(scratch.x.data(), scratch.fx.data(), 1, scratch.derivative());
+  polish_start(y, anchor, scratch);
+}
+
+// v (p), in units of scale: the direction in which f changes least at x, and how much it changes.
+double Search::weakest_direction(const double* x, double* v, Scratch& scratch) const {
+  const std::int64_t p = f_.p(), q = f_.q();
+  const Box box = region_.box();
+  f_.jacobian(x, box, scratch.jac.data(), scratch.derivative());
+  std::fill(scratch.matrix.begin(), scratch.matrix.end(), 0.0);
+  double trace = 0;
+  for (std::int64_t a = 0; a < p; ++a) {
+    for (std::int64_t b = 0; b <= a; ++b) {
+      for (std::int64_t j = 0; j < q; ++j) {
+        scratch.matrix[a * p + b] += scratch.jac[j * p + a] * region_.scale()[a] *
+                                     scratch.jac[j * p + b] * region_.scale()[b];
+      }
+    }
+    trace += scratch.matrix[a * p + a];
+  }
+  for (std::int64_t a = 0; a < p; ++a) scratch.matrix[a * p + a] += 1e-14 * trace;
+  if (!std::isfinite(trace) || !cholesky(scratch.matrix.data(), p)) return 0;
+  // Inverse iteration; its start favours no coordinate.
+  constexpr int kIterations = 6;
+  for (std::int64_t i = 0; i < p; ++i) v[i] = 1.0 / static_cast<double>(i + 1);
+  for (int iteration = 0; iteration < kIterations; ++iteration) {
+    cholesky_solve(scratch.matrix.data(), p, v);
+    const double length = norm(v, p);
+    for (std::int64_t i = 0; i < p; ++i) v[i] /= length;
+  }
+  double squared = 0;
+  for (std::int64_t j = 0; j < q; ++j) {
+    double image = 0;
+    for (std::int64_t i = 0; i < p; ++i) {
+      image += scratch.jac[j * p + i] * region_.scale()[i] * v[i];
+    }
+    squared += image * image;
+  }
+  return std::sqrt(squared);
+}
+
+// Keeps scratch.x where it is no solution that is there already; the better of two that are one.
+bool Search::add_solution(const double* y, double residual, std::int64_t anchor,
+                          Scratch& scratch) const {
+  const std::int64_t p = f_.p();
+  if (!region_.contains(scratch.x.data())) return false;
+  const double rounding = kRounding * (norm(y, q()) + norm(scratch.fx.data(), q()));
+  const double rank = residual <= rounding ? 0.0 : residual;
+  for (Found& found : scratch.found) {
+    double* const other = scratch.solutions.data() + found.place * p;
+    if (region_.distance(scratch.x.data(), other) > options_.separation) continue;
+    if (residual < found.residual) {
+      std::copy_n(scratch.x.data(), p, other);
+      found.residual = residual;
+      found.rank = rank;
+    }
+    return false;
+  }
+  const auto place = static_cast<std::int64_t>(scratch.found.size());
+  if (place == scratch.max_found) return false;
+  std::copy_n(scratch.x.data(), p, scratch.solutions.data() + place * p);
+  scratch.found.push_back({rank, residual, anchor, place});
+  return true;
+}
+
+void Search::write_row(const SearchArrays& arrays, std::int64_t row, Scratch& scratch) const {
+  const std::int64_t p = f_.p(), k = arrays.k;
+  double* const x = arrays.x + row * k * p;
+  double* const residual = arrays.residual + row * k;
+  std::int64_t* const anchor = arrays.anchor + row * k;
+  std::int8_t* const status = arrays.status + row * k;
+  std::fill(x, x + k * p, kNaN);
+  std::fill(residual, residual + k, kInfinity);
+  std::fill(anchor, anchor + k, std::int64_t{-1});
+  std::fill(status, status + k, static_cast<std::int8_t>(Status::invalid));
+  std::sort(scratch.found.begin(), scratch.found.end(), [&](const Found& a, const Found& b) {
+    if (a.rank != b.rank) return a.rank < b.rank;
+    const double* const x_a = scratch.solutions.data() + a.place * p;
+    const double* const x_b = scratch.solutions.data() + b.place * p;
+    return std::lexicographical_compare(x_a, x_a + p, x_b, x_b + p);
+  });
+  arrays.count[row] = static_cast<std::int64_t>(scratch.found.size());
+  for (std::int64_t s = 0; s < arrays.count[row]; ++s) {
+    const Found& found = scratch.found[s];
+    std::copy_n(scratch.solutions.data() + found.place * p, p, x + s * p);
+    residual[s] = found.residual;
+    anchor[s] = found.anchor;
+    status[s] = static_cast<std::int8_t>(Status::converged);
+  }
+  if (arrays.count[row] > 0 || !(scratch.nearest_residual < kInfinity)) return;
+  std::copy_n(scratch.nearest.data(), p, x);
+  residual[0] = scratch.nearest_residual;
+  anchor[0] = scratch.nearest_anchor;
+  const bool capped = scratch.nearest_end == PolishEnd::evaluations;
+  status[0] = static_cast<std::int8_t>(capped ? Status::approximate : Status::unreachable);
+}
+
+}  // namespace fastinv
