@@ -48,6 +48,7 @@ void Search::prepare() const {
   std::call_once(prepared_, [this] {
     columns_y_.resize(static_cast<std::size_t>(n_ * q_));
     inverses_.resize(static_cast<std::size_t>(n_ * p_ * q_));
+    shares_.resize(static_cast<std::size_t>(n_));
     for (std::int64_t a = 0; a < n_; ++a) {
       for (std::int64_t j = 0; j < q_; ++j) columns_y_[j * n_ + a] = anchors_y_[a * q_ + j];
     }
@@ -123,6 +124,8 @@ void Search::linearize(std::int64_t anchor, Scratch& scratch) const {
     }
   }
   for (std::int64_t a = 0; a < m; ++a) scratch.matrix[a * m + a] += kDamping * trace;
+  // The trace is the derivative's squared size.
+  shares_[anchor] = q > p && trace > 0 && std::isfinite(trace) ? 1 / trace : 0.0;
   const bool usable = std::isfinite(trace) && cholesky(scratch.matrix.data(), m);
   std::vector<double> column(static_cast<std::size_t>(m));
   for (std::int64_t c = 0; c < (p <= q ? q : p); ++c) {
@@ -152,6 +155,7 @@ void Search::choose_starts(const double* y, std::int64_t n_starts, Scratch& scra
     double* const distances = scratch.distances.data();
     for (std::int64_t a = 0; a < n_; ++a) distances[a] += step[a] * step[a];
   }
+  if (q > p) add_differences(y, scratch);
   for (double& distance : scratch.distances) {
     if (std::isnan(distance)) distance = kInfinity;
   }
@@ -179,6 +183,17 @@ void Search::choose_starts(const double* y, std::int64_t n_starts, Scratch& scra
       fresh = region_.distance(point, scratch.chosen.data() + s * p) > same;
     }
     if (fresh) scratch.starts.push_back(a);
+  }
+}
+
+void Search::add_differences(const double* y, Scratch& scratch) const {
+  double* const distances = scratch.distances.data();
+  for (std::int64_t j = 0; j < q_; ++j) {
+    const double* const image = columns_y_.data() + j * n_;
+    for (std::int64_t a = 0; a < n_; ++a) {
+      const double difference = y[j] - image[a];
+      distances[a] += shares_[a] * difference * difference;
+    }
   }
 }
 

@@ -3,8 +3,9 @@
 // Where to start: at each anchor x_a the derivative of f says how far the target is *in x*, by the
 // damped pseudo-inverse P_a of the Jacobian: P_a (y - y_a). An anchor that is near by this measure
 // is near a solution, however steep or flat f is there, so that every branch puts its own anchors
-// forward; of those that point to the same place one is enough. From each start, damped
-// Gauss-Newton; what it reaches is kept if it is new.
+// forward; of those that point to the same place one is enough. With more outputs than inputs
+// most of y - y_a is beyond what any step can reach: it counts, too, divided by the size of the
+// derivative. From each start, damped Gauss-Newton; what it reaches is kept if it is new.
 #pragma once
 
 #include <cstdint>
@@ -84,6 +85,7 @@ class Search {
   struct Found;
   void linearize(std::int64_t anchor, Scratch& scratch) const;
   double spacing_of_anchors() const;
+  void add_differences(const double* y, Scratch& scratch) const;
   void choose_starts(const double* y, std::int64_t n_starts, Scratch& scratch) const;
   void search(const double* y, std::int64_t n_starts, std::int64_t k, Scratch& scratch) const;
   void start_from(const double* y, std::int64_t anchor, const double* predicted,
@@ -111,6 +113,7 @@ class Search {
   mutable std::once_flag prepared_;
   mutable std::vector<double> columns_y_;  // (q, n): images, output by output
   mutable std::vector<double> inverses_;   // (p, q, n): P_a, entry by entry, in units of the region
+  mutable std::vector<double> shares_;     // (n): of (y - y_a)^2 in the squared distance
   mutable double spacing_ = 0;             // typical distance between neighbouring anchors
 };
 
