@@ -12,7 +12,7 @@ README = Path(__file__).parents[1] / "README.md"
 
 def test_examples(capsys, monkeypatch):
     monkeypatch.setenv("FASTINV_NUM_THREADS", "1")
-    from_formula, from_data, probabilities = re.findall(
+    from_formula, every_solution, hot_loops, from_data, probabilities = re.findall(
         r"```python\n(.*?)```", README.read_text("utf-8"), flags=re.DOTALL
     )
     names: dict[str, object] = {}
@@ -21,6 +21,12 @@ def test_examples(capsys, monkeypatch):
     solutions = names["solutions"]
     for elbow in ([1.159, -1.176], [-0.016, 1.176]):
         assert np.abs(solutions.x[0] - elbow).max(axis=1).min() < 0.01
+    exec(every_solution, names)
+    assert names["found"].count.tolist() == [2, 1, 0]
+    assert "1 away" in capsys.readouterr().out
+    assert names["path"].n_jumps == 0 and (names["path"].residual < 1e-12).all()
+    exec(hot_loops, names)
+    assert np.abs(names["arm"](names["state"][None]) - names["circle"][-1]).max() < 1e-12
     exec(probabilities, names)
     assert names["mixture"].log_prob([[0.5], [0.95]]).shape == (2,)
     exec(from_formula, names)

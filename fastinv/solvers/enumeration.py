@@ -172,7 +172,7 @@ class EnumerationMixin:
         >>> arm = fi.problems.two_link_arm
         >>> solver = fi.NearestSolver(arm.forward, bounds=arm.bounds, random_state=0).fit()
         >>> turn = np.linspace(0, 2 * np.pi, 100)
-        >>> circle = np.stack([1.2 + 0.2 * np.cos(turn), 0.6 + 0.2 * np.sin(turn)], axis=1)
+        >>> circle = np.stack([1.5 + 0.2 * np.cos(turn), 0.7 + 0.2 * np.sin(turn)], axis=1)
         >>> path = solver.solve_path(circle, solver.solve_all(circle[0]).best[0])
         >>> path.n_jumps, bool((path.residual < 1e-12).all())
         (0, True)
