@@ -8,7 +8,7 @@ import numpy as np
 
 from fastinv.backends.protocol import FloatArray, NetworkSpec
 from fastinv.benchmarks.peers import load, require_processors
-from fastinv.benchmarks.work import Side
+from fastinv.benchmarks.work import Side, TrainingTask
 
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8
 
@@ -65,17 +65,9 @@ def _epoch(jax: Any, learning_rate: float) -> Any:
     return jax.jit(lambda state, X, Y: jax.lax.scan(step, state, (X, Y)), donate_argnums=0)
 
 
-def training_side(
-    spec: NetworkSpec,
-    parameters: FloatArray,
-    X: FloatArray,
-    Y: FloatArray,
-    batch_size: int,
-    learning_rate: float,
-    n_answer: int,
-    n_threads: int,
-) -> Side:
+def training_side(task: TrainingTask) -> Side:
     """All steps as one ``lax.scan`` in one compiled call; see `training` for the answer."""
+    spec, parameters, X, Y, batch_size, learning_rate, n_answer, n_threads = task
     jax = jax_with(n_threads)
     epoch = _epoch(jax, learning_rate)
 

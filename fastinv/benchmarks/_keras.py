@@ -8,7 +8,7 @@ import numpy as np
 
 from fastinv.backends.protocol import FloatArray, NetworkSpec
 from fastinv.benchmarks.peers import load, require_processors
-from fastinv.benchmarks.work import Side
+from fastinv.benchmarks.work import Side, TrainingTask
 
 # Keras adds epsilon before the second moment is unbiased (Kingma & Ba 2015, end of section 2):
 # this is the paper's 1e-8 at the second of the three steps that are compared.
@@ -23,17 +23,9 @@ def _network(keras: Any, spec: NetworkSpec, parameters: FloatArray) -> Any:
     return net
 
 
-def training_side(
-    spec: NetworkSpec,
-    parameters: FloatArray,
-    X: FloatArray,
-    Y: FloatArray,
-    batch_size: int,
-    learning_rate: float,
-    n_answer: int,
-    n_threads: int,
-) -> Side:
+def training_side(task: TrainingTask) -> Side:
     """An epoch by ``fit``; see `training` for the answer."""
+    spec, parameters, X, Y, batch_size, learning_rate, n_answer, n_threads = task
     require_processors(n_threads)
     keras = load("keras")
 

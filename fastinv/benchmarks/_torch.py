@@ -10,7 +10,7 @@ import numpy as np
 
 from fastinv.backends.protocol import FloatArray, MixtureSpec, NetworkSpec
 from fastinv.benchmarks.peers import load
-from fastinv.benchmarks.work import Side
+from fastinv.benchmarks.work import Side, TrainingTask
 
 
 def torch_with(n_threads: int) -> Any:
@@ -31,17 +31,9 @@ def network(torch: Any, spec: NetworkSpec, parameters: FloatArray) -> Any:
     return torch.nn.Sequential(*layers[:-1])
 
 
-def training_side(
-    spec: NetworkSpec,
-    parameters: FloatArray,
-    X: FloatArray,
-    Y: FloatArray,
-    batch_size: int,
-    learning_rate: float,
-    n_answer: int,
-    n_threads: int,
-) -> Side:
+def training_side(task: TrainingTask) -> Side:
     """Steps of fused Adam on the mean absolute error, eager; see `training` for the answer."""
+    spec, parameters, X, Y, batch_size, learning_rate, n_answer, n_threads = task
     torch = torch_with(n_threads)
     X_t, Y_t = torch.tensor(X), torch.tensor(Y)
 

@@ -11,7 +11,7 @@ from sklearn.neural_network import MLPRegressor
 from fastinv.backends import get_backend
 from fastinv.backends.protocol import FloatArray, IntArray, NetworkSpec, Trainer
 from fastinv.benchmarks import _jax, _keras, _torch
-from fastinv.benchmarks.work import Job, Side, Work
+from fastinv.benchmarks.work import Job, Side, TrainingTask, Work
 
 N_STEPS = 50
 _LEARNING_RATE = 1e-4
@@ -80,27 +80,19 @@ def _training_job(layer_sizes: tuple[int, ...], batch_size: int, n_threads: int)
         for n in (spec.n_inputs, spec.n_outputs)
     )
     n_answer = _N_ANSWER_STEPS * batch_size
-    arguments = (spec, parameters, X, Y, batch_size, _LEARNING_RATE, n_answer, n_threads)
+    task = TrainingTask(spec, parameters, X, Y, batch_size, _LEARNING_RATE, n_answer, n_threads)
     return Job(
-        _our_training(*arguments),
+        _our_training(task),
         {
-            "torch": partial(_torch.training_side, *arguments),
-            "jax": partial(_jax.training_side, *arguments),
-            "keras": partial(_keras.training_side, *arguments),
+            "torch": partial(_torch.training_side, task),
+            "jax": partial(_jax.training_side, task),
+            "keras": partial(_keras.training_side, task),
         },
     )
 
 
-def _our_training(
-    spec: NetworkSpec,
-    parameters: FloatArray,
-    X: FloatArray,
-    Y: FloatArray,
-    batch_size: int,
-    learning_rate: float,
-    n_answer: int,
-    n_threads: int,
-) -> Side:
+def _our_training(task: TrainingTask) -> Side:
+    spec, parameters, X, Y, batch_size, learning_rate, n_answer, n_threads = task
     backend = get_backend("cpp")
     order = np.arange(len(X))
     trainer = backend.trainer(spec, parameters, loss="absolute_error")

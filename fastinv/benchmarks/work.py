@@ -4,12 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastinv.backends.protocol import FloatArray, NetworkSpec
+
 Answer = tuple[NDArray[Any], ...]
+
+
+class TrainingTask(NamedTuple):
+    """An epoch of Adam on the mean absolute error, the same for every side.
+
+    Attributes
+    ----------
+    spec, parameters
+        The network, and where it starts.
+    X, Y : ndarray of shape (n, n_inputs), (n, n_outputs), float32
+    batch_size : int
+        Divides n.
+    learning_rate : float
+    n_answer : int
+        Rows that the answer is trained on: the loss, and how far each parameter moved.
+    n_threads : int
+    """
+
+    spec: NetworkSpec
+    parameters: FloatArray
+    X: FloatArray
+    Y: FloatArray
+    batch_size: int
+    learning_rate: float
+    n_answer: int
+    n_threads: int
 
 
 @dataclass(frozen=True)
