@@ -54,6 +54,8 @@ def explain(
 ) -> str:
     """A line about the `target` (q,) and one for each of its solutions `x` (k, p)."""
     lines = [f"target {_numbers(target)}: {_about_target(target, known)}"]
+    if np.isfinite(target).all() and np.isnan(x).all():
+        return "\n".join([*lines, "nothing that was found is wanted, or finite"])
     for i in range(len(x)):
         reason = "" if status[i].name == "CONVERGED" else f", {status[i].description}"
         facts = f"residual {residual[i]:.3g}, tolerance {known.tol:.3g}"

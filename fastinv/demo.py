@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,17 @@ class Found:
     n_exact: int
 
 
+@dataclass(frozen=True)
+class Enumerated:
+    """What `solve_all` found: how many solutions, how many of the exact ones are among them, and
+    the time of a call for all targets at once, the fastest of five, per target."""
+
+    n_solutions: int
+    n_found: int
+    n_exact: int
+    microseconds_per_target: float
+
+
 @dataclass(frozen=True, eq=False)
 class Demo:
     """What the demo measured.
@@ -78,13 +89,16 @@ class Demo:
     fit_seconds : dict of str to float
         Of each network; the forward function had been compiled before.
     methods : dict of str to Method
-        ``nearest``, ``direct``, ``twin_first`` and ``twin_best``.
+        ``nearest``, ``direct``, ``twin_first`` and ``twin_best``: the anchors and the networks
+        alone; ``twin_polished``: the twin solver with its defaults.
     latency : Latency
-        Of the twin solver.
+        Of the twin network without polish, as are `status`, `found` and `solutions`.
     status : dict of str to int
-        Of the best solution of each target, by the twin solver.
+        Of the best solution of each target.
     found : tuple of Found
         With the five anchors that are tried by default, and with more.
+    enumerated : Enumerated
+        By the twin solver with its defaults.
     targets : ndarray of shape (n, 2)
     solutions : Solutions
         All that was found, from ``N_NEIGHBORS_FOR_ALL`` anchors.
@@ -101,6 +115,7 @@ class Demo:
     latency: Latency
     status: dict[str, int]
     found: tuple[Found, ...]
+    enumerated: Enumerated
     targets: Float64Array
     solutions: Solutions
     averages: Float64Array
@@ -125,6 +140,7 @@ class Demo:
             "latency_microseconds": asdict(self.latency),
             "status": self.status,
             "found": [asdict(found) for found in self.found],
+            "enumerated": asdict(self.enumerated),
         }
 
 
@@ -169,11 +185,14 @@ def run_demo(
     _, targets = PROBLEM.sample(check_integer(n_targets, "n_targets"), of_targets)
     setting: dict[str, Any] = {"bounds": PROBLEM.bounds, "random_state": of_networks}
     PROBLEM.forward(targets)  # compiles on first use, which is no part of a training
-    twin = TwinSolver(PROBLEM.forward, max_iter=max_iter, verbose=verbose, **setting)
-    fit_seconds = {"twin": timed_fit(twin)}
-    direct = DirectSolver(PROBLEM.forward, verbose=verbose, **setting)
+    polished = TwinSolver(PROBLEM.forward, max_iter=max_iter, verbose=verbose, **setting)
+    fit_seconds = {"twin": timed_fit(polished)}
+    twin = _network_alone(polished)
+    direct = DirectSolver(PROBLEM.forward, refine=False, verbose=verbose, **setting)
     fit_seconds["direct"] = timed_fit(direct, twin.anchors_x_)
-    nearest = NearestSolver(PROBLEM.forward, **setting).fit(twin.anchors_x_)
+    nearest = NearestSolver(PROBLEM.forward, refine=False, anchor_choice="nearest", **setting).fit(
+        twin.anchors_x_
+    )
     first = copy.copy(twin).set_params(n_neighbors=1)
     best = twin.solve(targets)
     everything = twin.solve(targets, k=min(N_NEIGHBORS_FOR_ALL, len(twin.anchors_x_)))
@@ -187,10 +206,12 @@ def run_demo(
             "direct": _measure("direct network", direct, targets),
             "twin_first": _measure("twin network, 1st anchor", first, targets),
             "twin_best": _measure(f"twin network, best of {twin.n_neighbors}", twin, targets),
+            "twin_polished": _measure("twin network, polished", polished, targets),
         },
         latency=_latency(twin, targets, n_calls),
         status={status.name: int((best.status[:, 0] == status).sum()) for status in Status},
         found=(_found(best), _found(everything)),
+        enumerated=_enumerated(polished, targets),
         targets=targets,
         solutions=everything,
         averages=direct.solve(targets).best,
@@ -236,6 +257,14 @@ def distinct(solutions: Solutions, separation: float = SAME_SOLUTION) -> Float64
     return np.array(kept).reshape(-1, solutions.x.shape[2])
 
 
+def _network_alone(solver: TwinSolver) -> TwinSolver:
+    """The same network without polish and with the nearest anchors, as in the paper."""
+    alone = copy.copy(solver).set_params(refine=False, anchor_choice="nearest")
+    alone.pipeline_spec_ = replace(solver.pipeline_spec_, refine=None, apart=0.0)
+    again: TwinSolver = copy.copy(alone)  # which makes its pipeline from the new description
+    return again
+
+
 def _measure(name: str, solver: BaseSolver, targets: Float64Array) -> Method:
     seconds = min(_seconds(lambda: solver.solve(targets)) for _ in range(_N_REPEATS))
     rmse = rmse_in_y(PROBLEM.forward, solver.solve(targets).best, targets)
@@ -263,6 +292,18 @@ def _found(solutions: Solutions) -> Found:
         n_found += int((gaps.min(axis=1, initial=np.inf) <= SAME_SOLUTION).sum())
         n_exact += len(exact)
     return Found(solutions.n_solutions, n_found, n_exact)
+
+
+def _enumerated(solver: BaseSolver, targets: Float64Array) -> Enumerated:
+    seconds = min(_seconds(lambda: solver.solve_all(targets)) for _ in range(_N_REPEATS))
+    solutions = solver.solve_all(targets)
+    found, status = _found(solutions), solutions.status
+    return Enumerated(
+        n_solutions=int((status == Status.CONVERGED).sum()),
+        n_found=found.n_found,
+        n_exact=found.n_exact,
+        microseconds_per_target=1e6 * seconds / len(targets),
+    )
 
 
 def _rows_to_draw(targets: Float64Array, n_drawn: int) -> list[int]:

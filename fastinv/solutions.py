@@ -21,7 +21,7 @@ class Status(IntEnum):
     APPROXIMATE = 1, "the residual is above the tolerance"
     EXTRAPOLATED = 2, "the network left the region that its training pairs were drawn from"
     OUT_OF_BOUNDS = 3, "on the bounds the residual is above the tolerance"
-    UNREACHABLE = 4, "nothing that was found is near the target"
+    UNREACHABLE = 4, "nothing found is near enough to the target"
     INVALID = 5, "the target, the solution or its image is not finite"
 
     description: str
@@ -152,8 +152,8 @@ class Solutions:
         >>> arm = fi.problems.two_link_arm
         >>> solver = fi.NearestSolver(arm.forward, bounds=arm.bounds, random_state=0).fit()
         >>> print(solver.solve_all([3.0, 0.0]).explain(0))
-        target (3, 0): its nearest anchor, 36, is 1 away in y; attainable ones are up to 0.123
-        1. UNREACHABLE, nothing that was found is near the target: residual 1, tolerance 0.00103
+        target (3, 0): its nearest anchor, 531, is 1 away in y; attainable ones are up to 0.193
+        1. UNREACHABLE, nothing found is near enough to the target: residual 1, tolerance 1.48e-09
         """
         if self.circumstances is None:
             raise ValueError("these solutions do not say where they come from: a solver's do")
@@ -194,7 +194,8 @@ class SolutionPath:
     ----------
     targets : ndarray of shape (n, q), float64
     x : ndarray of shape (n, p), float64
-        One solution per target; where there is none, the last one.
+        One solution per target; where there is none, the last one, and NaN for a target that is
+        not finite. Inputs that may have all values of their period go on beyond their bounds.
     residual : ndarray of shape (n,), float64
     status : ndarray of shape (n,), int8
         CONVERGED, or UNREACHABLE where no solution was found; INVALID for a target that is not
@@ -247,7 +248,8 @@ class Solution(_core.SolutionBuffer):
     --------
     >>> import fastinv as fi
     >>> arm = fi.problems.two_link_arm
-    >>> hot = fi.NearestSolver(arm.forward, bounds=arm.bounds, random_state=0).fit().freeze(k=2)
+    >>> solver = fi.NearestSolver(arm.forward, bounds=arm.bounds, refine=False, random_state=0)
+    >>> hot = solver.fit().freeze(k=2)
     >>> hot([1.4, 0.9])
     Solution: 2 solutions, x in R^2; best APPROXIMATE, residual 0.0272
     >>> hot([1.4, 0.9]).x.shape

@@ -22,16 +22,19 @@ from fastinv.backends import (
     get_backend,
     protocol,
 )
-from fastinv.backends.protocol import MixtureSpec
+from fastinv.backends.protocol import MixtureSpec, RefineSpec
 
 BACKEND_CLASSES = {"cpp": "CppBackend", "reference": "ReferenceBackend"}
-OBJECTS = ("Network", "Trainer", "NeighborIndex", "Pipeline")
+OBJECTS = ("Network", "Trainer", "NeighborIndex", "Pipeline", "Search")
+# What the extension itself offers through an attribute of the instance.
+NATIVE = {("cpp", "NeighborIndex"): {"try_query"}}
 FACTORIES = {
     "network": "Network",
     "trainer": "Trainer",
     "mixture_trainer": "Trainer",
     "neighbors": "NeighborIndex",
     "pipeline": "Pipeline",
+    "search": "Search",
 }
 
 
@@ -58,9 +61,21 @@ def test_methods_and_arguments_are_those_of_the_protocol(name, cls):
     module = backend_module(name)
     implementation = getattr(module, BACKEND_CLASSES[name] if cls == "Backend" else cls)
     wanted, found = public_methods(getattr(protocol, cls)), public_methods(implementation)
-    assert set(found) == set(wanted)
-    for method in wanted:
+    native = NATIVE.get((name, cls), set())
+    assert set(found) | native == set(wanted)
+    for method in found:
         assert arguments(found[method]) == arguments(wanted[method]), method
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_an_index_has_a_short_way_or_says_that_it_has_none(name):
+    index = get_backend(name).neighbors(np.arange(7.0)[:, None])
+    found = index.try_query(np.array([[2.2]]), 2, None)
+    if found is None:
+        return
+    distances, indices = found
+    np.testing.assert_allclose(distances, [[0.2, 0.8]])
+    assert indices.tolist() == [[2, 3]]
 
 
 @pytest.mark.parametrize("name", BACKENDS)
@@ -124,6 +139,10 @@ CANDIDATES = Candidates(
     np.zeros((3, 4, 2)), np.zeros((3, 4), dtype=np.int64), np.zeros((3, 4), dtype=np.uint8),
     np.zeros(3),
 )  # fmt: skip
+REFINE = RefineSpec(
+    jacobian=None, max_evaluations=10, periods=np.full(2, np.inf), separation=1e-6
+)  # fmt: skip
+STARTS = np.zeros((3, 2))
 TARGETS, FX = np.zeros((3, 1)), np.zeros((3, 4, 1))
 
 
@@ -145,6 +164,22 @@ def solve(backend, targets=TARGETS, n_neighbors=4, k=2, near=None, **changes):
 def rank(backend, fx=FX, k=2, near=None, **changes):
     candidates = replace(CANDIDATES, **changes)
     backend.pipeline(PIPELINE).rank(TARGETS, candidates, fx, k=k, near=near)
+
+
+def search(backend, refine=REFINE, **changes):
+    return backend.search(replace(PIPELINE, refine=refine, **changes))
+
+
+def refined(backend, **changes):
+    solve(backend, refine=replace(REFINE, **changes))
+
+
+def solve_all(backend, targets=TARGETS, k=2, n_starts=3, tol=0.1):
+    search(backend).solve_all(targets, k=k, n_starts=n_starts, tol=tol)
+
+
+def solve_path(backend, targets=TARGETS, start=STARTS[0], n_starts=3, tol=0.1):
+    search(backend).solve_path(targets, start, n_starts=n_starts, tol=tol)
 
 
 def read_only(array):
@@ -335,6 +370,51 @@ REFUSALS = {
         lambda b: rank(b, x=np.zeros((3, 8, 2))), ValueError, "7 a target, got 8"),
     "rank, k": (
         lambda b: rank(b, k=5), ValueError, "k must be at most the number of candidates = 4"),
+    "apart": (
+        lambda b: solve(b, apart=-1.0), ValueError, "apart must be at least 0, got -1.0"),
+    "pool": (
+        lambda b: solve(b, pool=0), ValueError, "pool must be at least 1, got 0"),
+    "periods, shape": (
+        lambda b: refined(b, periods=np.ones(3)),
+        ValueError, r"refine.periods must have shape \(2,\), got \(3,\)"),
+    "periods, zero": (
+        lambda b: refined(b, periods=np.array([1.0, 0.0])),
+        ValueError, "refine.periods must be positive"),
+    "periods, NaN": (
+        lambda b: refined(b, periods=np.array([1.0, np.nan])),
+        ValueError, "refine.periods must be positive"),
+    "max_evaluations": (
+        lambda b: refined(b, max_evaluations=0),
+        ValueError, "refine.max_evaluations must be at least 1, got 0"),
+    "separation": (
+        lambda b: refined(b, separation=-1.0), ValueError, "refine.separation must be at least 0"),
+    "search, forward": (
+        lambda b: search(b, forward=None), ValueError, "search needs a forward function"),
+    "search, refine": (
+        lambda b: search(b, refine=None), ValueError, "search needs refine, got None"),
+    "polish, rows": (
+        lambda b: search(b).polish(TARGETS, STARTS[:2]),
+        ValueError, r"x must have shape \(3, 2\), got \(2, 2\)"),
+    "polish, columns": (
+        lambda b: search(b).polish(np.zeros((3, 2)), STARTS),
+        ValueError, r"targets must have shape \(n, 1\)"),
+    "polish, dtype": (
+        lambda b: search(b).polish(TARGETS, STARTS.astype(np.float32)),
+        TypeError, "x must have dtype float64, got float32"),
+    "polish, n_threads": (
+        lambda b: search(b).polish(TARGETS, STARTS, n_threads=0),
+        ValueError, "n_threads must be at least 1"),
+    "solve_all, k": (lambda b: solve_all(b, k=0), ValueError, "k must be at least 1, got 0"),
+    "solve_all, n_starts": (
+        lambda b: solve_all(b, n_starts=0), ValueError, "n_starts must be at least 1, got 0"),
+    "solve_all, tol": (
+        lambda b: solve_all(b, tol=np.nan), ValueError, "tol must be at least 0, got nan"),
+    "solve_path, start": (
+        lambda b: solve_path(b, start=np.zeros(3)), ValueError, r"start must have shape \(2,\)"),
+    "solve_path, start, NaN": (
+        lambda b: solve_path(b, start=np.full(2, np.nan)), ValueError, "start must be finite"),
+    "solve_path, targets": (
+        lambda b: solve_path(b, np.zeros((3, 2))), ValueError, r"targets must have shape \(n, 1\)"),
 }  # fmt: skip
 
 
@@ -355,3 +435,7 @@ def test_what_the_refusals_start_from_is_accepted(name):
     backend.mixture_trainer(MIXTURE_SPEC, np.zeros(9), MIXTURE).loss(X, Y)
     solve(backend)
     rank(backend)
+    refined(backend)
+    search(backend).polish(TARGETS, STARTS)
+    solve_all(backend)
+    solve_path(backend)

@@ -27,6 +27,16 @@ def test_twin_network_has_a_tenth_of_the_error_of_the_nearest_anchor(result):
     assert result.improvement == rmse["nearest"] / rmse["twin_best"]
 
 
+def test_polish_leaves_rounding_errors_and_finds_everything(result):
+    assert result.methods["twin_polished"].rmse < 1e-9
+    every, n_exact = result.enumerated, result.found[0].n_exact
+    assert every.n_exact == n_exact
+    assert 0.995 * n_exact <= every.n_found <= n_exact
+    assert every.n_found == every.n_solutions
+    assert every.microseconds_per_target > 0
+    assert result.summary()["enumerated"]["n_found"] == every.n_found
+
+
 def test_errors_are_those_of_the_solutions(result):
     errors = PROBLEM.forward(result.averages) - result.targets
     assert result.methods["direct"].rmse == pytest.approx(np.sqrt((errors**2).mean()), rel=1e-12)

@@ -31,11 +31,11 @@ SOLVERS = {
 }
 
 
-def fitted(name, backend="cpp", learned=False, n_anchors=150):
+def fitted(name, backend="cpp", learned=False, n_anchors=150, refine=None):
+    options = {"backend": backend, "refine": refine}
     if learned:
-        solver = SOLVERS[name](SMALL, backend=backend)
-        return solver.fit(*ARM.sample(n_anchors, random_state=1))
-    return SOLVERS[name](ARM.forward, bounds=ARM.bounds, n_anchors=n_anchors, backend=backend).fit()
+        return SOLVERS[name](SMALL, **options).fit(*ARM.sample(n_anchors, random_state=1))
+    return SOLVERS[name](ARM.forward, bounds=ARM.bounds, n_anchors=n_anchors, **options).fit()
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +73,13 @@ def assert_same(found, expected):
 
 
 @pytest.mark.parametrize("learned", [False, True])
-@pytest.mark.parametrize("backend", ["cpp", "reference"])
+@pytest.mark.parametrize(
+    ("backend", "refine"), [("cpp", True), ("cpp", False), ("reference", False)]
+)
 @pytest.mark.parametrize("name", SOLVERS)
-def test_the_bits_of_solve(name, backend, learned):
-    solver = fitted(name, backend, learned)
+def test_the_bits_of_solve(name, backend, refine, learned):
+    solver = fitted(name, backend, learned, refine=refine)
+    assert (solver.pipeline_spec_.refine is not None) == refine
     y, state = targets_of(33), np.array([0.3, -0.8])
     for k in (None, 1) if name == "direct" else (None, 1, 7):
         hot = solver.freeze(k)
@@ -219,7 +222,7 @@ import numpy as np
 from test_frozen import fitted
 counter = ctypes.CDLL({library!r})
 counter.malloc_count.restype = ctypes.c_long
-hot = fitted("twin", learned={learned}).freeze()
+hot = fitted("twin", learned={learned}, refine={refine}).freeze()
 out, y, state = hot.empty(), np.array([1.4, 0.9]), np.zeros(2)
 counts = []
 for _ in range(2):
@@ -234,8 +237,8 @@ print(counts)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts calls of malloc with LD_PRELOAD")
-@pytest.mark.parametrize("learned", [False, True])
-def test_a_call_allocates_nothing(tmp_path, monkeypatch, learned):
+@pytest.mark.parametrize(("learned", "refine"), [(False, False), (False, True), (True, True)])
+def test_a_call_allocates_nothing(tmp_path, monkeypatch, learned, refine):
     here = str(Path(__file__).parent)
     monkeypatch.syspath_prepend(here)
     from test_pipeline import COUNTER
@@ -244,7 +247,7 @@ def test_a_call_allocates_nothing(tmp_path, monkeypatch, learned):
     source.write_text(COUNTER)
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
     path = [here, str(Path(fi.__file__).parents[1])]
-    script = COUNTED.format(path=path, library=str(library), learned=learned)
+    script = COUNTED.format(path=path, library=str(library), learned=learned, refine=refine)
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)],
         env={"LD_PRELOAD": str(library), "PYTHONMALLOC": "pymalloc"},
@@ -252,6 +255,20 @@ def test_a_call_allocates_nothing(tmp_path, monkeypatch, learned):
     )  # fmt: skip
     _, counted = json.loads(done.stdout)
     assert counted <= 1  # of 3000 calls: the counter's own
+
+
+def test_a_refined_solver_and_its_copies_polish(twin):
+    """`twin` is refined by default; so is what is pickled, or frozen, or both."""
+    _, y = ARM.sample(20, random_state=4)
+    expected = twin.solve(y)
+    assert expected.residual[:, 0].max() < 1e-12
+    again = pickle.loads(pickle.dumps(twin))
+    assert again.pipeline_spec_.refine is not None
+    assert_same(again.solve(y), expected)
+    assert_same(again.freeze()(y), expected)
+    found, wanted = again.solve_all(y), twin.solve_all(y)
+    assert_same(found, wanted)
+    np.testing.assert_array_equal(found.count, wanted.count)
 
 
 def test_fitting_again_leaves_it_as_it_was(twin):
@@ -268,8 +285,9 @@ def test_fitting_again_leaves_it_as_it_was(twin):
 
 @pytest.mark.parametrize("name", SOLVERS)
 @pytest.mark.parametrize("learned", [False, True])
-def test_pickle(name, learned):
-    hot = fitted(name, learned=learned).freeze(1)
+@pytest.mark.parametrize("refine", [False, True])
+def test_pickle(name, learned, refine):
+    hot = fitted(name, learned=learned, refine=refine).freeze(1)
     again, y = pickle.loads(pickle.dumps(hot)), targets_of(5)
     assert (again.k, repr(again)) == (1, repr(hot))
     for row in range(5):

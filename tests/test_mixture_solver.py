@@ -28,10 +28,14 @@ def test_modes_are_near_every_preimage(cubic):
     assert found.x.shape == (7, 10, 1)
     for i, exact in enumerate(CUBIC.preimages(targets)):
         assert len(exact) == 3
-        assert np.abs(found.x[i].T - exact).min(axis=1).max() < 0.15
+        np.testing.assert_allclose(
+            np.sort(found.x[i, :3], axis=0), np.sort(exact, axis=0), atol=1e-9
+        )
     exact_residual = np.abs(CUBIC.forward(found.x.reshape(-1, 1)).reshape(7, 10) - targets[:, None])
     np.testing.assert_allclose(found.residual, exact_residual, atol=1e-12)
-    assert (np.diff(found.residual, axis=1) >= 0.0).all()
+    # Other modes led to the same solutions, which stand behind the three.
+    for group in (found.residual[:, :3], found.residual[:, 3:]):
+        assert (np.diff(group, axis=1) >= 0.0).all()
     assert (found.anchor == -1).all()
 
 

@@ -61,36 +61,132 @@ def test_scikit_learn_compatible(estimator, check):
 
 
 @pytest.mark.parametrize("problem", fi.problems.ALL, ids=lambda p: p.name)
-def test_what_is_reported_is_true(problem):
+@pytest.mark.parametrize("refine", [False, True])
+def test_what_is_reported_is_true(problem, refine):
     """Residuals and statuses recomputed with f, on every problem."""
     solver = fi.TwinSolver(
         problem.forward, bounds=problem.bounds, n_anchors=200, random_state=1, max_iter=3,
-        pairs_per_epoch=2560, hidden_layer_sizes=(32,),
+        pairs_per_epoch=2560, hidden_layer_sizes=(32,), refine=refine,
     ).fit()  # fmt: skip
     _, y = problem.sample(100, random_state=2, noise=0)
     solutions = solver.solve(y)
     images = problem.forward(solutions.x.reshape(-1, problem.n_inputs))
     again = np.linalg.norm(images.reshape(100, 5, -1) - y[:, None], axis=2)
     np.testing.assert_allclose(solutions.residual, again, rtol=1e-13, atol=1e-15)
-    assert (np.diff(solutions.residual, axis=1) >= 0).all()
+    # By residual, but a solution that is there already comes after all others.
+    places = solutions.x / solver.pipeline_spec_.x_spread
+    for row in range(100):
+        first = np.array([
+            all(np.linalg.norm(places[row, j] - places[row, i]) > 1e-6 for j in range(i))
+            for i in range(5)
+        ])  # fmt: skip
+        fresh = first | (solutions.status[row] != fi.Status.CONVERGED)
+        assert (np.diff(fresh.astype(int)) <= 0).all()
+        assert (np.diff(solutions.residual[row][fresh]) >= 0).all()
     assert ((solutions.status == fi.Status.CONVERGED) == (again <= solver.residual_tol_)).all()
     low, high = problem.bounds.T
     assert ((solutions.x >= low) & (solutions.x <= high)).all()
     # Never worse than looking the target up.
-    lookup = fi.NearestSolver(problem.forward, bounds=problem.bounds)
+    lookup = fi.NearestSolver(problem.forward, bounds=problem.bounds, refine=False)
     nearest = lookup.fit(anchors=solver.anchors_x_).solve(y, 1)
     assert (solutions.residual[:, 0] <= nearest.residual[:, 0] * (1 + 1e-12)).all()
 
 
 def test_twin_beats_lookup_tenfold(arm, twin):
     _, y = arm.sample(500, random_state=3)
-    lookup = fi.NearestSolver(arm.forward, bounds=arm.bounds, random_state=0).fit()
-    direct = fi.DirectSolver(arm.forward, bounds=arm.bounds, random_state=0, max_iter=30).fit()
-    best = rmse(twin.solve(y).residual[:, 0], 2)
+    alone = {"bounds": arm.bounds, "random_state": 0, "refine": False}
+    lookup = fi.NearestSolver(arm.forward, **alone).fit()
+    direct = fi.DirectSolver(arm.forward, max_iter=30, **alone).fit()
+    network = fi.TwinSolver(arm.forward, max_iter=60, **alone).fit()
+    np.testing.assert_array_equal(network.twin_.parameters, twin.twin_.parameters)
+    best = rmse(network.solve(y).residual[:, 0], 2)
     nearest = rmse(lookup.solve(y).residual[:, 0], 2)
     averaged = rmse(direct.solve(y).residual[:, 0], 2)
     assert best <= nearest / 10
     assert averaged > 3 * nearest
+
+
+@pytest.mark.parametrize("solver_class", [fi.TwinSolver, fi.NearestSolver, fi.DirectSolver])
+def test_polish_leaves_rounding_errors(arm, solver_class):
+    options = {"max_iter": 2} if solver_class is not fi.NearestSolver else {}
+    _, y = arm.sample(200, random_state=3)
+    polished, alone = (
+        solver_class(arm.forward, bounds=arm.bounds, random_state=0, refine=refine, **options)
+        .fit()
+        .solve(y)
+        for refine in (None, False)
+    )
+    assert rmse(alone.residual[:, 0], 2) > 1e-4
+    assert rmse(polished.residual[:, 0], 2) < 1e-12
+    assert (polished.status[:, 0] == fi.Status.CONVERGED).all()
+
+
+def test_where_polish_is_on(arm):
+    """By default where f is exact and runs natively; a learned f is polished when asked."""
+    X, y = arm.sample(200, random_state=5)
+    for solver, refined in [
+        (fi.NearestSolver(arm.forward), True),
+        (fi.NearestSolver(arm.forward, refine=True), True),
+        (fi.NearestSolver(arm.forward, refine=False), False),
+        (fi.NearestSolver(lambda x: arm.forward(x)), False),
+        (fi.NearestSolver(SMALL), False),
+        (fi.NearestSolver(SMALL, refine=True), True),
+    ]:
+        assert (solver.fit(X, y).pipeline_spec_.refine is not None) == refined
+    learned, polished = (
+        fi.NearestSolver(SMALL, refine=refine).fit(X, y) for refine in (False, True)
+    )
+    _, targets = arm.sample(50, random_state=6)
+    better = polished.solve(targets)
+    again = np.linalg.norm(polished.predict(better.best) - targets, axis=1)
+    np.testing.assert_allclose(better.residual[:, 0], again, atol=1e-6)
+    assert (better.residual[:, 0] <= learned.solve(targets).residual[:, 0] + 1e-6).all()
+    assert np.median(again) < 1e-5
+
+
+@pytest.mark.parametrize("anchor_choice", ["spread", "nearest"])
+def test_which_anchors_are_tried(arm, anchor_choice):
+    """The nearest two may lie on one branch; those that are far apart in x do not."""
+    solver = fi.NearestSolver(
+        arm.forward, bounds=arm.bounds, anchor_choice=anchor_choice, n_neighbors=2, refine=False,
+        random_state=0,
+    ).fit()  # fmt: skip
+    _, y = arm.sample(300, random_state=8)
+    solutions, exact = solver.solve(y), arm.preimages(y)
+    near = [
+        (np.abs(x[:, None] - found[None]).max(axis=2).min(axis=1) < 0.3).mean()
+        for x, found in zip(exact, solutions.x, strict=True)
+    ]
+    if anchor_choice == "nearest":
+        order = np.argsort(np.linalg.norm(solver.anchors_y_ - y[:1], axis=1))[:2]
+        assert set(solutions.anchor[0]) == set(order)
+        assert np.mean(near) < 0.9
+    else:
+        assert np.mean(near) > 0.95
+
+
+BAD_PARAMETERS = {
+    "refine, a word": ({"refine": "yes"}, TypeError, "refine must be True, False or None, got"),
+    "refine, plain f": (
+        {"refine": True, "forward": lambda x: x}, TypeError,
+        r"refine=True needs an f that runs natively, got <lambda>.*@fastinv\.forward"),
+    "periods, zero": ({"periods": 0.0}, ValueError, "periods must be positive, infinite where"),
+    "periods, negative": ({"periods": [1.0, -1.0]}, ValueError, "periods must be positive"),
+    "periods, NaN": ({"periods": np.nan}, ValueError, "periods must be positive"),
+    "periods, shape": (
+        {"periods": [1.0] * 3}, ValueError, r"periods must be a number or of shape \(2,\), got"),
+    "periods, words": ({"periods": "year"}, ValueError, "periods must hold real numbers"),
+    "anchor_choice": (
+        {"anchor_choice": "far"}, ValueError, "anchor_choice must be 'spread' or 'nearest', got"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD_PARAMETERS)
+def test_bad_parameters(arm, case):
+    parameters, error, message = BAD_PARAMETERS[case]
+    solver = fi.NearestSolver(arm.forward, bounds=arm.bounds).set_params(**parameters)
+    with pytest.raises(error, match=message):
+        solver.fit()
 
 
 def test_every_branch_is_among_the_solutions(arm, twin):
@@ -109,6 +205,7 @@ def test_from_data_with_a_learned_forward_function(arm):
     X, y = arm.sample(600, random_state=5)
     solver = fi.TwinSolver(random_state=0, max_iter=60).fit(X, y)
     assert not solver.forward_.exact
+    assert solver.pipeline_spec_.refine is None
     X_new, y_new = arm.sample(200, random_state=6)
     solutions = solver.solve(y_new)
     predicted = solver.predict(solutions.best)
@@ -116,7 +213,8 @@ def test_from_data_with_a_learned_forward_function(arm):
         solutions.residual[:, 0], np.linalg.norm(predicted - y_new, axis=1), atol=1e-5
     )
     true = np.linalg.norm(arm.forward(solutions.best) - y_new, axis=1)
-    nearest = fi.NearestSolver(arm.forward).fit(X).solve(y_new, 1).residual[:, 0]
+    lookup = fi.NearestSolver(arm.forward, refine=False).fit(X)
+    nearest = lookup.solve(y_new, 1).residual[:, 0]
     assert rmse(true, 2) < rmse(nearest, 2) / 2
     assert solver.score(X_new, y_new) > 0.99
 
@@ -153,7 +251,7 @@ def test_forward_functions_that_only_python_evaluates(kind):
 
 
 def test_a_callable_gives_what_the_compiled_formula_gives(arm):
-    options = {"bounds": arm.bounds, "random_state": 0, **QUICK}
+    options = {"bounds": arm.bounds, "random_state": 0, "refine": False, **QUICK}
     called = fi.TwinSolver(lambda x: arm.forward(x), **options).fit()
     compiled = fi.TwinSolver(arm.forward, **options).fit()
     _, y = arm.sample(50, random_state=8)
@@ -162,7 +260,9 @@ def test_a_callable_gives_what_the_compiled_formula_gives(arm):
 
 @pytest.mark.parametrize("solver_class", [fi.TwinSolver, fi.NearestSolver, fi.DirectSolver])
 def test_backends_agree(arm, solver_class):
-    small = {"n_anchors": 60, "random_state": 0}
+    small = {"n_anchors": 60, "random_state": 0, "refine": False}
+    if solver_class is not fi.DirectSolver:
+        small["anchor_choice"] = "nearest"
     if solver_class is fi.TwinSolver:
         small |= {"max_iter": 2, "pairs_per_epoch": 512, "hidden_layer_sizes": (8,)}
     if solver_class is fi.DirectSolver:

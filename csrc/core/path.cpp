@@ -3,9 +3,9 @@
 #include <cmath>
 #include <limits>
 
-#include "finite.hpp"
 #include "search.hpp"
 #include "search_scratch.hpp"
+#include "vectors.hpp"
 
 namespace fastinv {
 

@@ -6,9 +6,9 @@
 #include <limits>
 
 #include "arena.hpp"
-#include "finite.hpp"
 #include "parallel.hpp"
 #include "rank.hpp"
+#include "vectors.hpp"
 
 namespace fastinv {
 
@@ -37,25 +37,6 @@ void copy_few(const T* from, std::int64_t n, T* to) {
     default:
       std::copy_n(from, n, to);
   }
-}
-
-// The Euclidean distance; where squares overflow, of differences scaled by the largest.
-double distance(const double* a, const double* b, std::int64_t n) {
-  double sum = 0;
-  for (std::int64_t i = 0; i < n; ++i) sum += (a[i] - b[i]) * (a[i] - b[i]);
-  if (sum < kInfinity) return std::sqrt(sum);
-  double largest = 0;
-  for (std::int64_t i = 0; i < n; ++i) {
-    const double d = std::abs(a[i] - b[i]);
-    if (!(d < kInfinity)) return d;
-    largest = std::max(largest, d);
-  }
-  sum = 0;
-  for (std::int64_t i = 0; i < n; ++i) {
-    const double d = (a[i] - b[i]) / largest;
-    sum += d * d;
-  }
-  return largest * std::sqrt(sum);
 }
 
 std::int64_t targets_per_tile(std::int64_t n_neighbors) {

@@ -13,7 +13,10 @@ namespace {
 constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
 constexpr double kRounding = 2 * kEpsilon;  // of ||y|| + ||f(x)||: what ||f(x) - y|| may be
 constexpr double kFirstDamping = 1e-4, kMostDamping = 1e10;
-constexpr double kStationary = 1e-9;  // cosine between the residual and what J can reach
+// Cosine between the residual and what J can reach at which nothing is left to gain; the second where
+// the last step gained less than a hundredth. (Near a fold the cosine is small, too, but every step
+// divides the residual by four.)
+constexpr double kStationary = 1e-9, kCreeping = 1e-5, kLittle = 0.99;
 // A step that shrinks the squared residual so much is followed by others with the same derivatives.
 constexpr double kKeepDerivatives = 1e-3;
 
@@ -35,6 +38,7 @@ struct Polish::Work {
   double size = 0;  // squared Frobenius norm of jac
   std::int64_t n_evaluations = 0;
   double first_step = 0;
+  double shrinkage = 0;  // of the squared residual, by the last step
 
   Work(const Polish& self, double* scratch) {
     const std::int64_t p = self.f_.p(), q = self.f_.q(), m = std::min(p, q);
@@ -122,30 +126,35 @@ PolishResult Polish::run(const double* y, double* x, double* fx, double* scratch
   Work work(*this, scratch);
   find_residual(y, fx, work);
   double squared = dot(work.residual, work.residual, q);
-  const double rounding = kRounding * (norm(y, q) + norm(fx, q));
+  const double size = norm(y, q);
+  const auto solved = [&] {
+    const double rounding = kRounding * (size + norm(fx, q));
+    return squared <= rounding * rounding;
+  };
+  const auto capped = [&] { return work.n_evaluations >= options_.max_evaluations; };
   const auto finish = [&](PolishEnd end) {
     return PolishResult{std::sqrt(squared), work.n_evaluations, end, work.first_step};
   };
   if (!std::isfinite(squared)) return finish(PolishEnd::stationary);
-  while (squared > rounding * rounding) {
-    if (work.n_evaluations >= options_.max_evaluations) return finish(PolishEnd::evaluations);
+  while (!solved()) {
+    if (capped()) return finish(PolishEnd::evaluations);
     f_.jacobian(x, box_, work.jac, derivative_scratch);
     work.n_evaluations += f_.evaluations_per_jacobian();
     if (!prepare(x, squared, work)) return finish(PolishEnd::stationary);
     double reached = take_step(y, x, squared, work, derivative_scratch);
     if (!(reached < squared)) {
-      const bool capped = work.n_evaluations >= options_.max_evaluations;
-      return finish(capped ? PolishEnd::evaluations : PolishEnd::stationary);
+      return finish(capped() ? PolishEnd::evaluations : PolishEnd::stationary);
     }
     // While steps with the same derivatives do, one evaluation a step is enough.
     for (bool again = true; again && reached < squared;) {
-      again = reached <= kKeepDerivatives * squared && reached > rounding * rounding;
+      again = reached <= kKeepDerivatives * squared;
+      work.shrinkage = reached / squared;
       squared = reached;
       if (work.first_step == 0) work.first_step = norm(work.step, p);
       std::copy(work.x, work.x + p, x);
       std::copy(work.fx, work.fx + q, fx);
       find_residual(y, fx, work);
-      if (!again) break;
+      if (!again || solved() || capped()) break;
       find_step(work);
       reached = advance(y, x, work, derivative_scratch);
     }
@@ -176,8 +185,9 @@ bool Polish::prepare(const double* x, double squared, Work& work) const {
     }
   }
   work.size = dot(work.jac, work.jac, p * q);
+  const double cosine = work.shrinkage > kLittle ? kCreeping : kStationary;
   return std::isfinite(work.size) &&
-         norm(work.gradient, p) > kStationary * std::sqrt(work.size * squared);
+         norm(work.gradient, p) > cosine * std::sqrt(work.size * squared);
 }
 
 void Polish::hold(std::int64_t coordinate, Work& work) const {

@@ -7,9 +7,9 @@
 #include <numeric>
 
 #include "cholesky.hpp"
-#include "finite.hpp"
 #include "parallel.hpp"
 #include "search_scratch.hpp"
+#include "vectors.hpp"
 
 namespace fastinv {
 
@@ -48,7 +48,10 @@ void Search::prepare() const {
   std::call_once(prepared_, [this] {
     columns_y_.resize(static_cast<std::size_t>(n_ * q_));
     inverses_.resize(static_cast<std::size_t>(n_ * p_ * q_));
-    shares_.resize(static_cast<std::size_t>(n_));
+    if (q_ > p_) {
+      grams_.resize(static_cast<std::size_t>(n_ * p_ * (p_ + 1) / 2));
+      flatness_.resize(static_cast<std::size_t>(n_));
+    }
     for (std::int64_t a = 0; a < n_; ++a) {
       for (std::int64_t j = 0; j < q_; ++j) columns_y_[j * n_ + a] = anchors_y_[a * q_ + j];
     }
@@ -99,8 +102,8 @@ double Search::spacing_of_anchors() const {
   return *middle;
 }
 
-// P_a = (J^T J + d)^-1 J^T, or J^T (J J^T + d)^-1 where that is smaller; zero where f has no finite
-// derivative.
+// P_a = (J^T J + d)^-1 J^T, or J^T (J J^T + d)^-1 where that is smaller; NaN where f has no finite
+// derivative, or none but zero.
 void Search::linearize(std::int64_t anchor, Scratch& scratch) const {
   const std::int64_t p = f_.p(), q = f_.q(), m = std::min(p, q);
   const Box box = region_.box();
@@ -123,9 +126,16 @@ void Search::linearize(std::int64_t anchor, Scratch& scratch) const {
       if (a == b) trace += sum;
     }
   }
+  if (q > p) {
+    flatness_[anchor] = static_cast<double>(p) / trace;  // the trace is ||J||^2
+    double* gram = grams_.data() + anchor;
+    for (std::int64_t a = 0; a < p; ++a) {
+      for (std::int64_t b = 0; b <= a; ++b, gram += n_) {
+        *gram = (a == b ? 1.0 : 2.0) * scratch.matrix[a * p + b] * flatness_[anchor];
+      }
+    }
+  }
   for (std::int64_t a = 0; a < m; ++a) scratch.matrix[a * m + a] += kDamping * trace;
-  // The trace is the derivative's squared size.
-  shares_[anchor] = q > p && trace > 0 && std::isfinite(trace) ? 1 / trace : 0.0;
   const bool usable = std::isfinite(trace) && cholesky(scratch.matrix.data(), m);
   std::vector<double> column(static_cast<std::size_t>(m));
   for (std::int64_t c = 0; c < (p <= q ? q : p); ++c) {
@@ -134,7 +144,8 @@ void Search::linearize(std::int64_t anchor, Scratch& scratch) const {
     if (usable) cholesky_solve(scratch.matrix.data(), m, column.data());
     for (std::int64_t a = 0; a < m; ++a) {
       const std::int64_t i = p <= q ? a : c, j = p <= q ? c : a;
-      inverses_[(i * q + j) * n_ + anchor] = usable ? column[a] : 0.0;
+      // An anchor whose derivative is zero or not finite says nothing: its distance becomes NaN.
+      inverses_[(i * q + j) * n_ + anchor] = usable ? column[a] : kNaN;
     }
   }
 }
@@ -155,7 +166,7 @@ void Search::choose_starts(const double* y, std::int64_t n_starts, Scratch& scra
     double* const distances = scratch.distances.data();
     for (std::int64_t a = 0; a < n_; ++a) distances[a] += step[a] * step[a];
   }
-  if (q > p) add_differences(y, scratch);
+  if (q > p) add_outside(y, scratch);
   for (double& distance : scratch.distances) {
     if (std::isnan(distance)) distance = kInfinity;
   }
@@ -186,13 +197,24 @@ void Search::choose_starts(const double* y, std::int64_t n_starts, Scratch& scra
   }
 }
 
-void Search::add_differences(const double* y, Scratch& scratch) const {
+// Where there are more outputs than inputs, the part of y - y_a that no step accounts for: an anchor
+// whose tangent plane is far from the target is on another piece of the image, however short its
+// step. It counts as the step that would change y by as much, in the mean over directions.
+void Search::add_outside(const double* y, Scratch& scratch) const {
   double* const distances = scratch.distances.data();
   for (std::int64_t j = 0; j < q_; ++j) {
     const double* const image = columns_y_.data() + j * n_;
     for (std::int64_t a = 0; a < n_; ++a) {
-      const double difference = y[j] - image[a];
-      distances[a] += shares_[a] * difference * difference;
+      const double gap = y[j] - image[a];
+      distances[a] += flatness_[a] * gap * gap;
+    }
+  }
+  const double* gram = grams_.data();
+  for (std::int64_t i = 0; i < p_; ++i) {
+    const double* const step_i = scratch.step.data() + i * n_;
+    for (std::int64_t k = 0; k <= i; ++k, gram += n_) {
+      const double* const step_k = scratch.step.data() + k * n_;
+      for (std::int64_t a = 0; a < n_; ++a) distances[a] -= gram[a] * step_i[a] * step_k[a];
     }
   }
 }
@@ -236,7 +258,8 @@ void Search::start_from(const double* y, std::int64_t anchor, const double* pred
                         Scratch& scratch) const {
   const std::int64_t p = f_.p(), q = f_.q();
   for (std::int64_t i = 0; i < p; ++i) {
-    scratch.x[i] = std::min(std::max(predicted[i], region_.box().lower[i]), region_.box().upper[i]);
+    const double point = std::isnan(predicted[i]) ? anchors_x_[anchor * p + i] : predicted[i];
+    scratch.x[i] = std::min(std::max(point, region_.box().lower[i]), region_.box().upper[i]);
   }
   f_.values(scratch.x.data(), scratch.fx.data(), 1, scratch.derivative());
   double moved = 0, own = 0;
@@ -346,7 +369,8 @@ bool Search::add_solution(const double* y, double residual, std::int64_t anchor,
   const std::int64_t p = f_.p();
   if (!region_.contains(scratch.x.data())) return false;
   const double rounding = kRounding * (norm(y, q()) + norm(scratch.fx.data(), q()));
-  const double rank = residual <= rounding ? 0.0 : residual;
+  // Relative to the target, or to what counts as a solution where the target is near 0.
+  const double rank = residual <= std::max(rounding, 1e-4 * scratch.tol) ? 0.0 : residual;
   for (Found& found : scratch.found) {
     double* const other = scratch.solutions.data() + found.place * p;
     if (region_.distance(scratch.x.data(), other) > options_.separation) continue;
@@ -364,6 +388,29 @@ bool Search::add_solution(const double* y, double residual, std::int64_t anchor,
   return true;
 }
 
+// For a target so far away that squares of distances overflow, or an f that is nowhere finite.
+void Search::take_nearest_anchor(const double* y, Scratch& scratch) const {
+  scratch.nearest_end = PolishEnd::stationary;
+  for (std::int64_t a = 0; a < n_; ++a) {
+    const double d = fastinv::distance(&anchors_y_[a * q_], y, q_);
+    if (!(d < scratch.nearest_residual) && a > 0) continue;
+    scratch.nearest_residual = d;
+    scratch.nearest_anchor = a;
+    std::copy_n(&anchors_x_[a * p_], p_, scratch.nearest.begin());
+  }
+}
+
+// By coordinates, of which less than `separation` does not count: rounding must not decide.
+bool Search::comes_first(const double* a, const double* b) const {
+  for (std::int64_t i = 0; i < p_; ++i) {
+    const double unit = options_.separation * region_.scale()[i];
+    const double at = unit > 0 ? std::round(a[i] / unit) : a[i];
+    const double bt = unit > 0 ? std::round(b[i] / unit) : b[i];
+    if (at != bt) return at < bt;
+  }
+  return false;
+}
+
 void Search::write_row(const SearchArrays& arrays, std::int64_t row, Scratch& scratch) const {
   const std::int64_t p = f_.p(), k = arrays.k;
   double* const x = arrays.x + row * k * p;
@@ -376,9 +423,8 @@ void Search::write_row(const SearchArrays& arrays, std::int64_t row, Scratch& sc
   std::fill(status, status + k, static_cast<std::int8_t>(Status::invalid));
   std::sort(scratch.found.begin(), scratch.found.end(), [&](const Found& a, const Found& b) {
     if (a.rank != b.rank) return a.rank < b.rank;
-    const double* const x_a = scratch.solutions.data() + a.place * p;
-    const double* const x_b = scratch.solutions.data() + b.place * p;
-    return std::lexicographical_compare(x_a, x_a + p, x_b, x_b + p);
+    return comes_first(scratch.solutions.data() + a.place * p,
+                       scratch.solutions.data() + b.place * p);
   });
   arrays.count[row] = static_cast<std::int64_t>(scratch.found.size());
   for (std::int64_t s = 0; s < arrays.count[row]; ++s) {
@@ -388,7 +434,9 @@ void Search::write_row(const SearchArrays& arrays, std::int64_t row, Scratch& sc
     anchor[s] = found.anchor;
     status[s] = static_cast<std::int8_t>(Status::converged);
   }
-  if (arrays.count[row] > 0 || !(scratch.nearest_residual < kInfinity)) return;
+  const double* const y = arrays.targets + row * q_;
+  if (arrays.count[row] > 0 || !all_finite(y, q_)) return;
+  if (!(scratch.nearest_residual < kInfinity)) take_nearest_anchor(y, scratch);
   std::copy_n(scratch.nearest.data(), p, x);
   residual[0] = scratch.nearest_residual;
   anchor[0] = scratch.nearest_anchor;

@@ -4,7 +4,7 @@
 // damped pseudo-inverse P_a of the Jacobian: P_a (y - y_a). An anchor that is near by this measure
 // is near a solution, however steep or flat f is there, so that every branch puts its own anchors
 // forward; of those that point to the same place one is enough. With more outputs than inputs
-// most of y - y_a is beyond what any step can reach: it counts, too, divided by the size of the
+// most of y - y_a is beyond what any step can reach: it counts, too, in units of the
 // derivative. From each start, damped Gauss-Newton; what it reaches is kept if it is new.
 #pragma once
 
@@ -85,7 +85,7 @@ class Search {
   struct Found;
   void linearize(std::int64_t anchor, Scratch& scratch) const;
   double spacing_of_anchors() const;
-  void add_differences(const double* y, Scratch& scratch) const;
+  void add_outside(const double* y, Scratch& scratch) const;
   void choose_starts(const double* y, std::int64_t n_starts, Scratch& scratch) const;
   void search(const double* y, std::int64_t n_starts, std::int64_t k, Scratch& scratch) const;
   void start_from(const double* y, std::int64_t anchor, const double* predicted,
@@ -94,6 +94,8 @@ class Search {
   void try_partner(const double* y, std::int64_t anchor, Scratch& scratch) const;
   double weakest_direction(const double* x, double* v, Scratch& scratch) const;
   bool add_solution(const double* y, double residual, std::int64_t anchor, Scratch& scratch) const;
+  void take_nearest_anchor(const double* y, Scratch& scratch) const;
+  bool comes_first(const double* a, const double* b) const;
   void write_row(const SearchArrays& arrays, std::int64_t row, Scratch& scratch) const;
   void prepare() const;
   // The state of a path, and its steps.
@@ -113,7 +115,9 @@ class Search {
   mutable std::once_flag prepared_;
   mutable std::vector<double> columns_y_;  // (q, n): images, output by output
   mutable std::vector<double> inverses_;   // (p, q, n): P_a, entry by entry, in units of the region
-  mutable std::vector<double> shares_;     // (n): of (y - y_a)^2 in the squared distance
+  // Where q > p: p / ||J||^2 (n), and J^T J times it, its lower triangle entry by entry with the
+  // entries beside the diagonal doubled (p (p + 1) / 2, n).
+  mutable std::vector<double> flatness_, grams_;
   mutable double spacing_ = 0;             // typical distance between neighbouring anchors
 };
 

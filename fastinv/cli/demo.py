@@ -76,7 +76,7 @@ def _print_report(result: Demo, out: Path) -> None:
     table.add_column("RMSE in y", justify="right")
     table.add_column("µs per target", justify="right")
     for method in result.methods.values():
-        table.add_row(method.name, f"{method.rmse:.5f}", f"{method.microseconds_per_target:.2f}")
+        table.add_row(method.name, f"{method.rmse:.3g}", f"{method.microseconds_per_target:.2f}")
     output().print(table)
     seconds, latency = result.fit_seconds, result.latency
     counts = ", ".join(f"{count} {name}" for name, count in result.status.items() if count)
@@ -93,4 +93,10 @@ def _print_report(result: Demo, out: Path) -> None:
             f"Of {found.n_exact:,} exact solutions, {found.n_found:,} found "
             f"({found.n_found / found.n_exact:.0%}) from {found.n_neighbors} anchors per target."
         )
-    typer.echo(f"Picture: {out}")
+    every = result.enumerated
+    typer.echo(
+        f"solve_all found {every.n_found:,} of them ({every.n_found / every.n_exact:.0%}), "
+        f"{every.n_solutions:,} solutions in all, {every.microseconds_per_target:.0f} µs per "
+        "target.\n"
+        f"Picture: {out}"
+    )

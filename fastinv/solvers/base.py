@@ -281,7 +281,8 @@ class BaseSolver(EnumerationMixin, MultiOutputMixin, RegressorMixin, BaseEstimat
         x, images, flags = x.copy(), images.copy(), flags.copy()
         x[finite], images[finite] = polished.x, polished.fx
         low, high = self.pipeline_spec_.lower, self.pipeline_spec_.upper
-        at_bound = ((x <= low) | (x >= high)).any(axis=1)
+        bounded = high - low < self.periods_  # the others may have every value
+        at_bound = (((x <= low) | (x >= high)) & bounded).any(axis=1)
         flags[finite] &= ~np.uint8(CandidateFlag.CLIPPED)
         flags[finite & at_bound] |= CandidateFlag.CLIPPED
         return x, images, flags

@@ -25,11 +25,14 @@ from fastinv.backends.protocol import Backend, Float64Array, PipelineSpec, Searc
 from fastinv.forward import Forward
 from fastinv.solutions import SolutionPath, Solutions
 from fastinv.solvers.anchors import overall_spread
-from fastinv.solvers.null_space import walk
+from fastinv.solvers.images import images_of
+from fastinv.solvers.null_space import jacobians, n_free, walk
 from fastinv.solvers.preferences import Preference, prefer
 from fastinv.solvers.refinement import refine_spec
 
 _STARTS = 24  # per target at effort 1
+_TOL, _TOL_LEARNED = 1e-9, 1e-5  # in units of the spread of y
+_MOST_STARTS = 2.0**31
 _FLOPS_PER_START = 20_000.0
 
 
@@ -50,7 +53,7 @@ class EnumerationMixin:
         self,
         y: ArrayLike,
         *,
-        tol: float = 1e-9,
+        tol: float | None = None,
         max_solutions: int = 16,
         effort: float = 1.0,
         near: ArrayLike | None = None,
@@ -69,8 +72,9 @@ class EnumerationMixin:
         ----------
         y : array-like of targets
             As in :meth:`solve`.
-        tol : float, default=1e-9
-            Largest residual of a solution, in units of the spread of the anchors' y.
+        tol : float, default=None
+            Largest residual of a solution, in units of the spread of the anchors' y. None takes
+            1e-9, or 1e-5 where f is a learned network, which computes in single precision.
         max_solutions : int, default=16
             Per target.
         effort : float, default=1.0
@@ -113,30 +117,31 @@ class EnumerationMixin:
         >>> import fastinv as fi
         >>> arm = fi.problems.two_link_arm
         >>> solver = fi.NearestSolver(arm.forward, bounds=arm.bounds, random_state=0).fit()
-        >>> found = solver.solve_all([[1.2, 0.6], [3.0, 0.0]])
+        >>> found = solver.solve_all([[1.4, 0.9], [3.0, 0.0]])
         >>> found.count.tolist()
         [2, 0]
         """
         search = self._make_search()
         targets = check_targets(y, self.n_outputs_).copy()
-        check_number(tol, "tol", minimum=0.0)
         k = check_integer(max_solutions, "max_solutions")
         preference = Preference(near, weights, within, cost).checked(
             len(targets), self.n_features_in_, self.pipeline_spec_.x_spread, self.periods_
         )
         n_starts = _starts(effort)
+        largest = self._largest_residual(tol)
         ranked, count = search.solve_all(
             targets,
             k=k,
             n_starts=n_starts,
-            tol=tol * overall_spread(self.pipeline_spec_.anchors_y),
+            tol=largest,
             n_threads=threads_that_pay(self.n_threads, _FLOPS_PER_START * n_starts * len(targets)),
         )
-        found = Solutions(targets, *ranked, count=count, circumstances=self._circumstances)
+        known = replace(self._circumstances, tol=largest)
+        found = Solutions(targets, *ranked, count=count, circumstances=known)
         return prefer(found, preference)
 
     def solve_path(
-        self, targets: ArrayLike, start: ArrayLike, *, tol: float = 1e-9, effort: float = 1.0
+        self, targets: ArrayLike, start: ArrayLike, *, tol: float | None = None, effort: float = 1.0
     ) -> SolutionPath:
         """The solution that begins at `start`, followed along a path of targets.
 
@@ -145,11 +150,11 @@ class EnumerationMixin:
 
         Parameters
         ----------
-        targets : array-like of shape (n, q)
+        targets : array-like of shape (n, q); (n,) where q is 1
             In order.
         start : array-like of shape (p,)
             The state before the first target, for example the present one.
-        tol : float, default=1e-9
+        tol : float, default=None
             As in :meth:`solve_all`.
         effort : float, default=1.0
             As in :meth:`solve_all`, where it has to jump.
@@ -172,13 +177,13 @@ class EnumerationMixin:
         >>> arm = fi.problems.two_link_arm
         >>> solver = fi.NearestSolver(arm.forward, bounds=arm.bounds, random_state=0).fit()
         >>> turn = np.linspace(0, 2 * np.pi, 100)
-        >>> circle = np.stack([1.5 + 0.2 * np.cos(turn), 0.7 + 0.2 * np.sin(turn)], axis=1)
+        >>> circle = np.stack([1.4 + 0.1 * np.cos(turn), 0.9 + 0.1 * np.sin(turn)], axis=1)
         >>> path = solver.solve_path(circle, solver.solve_all(circle[0]).best[0])
         >>> path.n_jumps, bool((path.residual < 1e-12).all())
         (0, True)
         """
         search = self._make_search()
-        goals = check_targets(targets, self.n_outputs_).copy()
+        goals = _goals(targets, self.n_outputs_)
         state = as_float64(start, "start")
         p = self.n_features_in_
         if state.shape != (p,):
@@ -188,12 +193,11 @@ class EnumerationMixin:
         spec = self.pipeline_spec_
         if not ((spec.lower <= state) & (state <= spec.upper)).all():
             raise ValueError(f"start must lie inside the bounds, got {state}")
-        check_number(tol, "tol", minimum=0.0)
         track = search.solve_path(
             goals,
             state,
             n_starts=_starts(effort),
-            tol=tol * overall_spread(spec.anchors_y),
+            tol=self._largest_residual(tol),
         )
         return SolutionPath(goals, *track)
 
@@ -202,12 +206,13 @@ class EnumerationMixin:
         y: ArrayLike,
         n_samples: int = 100,
         *,
-        tol: float = 1e-9,
+        tol: float | None = None,
         n_steps: int = 20,
         random_state: RandomState = None,
     ) -> Float64Array:
-        """Solutions spread along the set of all solutions, where there are more inputs than
-        outputs.
+        """Solutions spread along the set of all solutions, where they are not isolated: where
+        there are more inputs than outputs, or than outputs that are independent, as of the pose of
+        an arm with seven joints.
 
         Random walks start at solutions of different anchors; each step goes along the null space
         of f's derivative, inside the bounds, and is polished back onto the set. They spread over
@@ -218,7 +223,7 @@ class EnumerationMixin:
         y : array-like of shape (q,)
             One target.
         n_samples : int, default=100
-        tol : float, default=1e-9
+        tol : float, default=None
             As in :meth:`solve_all`.
         n_steps : int, default=20
             Of each walk.
@@ -234,7 +239,7 @@ class EnumerationMixin:
         TypeError
             f runs only in Python.
         ValueError
-            `y` is not one target, has no solution, or f has not more inputs than outputs.
+            `y` is not one finite target, has no solution, or only isolated ones.
 
         Examples
         --------
@@ -248,14 +253,11 @@ class EnumerationMixin:
         True
         """
         search = self._make_search()
-        if self.n_features_in_ <= self.n_outputs_:
-            raise ValueError(
-                "sample_solutions needs more inputs than outputs, for solutions that are not "
-                f"isolated, got {self.n_features_in_} and {self.n_outputs_}: use solve_all"
-            )
         target = check_targets(y, self.n_outputs_)
         if len(target) != 1:
             raise ValueError(f"y must be one target, got {len(target)}")
+        if not np.isfinite(target).all():
+            raise ValueError(f"y must be finite, got {target[0]}")
         n_samples = check_integer(n_samples, "n_samples", minimum=0)
         n_steps = check_integer(n_steps, "n_steps", minimum=0)
         found = self.solve_all(target, tol=tol, max_solutions=64, effort=4.0)
@@ -265,12 +267,24 @@ class EnumerationMixin:
                 f"y must be attainable, got {target[0]}; the nearest point found is at a distance "
                 f"of {found.residual[0, 0]:.3g}"
             )
+        points = found.x[0, : found.count[0]]
+        if not any(map(n_free, jacobians(self.forward_, points, self.pipeline_spec_))):
+            raise ValueError(
+                "sample_solutions is for solutions that are not isolated, got one where every "
+                f"direction changes {self.forward_.name}: use solve_all"
+            )
         rng = check_random_state(random_state)
         starts = found.x[0, rng.integers(found.count[0], size=n_samples)]
         return walk(
             self.forward_, search, self.pipeline_spec_, target[0], starts, n_steps, rng,
-            tol * overall_spread(self.pipeline_spec_.anchors_y),
+            self._largest_residual(tol),
         )  # fmt: skip
+
+    def _largest_residual(self, tol: float | None) -> float:
+        """Of a solution, in the units of y."""
+        if tol is None:
+            tol = _TOL if self.forward_.exact else _TOL_LEARNED
+        return check_number(tol, "tol", minimum=0.0) * overall_spread(self.pipeline_spec_.anchors_y)
 
     def _make_search(self) -> Search:
         """The search, made when it is first needed."""
@@ -287,10 +301,23 @@ class EnumerationMixin:
             )
         if spec.refine is None:
             spec = replace(spec, refine=refine_spec(self.forward_, self.periods_))
+        if not self.forward_.exact:
+            # What was measured at an anchor is not what f gives there, and starts from it.
+            spec = replace(spec, anchors_y=images_of(self.forward_, spec.anchors_x))
         self._search = get_backend(self.backend).search(spec)
         return self._search
 
 
+def _goals(targets: ArrayLike, n_outputs: int) -> Float64Array:
+    """A copy (n, q) of the targets of a path."""
+    goals = as_float64(targets, "targets")
+    if goals.ndim == 1 and n_outputs == 1:
+        goals = goals[:, None]
+    if goals.ndim != 2 or goals.shape[1] != n_outputs:
+        raise ValueError(f"targets must have shape (n, {n_outputs}), got {goals.shape}")
+    return goals.copy()
+
+
 def _starts(effort: float) -> int:
     check_number(effort, "effort", above=0.0)
-    return ceil(effort * _STARTS)
+    return ceil(min(effort * _STARTS, _MOST_STARTS))  # of anchors there are fewer

@@ -76,7 +76,7 @@ class FrozenSolver(_core.FrozenCall):
     >>> hot
     FrozenSolver of a NearestSolver: R^2 to 5 solutions in R^2 each
     >>> hot(np.array([1.4, 0.9])).best.round(2)
-    array([-0.04,  1.18])
+    array([-0.02,  1.18])
     >>> hot(np.array([[1.4, 0.9], [0.5, 1.8]])).x.shape
     (2, 5, 2)
 

@@ -7,6 +7,9 @@ import numpy as np
 from fastinv.backends.protocol import Float64Array, PipelineSpec, Search
 from fastinv.forward import Forward
 
+# Of the largest singular value: what is below is zero but for the error of differences. The pose of
+# an arm has 12 numbers and 6 degrees of freedom.
+_NULL = 1e-6
 _STEP = 0.5  # root mean square length of a step, in units of x_spread
 
 
@@ -37,16 +40,21 @@ def walk(
     return x
 
 
+def n_free(jacobian: Float64Array) -> int:
+    """Dimension of the null space of a derivative (q, p)."""
+    return int(jacobian.shape[1] - np.linalg.matrix_rank(jacobian, rtol=_NULL))
+
+
 def tangential(steps: Float64Array, jacobian: Float64Array) -> Float64Array:
     """`steps` (n, p) without what changes f, by `jacobian` (n, q, p)."""
     return np.asarray(
-        steps - np.einsum("npq,nqr,nr->np", np.linalg.pinv(jacobian), jacobian, steps)
+        steps - np.einsum("npq,nqr,nr->np", np.linalg.pinv(jacobian, rcond=_NULL), jacobian, steps)
     )
 
 
 def jacobians(forward: Forward, x: Float64Array, spec: PipelineSpec) -> Float64Array:
     """df/dx (n, q, p) in units of x_spread, by central differences inside the bounds."""
-    n, p = x.shape
+    p = x.shape[1]
     h = np.cbrt(np.finfo(float).eps) * np.maximum(np.abs(x), spec.x_spread)
     columns = []
     for i in range(p):
@@ -55,4 +63,4 @@ def jacobians(forward: Forward, x: Float64Array, spec: PipelineSpec) -> Float64A
         high[:, i] = np.minimum(x[:, i] + h[:, i], spec.upper[i])
         width = (high[:, i] - low[:, i])[:, None]
         columns.append(spec.x_spread[i] * (forward(high) - forward(low)) / width)
-    return np.stack(columns, axis=2).reshape(n, -1, p)
+    return np.stack(columns, axis=2)

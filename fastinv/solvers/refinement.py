@@ -17,6 +17,7 @@ _MAX_STEPS = 40
 # In units of x_spread. Where f folds, the two copies of a double root agree to the square root of
 # the rounding unit, 1e-8.
 _SEPARATION = 1e-6
+_SEPARATION_LEARNED = 1e-3  # the same for networks, in single precision
 # In distances between neighbouring anchors: two that are farther apart may be on two branches.
 _APART = 2.5
 
@@ -41,7 +42,7 @@ def refine_spec(forward: Forward, periods: Float64Array) -> RefineSpec:
         jacobian=native_jacobian(forward),
         max_evaluations=_MAX_STEPS * evaluations,
         periods=periods,
-        separation=_SEPARATION,
+        separation=_SEPARATION if forward.exact else _SEPARATION_LEARNED,
     )
 
 

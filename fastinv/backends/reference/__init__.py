@@ -22,8 +22,9 @@ from fastinv.backends.reference import mlp
 from fastinv.backends.reference.mlp import Network, Trainer
 from fastinv.backends.reference.neighbors import NeighborIndex, sorting_order
 from fastinv.backends.reference.pipeline import Pipeline
+from fastinv.backends.reference.search import Search
 
-__all__ = ["NeighborIndex", "Network", "Pipeline", "ReferenceBackend", "Trainer"]
+__all__ = ["NeighborIndex", "Network", "Pipeline", "ReferenceBackend", "Search", "Trainer"]
 
 
 class ReferenceBackend:
@@ -122,3 +123,7 @@ class ReferenceBackend:
     def pipeline(self, spec: PipelineSpec) -> Pipeline:
         """The solve pipeline for `spec`."""
         return Pipeline(spec)
+
+    def search(self, spec: PipelineSpec) -> Search:
+        """The search for all solutions."""
+        return Search(spec)

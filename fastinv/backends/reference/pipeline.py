@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import ctypes
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastinv.backends import _pipeline_checks
 from fastinv.backends.protocol import (
-    FEATURE_LIMIT,
     CandidateFlag,
     Candidates,
     Float64Array,
     IntArray,
-    LearnedForward,
     PipelineSpec,
     Ranked,
     TwinNetwork,
 )
 from fastinv.backends.reference import mlp
+from fastinv.backends.reference.forward import Forward, limited
 from fastinv.backends.reference.neighbors import NeighborIndex
+from fastinv.backends.reference.polish import Polish
+from fastinv.backends.reference.region import Region
 
 # The values of fastinv.solutions.Status, which lies a layer above.
 CONVERGED, APPROXIMATE, EXTRAPOLATED, OUT_OF_BOUNDS, UNREACHABLE, INVALID = range(6)
-
-_COMPILED_FORWARD = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
 
 
 def twin_outputs(
@@ -43,26 +42,6 @@ def twin_outputs(
     return mlp.forward(twin.spec, twin.parameters.astype(np.float64), limited(features))
 
 
-def limited(features: Float64Array) -> Float64Array:
-    return np.clip(features, -FEATURE_LIMIT, FEATURE_LIMIT)
-
-
-def evaluate_learned(forward: LearnedForward, x: Float64Array) -> Float64Array:
-    """Images ``(n, k, q)`` of `x` ``(n, k, p)`` by a network."""
-    scaled = (x - forward.x_mean) / forward.x_scale
-    net = mlp.forward(forward.spec, forward.parameters.astype(np.float64), limited(scaled))
-    return np.asarray(forward.y_mean + forward.y_scale * net)
-
-
-def evaluate_compiled(address: int, x: Float64Array, q: int) -> Float64Array:
-    """Images ``(n, k, q)`` of `x` ``(n, k, p)`` by ``void(const double *, double *, int64_t)``."""
-    n, k, _ = x.shape
-    x = np.ascontiguousarray(x)
-    y = np.empty((n, k, q))
-    _COMPILED_FORWARD(address)(x.ctypes.data, y.ctypes.data, n * k)
-    return y
-
-
 def distance(a: Float64Array, b: Float64Array) -> Float64Array:
     """Euclidean distances over the last axis, finite even where their squares overflow."""
     with np.errstate(over="ignore", invalid="ignore"):
@@ -78,6 +57,11 @@ class Pipeline:
         _pipeline_checks.check_pipeline_spec(spec)
         self._spec = spec
         self._index = NeighborIndex(spec.anchors_y, leaf_size=16)
+        self._region = Region(spec)
+        self._forward = None if spec.forward is None else Forward(spec)
+        self._polish: Polish | None = None
+        if spec.refine is not None and self._forward is not None:
+            self._polish = Polish(self._forward, self._region, spec.refine.max_evaluations)
 
     def solve(
         self,
@@ -93,7 +77,11 @@ class Pipeline:
         spec = self._spec
         _pipeline_checks.check_solve_call(spec, targets, n_neighbors, k, near, n_threads, out)
         candidates = self.candidates(targets, n_neighbors=n_neighbors, n_threads=n_threads)
-        fx = self._evaluate(candidates.x)
+        assert self._forward is not None  # check_solve_call has refused it
+        with np.errstate(over="ignore", invalid="ignore"):
+            fx = self._forward.values(candidates.x)
+        if self._polish is not None:
+            candidates, fx = self._polished(self._polish, targets, candidates, fx)
         ranked = self.rank(targets, candidates, fx, k=k, near=near)
         return ranked if out is None else ranked.copied_into(out)
 
@@ -106,8 +94,7 @@ class Pipeline:
         finite = np.isfinite(targets).all(axis=1)
         anchor = np.tile(np.arange(n_neighbors, dtype=np.int64), (len(targets), 1))
         anchor_distance = np.full(len(targets), np.nan)
-        distances, anchor[finite] = self._index.query(targets[finite], n_neighbors)
-        anchor_distance[finite] = distances[:, 0]
+        anchor[finite], anchor_distance[finite] = self._find_anchors(targets[finite], n_neighbors)
 
         x = spec.anchors_x[anchor]
         flags = np.zeros(anchor.shape, dtype=np.uint8)
@@ -152,14 +139,45 @@ class Pipeline:
     def native(self) -> None:
         """There is none."""
 
-    def _evaluate(self, x: Float64Array) -> Float64Array:
-        """Images ``(n, k, q)`` of candidates ``(n, k, p)``."""
-        forward = self._spec.forward
-        if isinstance(forward, LearnedForward):
-            with np.errstate(over="ignore", invalid="ignore"):
-                return evaluate_learned(forward, x)
-        assert forward is not None  # check_solve_call has refused it
-        return evaluate_compiled(forward, x, self._spec.anchors_y.shape[1])
+    def _find_anchors(
+        self, targets: Float64Array, n_neighbors: int
+    ) -> tuple[IntArray, Float64Array]:
+        """Anchors ``(n, n_neighbors)`` and the distance in y to the nearest, ``(n,)``."""
+        spec = self._spec
+        n_pool = min(len(spec.anchors_x), spec.pool * n_neighbors) if spec.apart > 0 else 0
+        distances, anchors = self._index.query(targets, max(n_pool, n_neighbors))
+        if n_pool > n_neighbors:
+            anchors = np.array([self._spread(pool, n_neighbors) for pool in anchors])
+        return anchors.reshape(len(targets), n_neighbors), distances[:, 0].astype(np.float64)
+
+    def _spread(self, pool: IntArray, n_neighbors: int) -> IntArray:
+        """Those of `pool`, nearest first, that are far in x from all chosen ones; then others."""
+        x = self._spec.anchors_x
+        chosen: list[int] = []
+        for a in pool:
+            if (self._region.distance(x[a], x[chosen]) > self._spec.apart).all():
+                chosen.append(a)
+        others = [a for a in pool if a not in chosen]
+        return np.array([*chosen, *others][:n_neighbors], dtype=np.int64)
+
+    def _polished(
+        self, polish: Polish, targets: Float64Array, candidates: Candidates, fx: Float64Array
+    ) -> tuple[Candidates, Float64Array]:
+        """Candidates, or their anchors where those are exact and closer, polished; and images."""
+        spec, region = self._spec, self._region
+        x, flags, fx = candidates.x.copy(), candidates.flags.copy(), fx.copy()
+        for row, y in enumerate(targets):
+            if not np.isfinite(y).all():
+                continue
+            for j, anchor in enumerate(candidates.anchor[row]):
+                image = spec.anchors_y[anchor]
+                if spec.anchors_exact and not distance(fx[row, j], y) <= distance(image, y):
+                    x[row, j], fx[row, j], flags[row, j] = spec.anchors_x[anchor], image, 0
+                found = polish.run(y, x[row, j].copy(), fx[row, j].copy())
+                x[row, j], fx[row, j] = region.wrap(found.x), found.fx
+                flags[row, j] &= CandidateFlag.EXTRAPOLATED
+                flags[row, j] |= CandidateFlag.CLIPPED * region.touches(x[row, j])
+        return replace(candidates, x=x, flags=flags), fx
 
     def _residuals(
         self, targets: Float64Array, candidates: Candidates, fx: Float64Array
@@ -209,12 +227,24 @@ class Pipeline:
         group = np.ones(residual.shape, dtype=np.int64)
         if not spec.trust_residual:
             group[(flags & CandidateFlag.EXTRAPOLATED) > 0] = 2
-        group[~np.isfinite(residual)] = 3
+        group[~np.isfinite(residual)] = 4
         key = residual.copy()
         if near is not None:
             first = (residual <= spec.tol) & (group == 1)
-            with np.errstate(over="ignore"):
-                to_near = np.sqrt((((x - near[:, None, :]) / spec.x_spread) ** 2).sum(axis=2))
             group[first] = 0
-            key[first] = to_near[first]
+            key[first] = self._region.distance(x, near[:, None, :])[first]
+        if self._polish is not None:
+            group[self._duplicates(x, residual)] = 3
         return np.lexsort((key, group), axis=-1).astype(np.int64)  # stable
+
+    def _duplicates(self, x: Float64Array, residual: Float64Array) -> NDArray[np.bool_]:
+        """Which CONVERGED candidates ``(n, n_neighbors)`` are one solution with a better one."""
+        spec = self._spec
+        assert spec.refine is not None
+        converged = residual <= spec.tol
+        index = np.arange(residual.shape[1])
+        same = self._region.distance(x[:, :, None], x[:, None, :]) <= spec.refine.separation
+        r_a, r_b = residual[:, :, None], residual[:, None, :]
+        better = (r_b < r_a) | ((r_b == r_a) & (index < index[:, None]))  # b than a
+        both = converged[:, :, None] & converged[:, None, :]
+        return np.asarray((same & better & both).any(axis=2))

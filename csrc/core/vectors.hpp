@@ -1,0 +1,38 @@
+// Vectors of a few numbers: whether they are finite, and how far apart they are.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+namespace fastinv {
+
+// A product with 0 is 0 or NaN, and needs no branch.
+inline bool all_finite(const double* values, std::int64_t n) {
+  double sum = 0;
+  for (std::int64_t i = 0; i < n; ++i) sum += 0.0 * values[i];
+  return sum == 0;
+}
+
+// The Euclidean distance; where squares overflow, of differences scaled by the largest.
+inline double distance(const double* a, const double* b, std::int64_t n) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  double sum = 0;
+  for (std::int64_t i = 0; i < n; ++i) sum += (a[i] - b[i]) * (a[i] - b[i]);
+  if (sum < kInfinity) return std::sqrt(sum);
+  double largest = 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const double d = std::abs(a[i] - b[i]);
+    if (!(d < kInfinity)) return d;
+    largest = std::max(largest, d);
+  }
+  sum = 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const double d = (a[i] - b[i]) / largest;
+    sum += d * d;
+  }
+  return largest * std::sqrt(sum);
+}
+
+}  // namespace fastinv
