@@ -24,7 +24,8 @@ def test_examples(capsys, monkeypatch):
     exec(every_solution, names)
     assert names["found"].count.tolist() == [2, 1, 0]
     assert "1 away" in capsys.readouterr().out
-    assert names["path"].n_jumps == 0 and (names["path"].residual < 1e-12).all()
+    assert names["path"].n_jumps == 0
+    assert (names["path"].residual < 1e-12).all()
     exec(hot_loops, names)
     assert np.abs(names["arm"](names["state"][None]) - names["circle"][-1]).max() < 1e-12
     exec(probabilities, names)

@@ -13,10 +13,7 @@ namespace {
 constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
 constexpr double kRounding = 2 * kEpsilon;  // of ||y|| + ||f(x)||: what ||f(x) - y|| may be
 constexpr double kFirstDamping = 1e-4, kMostDamping = 1e10;
-// Cosine between the residual and what J can reach at which nothing is left to gain; the second where
-// the last step gained less than a hundredth. (Near a fold the cosine is small, too, but every step
-// divides the residual by four.)
-constexpr double kStationary = 1e-9, kCreeping = 1e-5, kLittle = 0.99;
+constexpr double kStationary = 1e-9;  // cosine between the residual and what J can reach
 // A step that shrinks the squared residual so much is followed by others with the same derivatives.
 constexpr double kKeepDerivatives = 1e-3;
 
@@ -38,7 +35,6 @@ struct Polish::Work {
   double size = 0;  // squared Frobenius norm of jac
   std::int64_t n_evaluations = 0;
   double first_step = 0;
-  double shrinkage = 0;  // of the squared residual, by the last step
 
   Work(const Polish& self, double* scratch) {
     const std::int64_t p = self.f_.p(), q = self.f_.q(), m = std::min(p, q);
@@ -148,7 +144,6 @@ PolishResult Polish::run(const double* y, double* x, double* fx, double* scratch
     // While steps with the same derivatives do, one evaluation a step is enough.
     for (bool again = true; again && reached < squared;) {
       again = reached <= kKeepDerivatives * squared;
-      work.shrinkage = reached / squared;
       squared = reached;
       if (work.first_step == 0) work.first_step = norm(work.step, p);
       std::copy(work.x, work.x + p, x);
@@ -185,9 +180,8 @@ bool Polish::prepare(const double* x, double squared, Work& work) const {
     }
   }
   work.size = dot(work.jac, work.jac, p * q);
-  const double cosine = work.shrinkage > kLittle ? kCreeping : kStationary;
   return std::isfinite(work.size) &&
-         norm(work.gradient, p) > cosine * std::sqrt(work.size * squared);
+         norm(work.gradient, p) > kStationary * std::sqrt(work.size * squared);
 }
 
 void Polish::hold(std::int64_t coordinate, Work& work) const {

@@ -19,9 +19,7 @@ SOLVED, STATIONARY, EVALUATIONS = range(3)
 
 _ROUNDING = 2 * float(np.finfo(np.float64).eps)  # of ||y|| + ||f(x)||: what ||f(x) - y|| may be
 _FIRST_DAMPING, _MOST_DAMPING, _LEAST_RAISED_DAMPING = 1e-4, 1e10, 1e-12
-# Cosine between the residual and what the Jacobian can reach at which nothing is left to gain; the
-# second where the last step gained less than a hundredth.
-_STATIONARY, _CREEPING, _LITTLE = 1e-9, 1e-5, 0.99
+_STATIONARY = 1e-9  # cosine between the residual and what the Jacobian can reach
 # A step that shrinks the squared residual so much is followed by others with the same derivatives.
 _KEEP_DERIVATIVES = 1e-3
 
@@ -155,8 +153,7 @@ class _Descent:
         """Whether something inside the bounds reduces the residual."""
         size = (jac**2).sum()
         gradient = jac.T @ (self._fx - self._y)
-        cosine = _CREEPING if self._shrinkage > _LITTLE else _STATIONARY
-        steep = np.linalg.norm(gradient) > cosine * np.sqrt(size * self._squared)
+        steep = np.linalg.norm(gradient) > _STATIONARY * np.sqrt(size * self._squared)
         return bool(np.isfinite(size) and steep)
 
     def _take_step(self, jac: Float64Array) -> Solver | None:

@@ -149,7 +149,7 @@ class Search:
                 continue
             if any(self._region.distance(x, other.x) <= self._separation for other in distinct):
                 continue
-            rounding = _ROUNDING * (np.linalg.norm(y) + np.linalg.norm(fx))
+            rounding = _ROUNDING * float(np.linalg.norm(y) + np.linalg.norm(fx))
             rank = 0.0 if residual <= max(rounding, 1e-4 * tol) else residual
             distinct.append(_Found(x, residual, anchor, rank))
         # Rounding must not decide between equal coordinates.
