@@ -126,7 +126,7 @@ class KDTree:
         ------
         ValueError
             If `queries` has the wrong shape or holds NaN or infinity, if `k` is not from 1 to n,
-            or if an array of `out` has the wrong shape.
+            or if an array of `out` has the wrong shape or shares memory with the other.
         TypeError
             If `k` or `n_threads` is not an integer, or if `out` is not a pair of arrays of the
             right dtypes.
@@ -216,3 +216,5 @@ def _check_out(
             raise ValueError(
                 f"out: {name} must be writeable and of shape {shape}, got shape {array.shape}"
             )
+    if np.shares_memory(*out):
+        raise ValueError("out: distances and indices must not share memory")

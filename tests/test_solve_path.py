@@ -10,6 +10,11 @@ CUBIC = fi.problems.cubic
 TOP = 1 / np.sqrt(3)
 
 
+@fi.forward(n_inputs=1, n_outputs=1)
+def waves(x, y):
+    y[0] = np.sin(20 * x[0])
+
+
 @pytest.fixture(scope="module")
 def arm():
     return fi.NearestSolver(ARM.forward, bounds=ARM.bounds, random_state=0).fit()
@@ -200,3 +205,15 @@ def test_wrong_arguments(arm, start, options, message):
 def test_wrong_targets(arm):
     with pytest.raises(ValueError, match=r"targets must have shape \(n, 2\)"):
         arm.solve_path([[1.0, 2.0, 3.0]], [0.0, 0.0])
+
+
+@pytest.mark.parametrize("backend", ["cpp", "reference"])
+def test_a_step_that_lands_on_another_branch_is_not_taken_for_its_own(backend):
+    """From 0.0735 the derivative of sin(20 x) points at -0.177, which happens to be close to a
+    solution beyond three folds; the branch leads to 0.026."""
+    solver = fi.NearestSolver(
+        waves, bounds=[(-1.0, 1.0)], n_anchors=200, backend=backend, random_state=0
+    ).fit()
+    path = solver.solve_path([[0.995], [0.5]], [(np.pi / 2 - 0.1) / 20])
+    assert path.n_jumps == 0
+    np.testing.assert_allclose(20 * path.x[:, 0], np.arcsin([0.995, 0.5]), atol=1e-9)

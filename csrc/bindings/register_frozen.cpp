@@ -166,8 +166,10 @@ PyObject* through_python(PyObject* self, const Arguments& given) {
                                     given.out ? given.out : Py_None, nullptr);
 }
 
-// Solves for what stands in out.target(). `near` (p) is copied: it may be a part of `out`.
-void solve_one(const FrozenCall& self, const double* near, SolutionObject& out) {
+// Solves for `target` (q), which goes to out.target(). Both `target` and `near` (p) may be a part of
+// `out`: `near` is copied before anything is written there.
+void solve_one(const FrozenCall& self, const double* target, const double* near,
+               SolutionObject& out) {
   constexpr std::int64_t kLocal = 32;
   double local[kLocal];
   std::vector<double> long_state;
@@ -180,6 +182,7 @@ void solve_one(const FrozenCall& self, const double* near, SolutionObject& out) 
     std::copy_n(near, self.p, state);
     near = state;
   }
+  std::copy_n(target, self.q, out.target());
   if (self.releases_gil) {
     const py::gil_scoped_release release;
     self.pipeline->solve(self.arrays_of(out, near), 1);
@@ -212,10 +215,8 @@ PyObject* call(PyObject* object, PyObject* args, PyObject* kwargs) {
     out = reinterpret_cast<PyObject*>(new_solution(type_of(*self), self->k, self->p, self->q));
     if (!out) return nullptr;
   }
-  auto& solution = *reinterpret_cast<SolutionObject*>(out);
-  std::copy_n(target, self->q, solution.target());
   try {
-    solve_one(*self, near, solution);
+    solve_one(*self, target, near, *reinterpret_cast<SolutionObject*>(out));
   } catch (const std::bad_alloc&) {
     Py_DECREF(out);
     return PyErr_NoMemory();

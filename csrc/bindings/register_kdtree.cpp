@@ -149,8 +149,12 @@ class BoundKDTree {
   // in that dtype, or theirs is neither.
   bool copy_rows(py::handle queries, std::int64_t size, T* rows) const {
     const void* data = data_of(queries.ptr());
-    if (has_dtype(queries, float64_)) return copy_finite(static_cast<const double*>(data), size, rows);
-    if (has_dtype(queries, float32_)) return copy_finite(static_cast<const float*>(data), size, rows);
+    if (has_dtype(queries, float64_)) {
+      return copy_finite(static_cast<const double*>(data), size, rows);
+    }
+    if (has_dtype(queries, float32_)) {
+      return copy_finite(static_cast<const float*>(data), size, rows);
+    }
     return false;
   }
 

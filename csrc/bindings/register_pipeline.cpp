@@ -197,8 +197,9 @@ void register_pipeline(py::module_& m) {
       .def("candidates", &candidates, py::arg("targets"), py::arg("n_neighbors"), py::arg("x"),
            py::arg("anchor"), py::arg("flags"), py::arg("anchor_distance"), py::arg("n_threads"))
       .def("rank", &rank_candidates, py::arg("targets"), py::arg("near"), py::arg("candidate_x"),
-           py::arg("candidate_anchor"), py::arg("candidate_flags"), py::arg("candidate_anchor_distance"), py::arg("fx"),
-           py::arg("k"), py::arg("x"), py::arg("residual"), py::arg("anchor"), py::arg("status"));
+           py::arg("candidate_anchor"), py::arg("candidate_flags"),
+           py::arg("candidate_anchor_distance"), py::arg("fx"), py::arg("k"), py::arg("x"),
+           py::arg("residual"), py::arg("anchor"), py::arg("status"));
   m.def("rank", &rank, py::arg("residuals"), py::arg("order"));
   m.def("evaluate_forward", &evaluate_forward, py::arg("address"), py::arg("X"), py::arg("out"),
         py::arg("n_threads"));

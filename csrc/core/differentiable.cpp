@@ -37,12 +37,14 @@ void Differentiable::jacobian(const double* x, const Box& box, double* jac,
 
 void Differentiable::differences(const double* x, const Box& box, double* jac,
                                  double* scratch) const {
-  // The cube root of the rounding unit balances truncation against rounding.
+  // Truncation goes with h^2 in units of the scale, rounding with |x| / h: the cube root of the
+  // rounding unit of x balances them, however far from zero the box lies.
   const double relative = std::cbrt(std::numeric_limits<double>::epsilon());
   double* const points = scratch;                // (2, p, p)
   double* const images = scratch + 2 * p_ * p_;  // (2, p, q)
   for (std::int64_t i = 0; i < p_; ++i) {
-    const double h = relative * std::max(std::abs(x[i]), box.scale[i]);
+    const double size = std::abs(x[i]) / box.scale[i];
+    const double h = relative * box.scale[i] * (size > 1 ? std::cbrt(size) : 1.0);
     double* const low = points + i * p_;
     double* const high = points + (p_ + i) * p_;
     std::copy(x, x + p_, low);

@@ -9,8 +9,8 @@ namespace fastinv {
 
 // Linux starts a thread on the processor of the one that made it, and some kernels leave it there,
 // each waiting for the other while a second processor idles, until their balancing comes round
-// after about ten milliseconds. A helper therefore asks for a processor of its own, and then for all
-// that it may use again, so that the system is free to move it.
+// after about ten milliseconds. A helper therefore asks for a processor of its own, and then for
+// all that it may use again, so that the system is free to move it.
 class Placement {
  public:
 #if defined(__linux__)

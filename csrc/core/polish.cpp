@@ -27,10 +27,11 @@ double norm(const double* a, std::int64_t n) { return std::sqrt(dot(a, a, n)); }
 
 }  // namespace
 
-// What a run keeps in its scratch. The Jacobian is kept in units of the box's scale; columns of coordinates that are held at a bound
-// are zero.
+// What a run keeps in its scratch. The Jacobian is kept in units of the box's scale; columns of
+// coordinates that are held at a bound are zero.
 struct Polish::Work {
   double *jac, *residual, *gradient, *step, *x, *fx, *matrix, *system;
+  double* first;  // x after the first step
   double damping = kFirstDamping;
   double size = 0;  // squared Frobenius norm of jac
   std::int64_t n_evaluations = 0;
@@ -51,12 +52,13 @@ struct Polish::Work {
     fx = take(q);
     matrix = take(m * m);
     system = take(m);
+    first = take(p);
   }
 };
 
 std::int64_t Polish::n_doubles() const {
   const std::int64_t p = f_.p(), q = f_.q(), m = std::min(p, q);
-  return p * q + 2 * q + 3 * p + m * m + m;
+  return p * q + 2 * q + 4 * p + m * m + m;
 }
 
 // Factorizes J^T J, or J J^T where that is smaller, plus the damping. False where it is singular.
@@ -129,7 +131,13 @@ PolishResult Polish::run(const double* y, double* x, double* fx, double* scratch
   };
   const auto capped = [&] { return work.n_evaluations >= options_.max_evaluations; };
   const auto finish = [&](PolishEnd end) {
-    return PolishResult{std::sqrt(squared), work.n_evaluations, end, work.first_step};
+    double later = 0;
+    for (std::int64_t i = 0; work.first_step > 0 && i < p; ++i) {
+      const double d = (x[i] - work.first[i]) / box_.scale[i];
+      later += d * d;
+    }
+    return PolishResult{std::sqrt(squared), work.n_evaluations, end, work.first_step,
+                        std::sqrt(later)};
   };
   if (!std::isfinite(squared)) return finish(PolishEnd::stationary);
   while (!solved()) {
@@ -145,7 +153,10 @@ PolishResult Polish::run(const double* y, double* x, double* fx, double* scratch
     for (bool again = true; again && reached < squared;) {
       again = reached <= kKeepDerivatives * squared;
       squared = reached;
-      if (work.first_step == 0) work.first_step = norm(work.step, p);
+      if (work.first_step == 0) {
+        work.first_step = norm(work.step, p);
+        std::copy(work.x, work.x + p, work.first);
+      }
       std::copy(work.x, work.x + p, x);
       std::copy(work.fx, work.fx + q, fx);
       find_residual(y, fx, work);

@@ -24,7 +24,9 @@ struct PolishResult {
   double residual;  // ||f(x) - y||
   std::int64_t n_evaluations;
   PolishEnd end;
-  double first_step;  // length of the first step that was taken, in units of Box::scale
+  // In units of Box::scale: the length of the first step that was taken, and the distance from its
+  // end to x.
+  double first_step, later_steps;
 };
 
 // Immutable; any number of threads may use it, each with scratch of its own.

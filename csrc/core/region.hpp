@@ -1,6 +1,7 @@
 // Where x may be, and how far apart two of them are: bounds, units and periods of coordinates.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -35,13 +36,15 @@ class Region {
   // The bounds, but none for coordinates that may have every value modulo their period.
   Box box() const { return {free_lower_.data(), free_upper_.data(), scale_.data()}; }
 
-  // Coordinates without bounds of their own into the period around the middle of their bounds.
+  // Coordinates without bounds of their own into the period around the middle of their bounds, and
+  // exactly inside those: rounding may have left them outside.
   void wrap(double* x) const {
     for (std::size_t i = 0; i < lower_.size(); ++i) {
       if (!is_cyclic(i)) continue;
-      const double middle = 0.5 * (lower_[i] + upper_[i]);
-      x[i] = (std::isfinite(middle) ? middle : 0.0) +
-             nearest(x[i] - (std::isfinite(middle) ? middle : 0.0), i);
+      const double between = 0.5 * (lower_[i] + upper_[i]);
+      const double middle = std::isfinite(between) ? between : 0.0;
+      const double wrapped = middle + nearest(x[i] - middle, i);
+      x[i] = std::min(std::max(wrapped, lower_[i]), upper_[i]);
     }
   }
 
@@ -71,8 +74,11 @@ class Region {
   }
 
  private:
-  bool is_cyclic(std::size_t i) const { return periods_[i] < std::numeric_limits<double>::infinity() &&
-           upper_[i] - lower_[i] >= (1 - 1e-12) * periods_[i]; }
+  // Whether a coordinate may have every value modulo its period.
+  bool is_cyclic(std::size_t i) const {
+    return periods_[i] < std::numeric_limits<double>::infinity() &&
+           upper_[i] - lower_[i] >= (1 - 1e-12) * periods_[i];
+  }
   // The difference of least size among those that are the same modulo the period.
   double nearest(double difference, std::size_t i) const {
     if (periods_[i] == std::numeric_limits<double>::infinity()) return difference;

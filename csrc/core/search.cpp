@@ -197,9 +197,9 @@ void Search::choose_starts(const double* y, std::int64_t n_starts, Scratch& scra
   }
 }
 
-// Where there are more outputs than inputs, the part of y - y_a that no step accounts for: an anchor
-// whose tangent plane is far from the target is on another piece of the image, however short its
-// step. It counts as the step that would change y by as much, in the mean over directions.
+// Where there are more outputs than inputs, the part of y - y_a that no step accounts for: an
+// anchor whose tangent plane is far from the target is on another piece of the image, however short
+// its step. It counts as the step that would change y by as much, in the mean over directions.
 void Search::add_outside(const double* y, Scratch& scratch) const {
   double* const distances = scratch.distances.data();
   for (std::int64_t j = 0; j < q_; ++j) {
@@ -250,6 +250,7 @@ void Search::search(const double* y, std::int64_t n_starts, std::int64_t k,
     start_from(y, a, predicted, scratch);
     if (polish_start(y, a, scratch)) try_partner(y, a, scratch);
   }
+  if (scratch.found.empty()) try_nearest_anchor(y, scratch);
 }
 
 // scratch.x, fx: the point that the anchor's derivative predicts, or the anchor where that is
@@ -288,9 +289,9 @@ bool Search::polish_start(const double* y, std::int64_t anchor, Scratch& scratch
   return false;
 }
 
-// Near a fold, where the derivative vanishes along a direction v, another solution lies on its other
-// side: to second order at -2 sigma / c along v, with sigma the smallest singular value and c the
-// second derivative along v, both along the image of v.
+// Near a fold, where the derivative vanishes along a direction v, another solution lies on its
+// other side: to second order at -2 sigma / c along v, with sigma the smallest singular value and c
+// the second derivative along v, both along the image of v.
 void Search::try_partner(const double* y, std::int64_t anchor, Scratch& scratch) const {
   const std::int64_t p = f_.p(), q = f_.q();
   if (p > q) return;  // solutions are not isolated
@@ -378,6 +379,7 @@ bool Search::add_solution(const double* y, double residual, std::int64_t anchor,
       std::copy_n(scratch.x.data(), p, other);
       found.residual = residual;
       found.rank = rank;
+      found.anchor = anchor;
     }
     return false;
   }
@@ -388,16 +390,25 @@ bool Search::add_solution(const double* y, double residual, std::int64_t anchor,
   return true;
 }
 
-// For a target so far away that squares of distances overflow, or an f that is nowhere finite.
-void Search::take_nearest_anchor(const double* y, Scratch& scratch) const {
-  scratch.nearest_end = PolishEnd::stationary;
+// From the anchor whose image is nearest, unless something nearer was found: its derivative may be
+// zero or not finite, and say nothing, or the target so far away that squares overflow.
+void Search::try_nearest_anchor(const double* y, Scratch& scratch) const {
+  std::int64_t nearest = 0;
+  double least = kInfinity;
   for (std::int64_t a = 0; a < n_; ++a) {
     const double d = fastinv::distance(&anchors_y_[a * q_], y, q_);
-    if (!(d < scratch.nearest_residual) && a > 0) continue;
-    scratch.nearest_residual = d;
-    scratch.nearest_anchor = a;
-    std::copy_n(&anchors_x_[a * p_], p_, scratch.nearest.begin());
+    if (!(d < least)) continue;
+    least = d;
+    nearest = a;
   }
+  if (scratch.nearest_residual <= least && scratch.nearest_anchor >= 0) return;
+  scratch.nearest_residual = least;
+  scratch.nearest_anchor = nearest;
+  scratch.nearest_end = PolishEnd::stationary;
+  std::copy_n(&anchors_x_[nearest * p_], p_, scratch.nearest.begin());
+  scratch.x = scratch.nearest;
+  std::copy_n(&anchors_y_[nearest * q_], q_, scratch.fx.begin());
+  polish_start(y, nearest, scratch);
 }
 
 // By coordinates, of which less than `separation` does not count: rounding must not decide.
@@ -436,7 +447,6 @@ void Search::write_row(const SearchArrays& arrays, std::int64_t row, Scratch& sc
   }
   const double* const y = arrays.targets + row * q_;
   if (arrays.count[row] > 0 || !all_finite(y, q_)) return;
-  if (!(scratch.nearest_residual < kInfinity)) take_nearest_anchor(y, scratch);
   std::copy_n(scratch.nearest.data(), p, x);
   residual[0] = scratch.nearest_residual;
   anchor[0] = scratch.nearest_anchor;

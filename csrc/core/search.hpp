@@ -37,7 +37,7 @@ struct PolishArrays {
 struct SearchArrays {
   const double* targets;  // (n, q)
   std::int64_t n, k, n_starts;
-  double tol;  // residual up to which x is a solution
+  double tol;            // residual up to which x is a solution
   double* x;             // (n, k, p)
   double* residual;      // (n, k)
   std::int64_t* anchor;  // (n, k)
@@ -49,11 +49,11 @@ struct PathArrays {
   const double* targets;  // (n, q)
   std::int64_t n, n_starts;
   double tol;
-  const double* start;    // (p)
-  double* x;              // (n, p)
-  double* residual;       // (n)
-  std::int8_t* status;    // (n)
-  std::uint8_t* jumped;   // (n): whether x is not the continuation of the one before
+  const double* start;   // (p)
+  double* x;             // (n, p)
+  double* residual;      // (n)
+  std::int8_t* status;   // (n)
+  std::uint8_t* jumped;  // (n): whether x is not the continuation of the one before
 };
 
 // Immutable; any number of threads may use it.
@@ -94,7 +94,7 @@ class Search {
   void try_partner(const double* y, std::int64_t anchor, Scratch& scratch) const;
   double weakest_direction(const double* x, double* v, Scratch& scratch) const;
   bool add_solution(const double* y, double residual, std::int64_t anchor, Scratch& scratch) const;
-  void take_nearest_anchor(const double* y, Scratch& scratch) const;
+  void try_nearest_anchor(const double* y, Scratch& scratch) const;
   bool comes_first(const double* a, const double* b) const;
   void write_row(const SearchArrays& arrays, std::int64_t row, Scratch& scratch) const;
   void prepare() const;
@@ -118,7 +118,7 @@ class Search {
   // Where q > p: p / ||J||^2 (n), and J^T J times it, its lower triangle entry by entry with the
   // entries beside the diagonal doubled (p (p + 1) / 2, n).
   mutable std::vector<double> flatness_, grams_;
-  mutable double spacing_ = 0;             // typical distance between neighbouring anchors
+  mutable double spacing_ = 0;  // typical distance between neighbouring anchors
 };
 
 }  // namespace fastinv

@@ -19,7 +19,7 @@ struct Search::Found {
 };
 
 struct Search::Scratch {
-  std::vector<double> step, distances, predicted, chosen, jac, matrix, x, fx, nearest, partner;
+  std::vector<double> step, distances, chosen, jac, matrix, x, fx, nearest, partner;
   std::vector<double> polish, doubles, solutions;
   std::vector<float> floats;
   std::vector<std::int64_t> order, starts;
@@ -35,7 +35,6 @@ struct Search::Scratch {
     const auto size = [](std::int64_t count) { return static_cast<std::size_t>(count); };
     step.resize(size(n * p));
     distances.resize(size(n));
-    predicted.resize(size(p));
     chosen.resize(size(n_starts * p));
     jac.resize(size(p * q));
     matrix.resize(size(std::min(p, q) * std::min(p, q)));

@@ -47,6 +47,7 @@ from fastinv.solvers.images import Proposals, images_of, noise_of
 from fastinv.solvers.refinement import (
     branch_distance,
     check_periods,
+    is_cyclic,
     native_forward,
     refine_spec,
     resolve_refine,
@@ -281,7 +282,7 @@ class BaseSolver(EnumerationMixin, MultiOutputMixin, RegressorMixin, BaseEstimat
         x, images, flags = x.copy(), images.copy(), flags.copy()
         x[finite], images[finite] = polished.x, polished.fx
         low, high = self.pipeline_spec_.lower, self.pipeline_spec_.upper
-        bounded = high - low < self.periods_  # the others may have every value
+        bounded = ~is_cyclic(low, high, self.periods_)
         at_bound = (((x <= low) | (x >= high)) & bounded).any(axis=1)
         flags[finite] &= ~np.uint8(CandidateFlag.CLIPPED)
         flags[finite & at_bound] |= CandidateFlag.CLIPPED

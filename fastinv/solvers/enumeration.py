@@ -28,7 +28,7 @@ from fastinv.solvers.anchors import overall_spread
 from fastinv.solvers.images import images_of
 from fastinv.solvers.null_space import jacobians, n_free, walk
 from fastinv.solvers.preferences import Preference, prefer
-from fastinv.solvers.refinement import refine_spec
+from fastinv.solvers.refinement import is_cyclic, refine_spec
 
 _STARTS = 24  # per target at effort 1
 _TOL, _TOL_LEARNED = 1e-9, 1e-5  # in units of the spread of y
@@ -153,7 +153,8 @@ class EnumerationMixin:
         targets : array-like of shape (n, q); (n,) where q is 1
             In order.
         start : array-like of shape (p,)
-            The state before the first target, for example the present one.
+            The state before the first target, for example the present one. Inputs that may have
+            all values of their period may lie outside their bounds, as in the path.
         tol : float, default=None
             As in :meth:`solve_all`.
         effort : float, default=1.0
@@ -191,7 +192,8 @@ class EnumerationMixin:
         if not np.isfinite(state).all():
             raise ValueError("start must be finite, got NaN or infinity")
         spec = self.pipeline_spec_
-        if not ((spec.lower <= state) & (state <= spec.upper)).all():
+        inside = (spec.lower <= state) & (state <= spec.upper)
+        if not (inside | is_cyclic(spec.lower, spec.upper, self.periods_)).all():
             raise ValueError(f"start must lie inside the bounds, got {state}")
         track = search.solve_path(
             goals,

@@ -18,6 +18,8 @@ from fastinv.solvers.anchors import draw_anchors
 
 Points = tuple[Float64Array, Float64Array]  # x (n, p) and y (n, q)
 
+# Of the x and y of anchors: beyond, squares of differences overflow or vanish.
+_LEAST_RANGE, _LARGEST_RANGE = 1e-100, 1e101
 _NO_BOUNDS = "bounds must be given where fit gets no data: anchors are drawn there"
 
 
@@ -97,6 +99,8 @@ def check_fit_data(
         assert f is not None
         points = _points_of_formula(f, box, n_anchors, examples, rng)
     chosen = _anchors(f, points, given_x, given_y)
+    for values, name in zip(chosen, ("the anchors' x", "the anchors' y"), strict=True):
+        _check_range(values, name)
     return FitData(f, _own(points), _own(_inside(chosen, box)), measured, box, y_ndim)
 
 
@@ -229,6 +233,17 @@ def _check_points(X: Any, name: str) -> Float64Array:
         raise ValueError(f"{name} must have shape (n, p) with n and p positive, got {points.shape}")
     _check_finite(points, f"{name} must be finite")
     return points
+
+
+def _check_range(values: Float64Array, name: str) -> None:
+    """Squares of differences must neither overflow nor vanish: residuals would be wrong."""
+    with np.errstate(over="ignore"):
+        largest = float(np.ptp(values, axis=0).max())
+    if largest > 0 and not _LEAST_RANGE <= largest <= _LARGEST_RANGE:
+        raise ValueError(
+            f"{name} must vary by {_LEAST_RANGE:g} to {_LARGEST_RANGE:g}, got {largest:g}: choose "
+            "other units"
+        )
 
 
 def _finite_images(forward: Forward, x: Float64Array) -> Float64Array:

@@ -55,7 +55,8 @@ def tangential(steps: Float64Array, jacobian: Float64Array) -> Float64Array:
 def jacobians(forward: Forward, x: Float64Array, spec: PipelineSpec) -> Float64Array:
     """df/dx (n, q, p) in units of x_spread, by central differences inside the bounds."""
     p = x.shape[1]
-    h = np.cbrt(np.finfo(float).eps) * np.maximum(np.abs(x), spec.x_spread)
+    sizes = np.maximum(np.abs(x) / spec.x_spread, 1.0)
+    h = np.cbrt(np.finfo(float).eps * sizes) * spec.x_spread
     columns = []
     for i in range(p):
         low, high = x.copy(), x.copy()

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fastinv._validation import as_float64
 from fastinv.backends.protocol import Backend, Float64Array, LearnedForward, RefineSpec
 from fastinv.estimators.mlp import MLPRegressor
 from fastinv.forward import Forward
+
+BoolArray = NDArray[np.bool_]
 
 # A start that needs more steps is one that damping has brought to a crawl.
 _MAX_STEPS = 40
@@ -87,6 +89,11 @@ def check_periods(periods: ArrayLike | None, n_inputs: int) -> Float64Array:
             f"periods must be positive, infinite where an input is not periodic, got {array}"
         )
     return array
+
+
+def is_cyclic(lower: Float64Array, upper: Float64Array, periods: Float64Array) -> BoolArray:
+    """Which inputs may have every value modulo their period, and so have no bounds; (p,)."""
+    return np.isfinite(periods) & (upper - lower >= (1 - 1e-12) * periods)
 
 
 def branch_distance(backend: Backend, anchors_x: Float64Array, x_spread: Float64Array) -> float:

@@ -56,7 +56,7 @@ class Forward:
     def _differences(
         self, x: Float64Array, lower: Float64Array, upper: Float64Array, scale: Float64Array
     ) -> Float64Array:
-        h = _DIFFERENCE * np.maximum(np.abs(x), scale)
+        h = _DIFFERENCE * scale * np.cbrt(np.maximum(np.abs(x) / scale, 1.0))
         low, high = np.maximum(x - h, lower), np.minimum(x + h, upper)
         # Row i moves coordinate i alone.
         below, above = (np.where(np.eye(self.p) > 0, end, x) for end in (low, high))

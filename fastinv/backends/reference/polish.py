@@ -25,7 +25,8 @@ _KEEP_DERIVATIVES = 1e-3
 
 
 class PolishedRow(NamedTuple):
-    """Where one row came to; ``first_step`` is the length of its first step, in units of x."""
+    """Where one row came to; in units of x, ``first_step`` is the length of its first step, and
+    ``later_steps`` the distance from its end."""
 
     x: Float64Array
     fx: Float64Array
@@ -33,6 +34,7 @@ class PolishedRow(NamedTuple):
     n_evaluations: int
     end: int
     first_step: float
+    later_steps: float
 
 
 class Solver(NamedTuple):
@@ -102,13 +104,15 @@ class _Descent:
         self._damping = _FIRST_DAMPING
         self._n_evaluations = 0
         self._first_step = 0.0
+        self._first_x = x
         self._shrinkage = 0.0  # of the squared residual, by the last step that was taken
 
     def run(self) -> PolishedRow:
         end = self._descend()
         residual = float(np.sqrt(self._squared))
         return PolishedRow(
-            self._x, self._fx, residual, self._n_evaluations, end, self._first_step
+            self._x, self._fx, residual, self._n_evaluations, end, self._first_step,
+            float(np.linalg.norm((self._x - self._first_x) / self._region.scale)),
         )  # fmt: skip
 
     def _descend(self) -> int:
@@ -196,6 +200,7 @@ class _Descent:
         self._shrinkage = squared / self._squared
         if self._first_step == 0.0:
             self._first_step = float(np.linalg.norm(step))
+            self._first_x = x
         self._x, self._fx, self._squared = x, fx, squared
         return True
 

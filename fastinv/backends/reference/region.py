@@ -26,11 +26,14 @@ class Region:
 
     def wrap(self, x: Float64Array) -> Float64Array:
         """`x`, coordinates without bounds of their own in the period around the middle of the
-        bounds."""
+        bounds, and exactly inside those: rounding may have left them outside."""
         with np.errstate(invalid="ignore"):
             middle = 0.5 * (self._spec.lower + self._spec.upper)
             middle = np.where(np.isfinite(middle), middle, 0.0)
-            return np.where(self._cyclic, middle + self._nearest(x - middle), x)
+            wrapped = np.clip(
+                middle + self._nearest(x - middle), self._spec.lower, self._spec.upper
+            )
+            return np.where(self._cyclic, wrapped, x)
 
     def contains(self, x: Float64Array) -> bool:
         """Whether `x` ``(p,)`` lies within the bounds as they were given."""

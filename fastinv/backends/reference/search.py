@@ -24,7 +24,8 @@ CONVERGED, APPROXIMATE, UNREACHABLE, INVALID = 0, 1, 4, 5
 
 _ROUNDING = 64 * float(np.finfo(np.float64).eps)
 _LONGEST_STEP = 0.5  # of a path, in units of the region
-_SMALLEST_PIECE = 1.0 / 64  # of the way from one target to the next
+_BEND = 0.02  # of the first step: how far from its end a continuation may be
+_SMALLEST_PIECE = 1e-5  # of the way from one target to the next
 
 
 class _Found(NamedTuple):
@@ -184,7 +185,7 @@ class Search:
             target = y if ahead == 1.0 else start.fx + ahead * (y - start.fx)
             reached = self._step_towards(target, at, tol)
             if reached is not None:
-                at, done = reached, ahead
+                at, done, piece = reached, ahead, 2 * piece
                 continue
             piece *= 0.5
             if piece < _SMALLEST_PIECE:
@@ -192,12 +193,12 @@ class Search:
         return at
 
     def _step_towards(self, y: Float64Array, at: _Point, tol: float) -> _Point | None:
-        """One step; None unless it is short, goes about where the derivative says and ends at a
-        solution, so that no step ends on another branch unseen."""
+        """One step; None unless it is short and ends at a solution, about where the derivative
+        says."""
         found = self._polish.run(y, at.x, at.fx)
         if not (found.residual <= tol and found.first_step <= _LONGEST_STEP):
             return None
-        if self._region.distance(found.x, at.x) > 2 * found.first_step + 1e-9:
+        if found.later_steps > _BEND * found.first_step + 1e-9:
             return None
         return _Point(found.x, found.fx)
 
