@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -35,9 +36,10 @@ def short_trainings(monkeypatch):
     monkeypatch.setattr(
         fastinv.demo, "run_demo", partial(fastinv.demo.run_demo, max_iter=2, n_calls=10)
     )
-    monkeypatch.setattr(
-        reproduce_command, "run_experiment", partial(reproduce_command.run_experiment, max_iter=2)
-    )
+    parts = ("known_forward", "noisy_data", "learned_forward", "direct")
+    for name, recipe in list(reproduce_command.RECIPES.items()):
+        short = {part: {**getattr(recipe, part), "max_iter": 2} for part in parts}
+        monkeypatch.setitem(reproduce_command.RECIPES, name, replace(recipe, **short))
 
 
 def test_version(run):
@@ -152,11 +154,16 @@ def test_demo_draws_other_formats(run, tmp_path, short_trainings):
         (["reproduce", "--experiments", "1,,7"], "'1,,7' must be numbers from 1 to 9"),
         (["reproduce", "--experiments", "ten"], "'ten' must be numbers from 1 to 9"),
         (["reproduce", "--quick", "--experiments", "1"], "either --quick or --experiments"),
+        (["reproduce", "--seeds", "0"], "--seeds"),
+        (["reproduce", "--table", "3"], "--table"),
+        (["reproduce", "--recipe", "slow"], "--recipe"),
+        (["reproduce", "--experiments", "1", "--out", "file"], "file is no folder"),
         (["invert"], "No such command"),
     ],
 )
 def test_wrong_use(run, tmp_path, arguments, message):
     (tmp_path / "folder.png").mkdir()
+    (tmp_path / "file").touch()
     result = run(*arguments)
     assert result.exit_code == 2
     assert message in result.stderr
@@ -203,13 +210,37 @@ def test_reproduce_as_table(run, short_trainings):
     assert "Experiment 1" not in result.stdout
 
 
+def test_reproduce_writes_a_report(run, tmp_path, short_trainings):
+    arguments = ("reproduce", "--experiments", "1,7", "--seeds", "1", "--seed", "4", "--json")
+    first = run(*arguments, "--out", "report")
+    assert first.exit_code == 0, first.stderr
+    written = json.loads((tmp_path / "report/results.json").read_text("utf-8"))
+    assert written == json.loads(first.stdout)
+    assert (written["recipe"], written["seeds"]) == ("fast", [4])
+    assert set(written["paper_protocol"]["experiments"]["7"]) == {"known_forward", "noisy_data"}
+    for number in (2, 4, 5, 6, 7, 8, 9):
+        assert (tmp_path / f"report/figure_{number}.png").read_bytes().startswith(PNG)
+    assert "figure_9.png" in (tmp_path / "report/report.md").read_text("utf-8")
+    again = json.loads(run(*arguments, "--table", "both").stdout)
+    assert again.pop("fit_seconds").keys() == written.pop("fit_seconds").keys()
+    assert again == written
+
+
+def test_reproduce_prints_table_2(run, short_trainings):
+    result = run("reproduce", "--experiments", "8", "--seeds", "1", "--table", "2")
+    assert result.exit_code == 0, result.stderr
+    assert "Table 2" in result.stdout
+    assert "(0.0247 ± " in result.stdout
+    assert "Table 1:" not in result.stdout
+
+
 def test_reproduce_runs_all_nine_by_default(run, monkeypatch):
     class Enough(Exception):
         pass
 
     asked = []
 
-    def run_experiment(problem, seed, verbose):
+    def run_experiment(problem, seed, recipe, verbose):
         asked.append(problem.experiment)
         if len(asked) == 9:
             raise Enough

@@ -15,18 +15,20 @@ inline bool all_finite(const double* values, std::int64_t n) {
   return sum == 0;
 }
 
-// The Euclidean distance; where squares overflow, of differences scaled by the largest.
+// The Euclidean distance; where squares overflow or vanish, of differences scaled by the largest.
 inline double distance(const double* a, const double* b, std::int64_t n) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   double sum = 0;
   for (std::int64_t i = 0; i < n; ++i) sum += (a[i] - b[i]) * (a[i] - b[i]);
-  if (sum < kInfinity) return std::sqrt(sum);
+  constexpr double kTiny = 1e-280;
+  if (kTiny < sum && sum < kInfinity) return std::sqrt(sum);
   double largest = 0;
   for (std::int64_t i = 0; i < n; ++i) {
     const double d = std::abs(a[i] - b[i]);
     if (!(d < kInfinity)) return d;
     largest = std::max(largest, d);
   }
+  if (largest == 0) return 0;
   sum = 0;
   for (std::int64_t i = 0; i < n; ++i) {
     const double d = (a[i] - b[i]) / largest;

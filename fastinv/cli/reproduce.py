@@ -2,22 +2,50 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
-from rich.table import Table
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table as RichTable
 
-from fastinv.cli._console import JsonOption, SeedOption, check_settings, output, print_json, say
+from fastinv.cli._console import (
+    JsonOption,
+    SeedOption,
+    check_settings,
+    fail,
+    output,
+    print_json,
+    say,
+)
 from fastinv.problems import Problem, experiment
-from fastinv.reproduce import Errors, ExperimentResult, PaperResult, paper_result, run_experiment
+from fastinv.reproduce import (
+    RECIPES,
+    AblationRow,
+    Errors,
+    ExperimentResult,
+    PaperResult,
+    Recipe,
+    Table,
+    ablation,
+    paper_result,
+    run_experiment,
+    run_tables,
+)
+from fastinv.reproduce.report import report_text, results_content
 
 _QUICK = "1,7"
 _ALL = "1,2,3,4,5,6,7,8,9"
+_TABLES = {"1": (1,), "2": (2,), "both": (1, 2)}
+_N_SEEDS_OF_TABLES = 5
 _NOTES = """\
 RMSE in y, known forward function; the paper's: mean and standard deviation over five seeds.
 The paper's 1st anchor is the second nearest, so that it tries anchors 2 to 6: see the column
 "anchors 2-6". The column "anchors 1-5" has the same networks with the five nearest.
-Ours replaces a candidate that is worse than its own anchor by that anchor.
+With the recipe fast a candidate that is worse than its own anchor is replaced by that anchor.
 The direct network is trained with the absolute error, as in the paper. With one unknown it
 learns the median of the solutions, which can be a solution itself."""
 
@@ -28,17 +56,69 @@ def reproduce(
         str | None, typer.Option(help="Experiments to run, like 1,7.", show_default="all nine")
     ] = None,
     seed: SeedOption = 0,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="How many, from --seed on.",
+            show_default="1; 5 with --table, --out or --ablation",
+        ),
+    ] = None,
+    table: Annotated[
+        Literal["1", "2", "both"] | None,
+        typer.Option(
+            help="1: known forward function. 2: noisy data.", show_default="1; both with --out"
+        ),
+    ] = None,
+    recipe: Annotated[
+        Literal["paper", "fast"], typer.Option(help="Whose networks and trainings.")
+    ] = "fast",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for report.md, results.json and figures.", show_default=False),
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    with_ablation: Annotated[
+        bool, typer.Option("--ablation", help="Also change one ingredient at a time.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Run experiments of the paper on inverse twin networks, one seed, known forward function."""
+    """Run the experiments of the paper on inverse twin networks.
+
+    Without --table, --out, --jobs, --seeds or --ablation: a quick look at table 1, one seed.
+    """
     if quick and experiments is not None:
         raise typer.BadParameter("give either --quick or --experiments, not both")
     problems = _parse(experiments or (_QUICK if quick else _ALL))
     check_settings()
+    chosen = RECIPES[recipe]
+    if table is None and out is None and seeds is None and jobs == 1 and not with_ablation:
+        _quick_look(problems, seed, chosen, as_json)
+        return
+    n_seeds = _N_SEEDS_OF_TABLES if seeds is None else seeds
+    wanted = _TABLES[table or ("both" if out is not None else "1")]
+    numbers = [problem.experiment for problem in problems if problem.experiment is not None]
+    if out is not None:
+        _make_folder(out)
+    tried = list(range(seed, seed + n_seeds))
+    tables = _run_with_progress(numbers, wanted, tried, chosen, jobs)
+    rows: list[AblationRow] = []
+    if with_ablation:
+        say("Changing one ingredient at a time")
+        rows = ablation(numbers, seeds=tried, recipe=chosen)
+    if as_json:
+        print_json(results_content(tables, chosen, tried))
+    else:
+        typer.echo(report_text(tables, chosen, tried, rows=rows))
+    if out is not None:
+        _write(out, tables, chosen, tried, rows)
+
+
+def _quick_look(problems: tuple[Problem, ...], seed: int, recipe: Recipe, as_json: bool) -> None:
     results = []
     for problem in problems:
         say(f"Experiment {problem.experiment}: {problem.title}, {problem.formula}")
-        results.append(run_experiment(problem, seed, verbose=1))
+        results.append(run_experiment(problem, seed, recipe=recipe, verbose=1))
     if as_json:
         print_json({"random_state": seed, "experiments": [_with_paper(r) for r in results]})
         return
@@ -50,6 +130,57 @@ def reproduce(
             f"{seconds['direct']:.1f} s.\n"
         )
     typer.echo(_NOTES)
+
+
+def _run_with_progress(
+    numbers: list[int], tables: tuple[int, ...], seeds: list[int], recipe: Recipe, n_jobs: int
+) -> dict[int, Table]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        n_runs = len(numbers) * len(tables) * len(seeds)
+        task = progress.add_task("experiments", total=n_runs)
+        return run_tables(
+            numbers,
+            tables=tables,
+            seeds=seeds,
+            recipe=recipe,
+            n_jobs=n_jobs,
+            on_result=lambda result: progress.advance(task),
+        )
+
+
+def _make_folder(out: Path) -> None:
+    """Before hours of training, not after."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(f"{out} is no folder: {error}", param_hint="--out") from error
+
+
+def _write(
+    out: Path,
+    tables: Mapping[int, Table],
+    recipe: Recipe,
+    seeds: list[int],
+    rows: list[AblationRow],
+) -> None:
+    from fastinv.reproduce.figures import draw_figures  # Matplotlib takes long to import
+
+    content = results_content(tables, recipe, seeds)
+    try:
+        (out / "results.json").write_text(json.dumps(content, indent=1, allow_nan=False), "utf-8")
+        say("Drawing figures")
+        names = draw_figures(tables, recipe, out)
+        text = report_text(tables, recipe, seeds, names, rows)
+        (out / "report.md").write_text(text, "utf-8")
+    except OSError as error:
+        fail(f"cannot write the report: {error}")
+    say(f"Wrote {out / 'report.md'}")
 
 
 def _parse(text: str) -> tuple[Problem, ...]:
@@ -66,9 +197,9 @@ def _with_paper(result: ExperimentResult) -> dict[str, object]:
     return result.summary() | {"paper": paper_result(result.number).summary()}
 
 
-def _table(problem: Problem, result: ExperimentResult) -> Table:
+def _table(problem: Problem, result: ExperimentResult) -> RichTable:
     assert result.number is not None
-    table = Table(
+    table = RichTable(
         title=f"Experiment {result.number}: {problem.title}\n{result.n_anchors} anchors, "
         f"{result.n_targets} targets, seed {result.random_state}"
     )
@@ -89,6 +220,7 @@ def _rows_of_paper(paper: PaperResult) -> dict[str, str]:
 
 def _values(errors: Errors) -> dict[str, float]:
     """The rows of the table."""
+    assert errors.direct is not None
     return {
         "kNN, 1st anchor": errors.nearest_by_anchor[0],
         "direct network": errors.direct,

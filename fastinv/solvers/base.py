@@ -41,7 +41,7 @@ from fastinv.solvers.anchors import (
     overall_spread,
 )
 from fastinv.solvers.enumeration import EnumerationMixin
-from fastinv.solvers.fit_data import FitData, check_fit_data, train_forward
+from fastinv.solvers.fit_data import FitData, check_fit_data, check_range, train_forward
 from fastinv.solvers.frozen import FrozenSolver, NativeCall
 from fastinv.solvers.images import Proposals, images_of, noise_of
 from fastinv.solvers.refinement import (
@@ -245,6 +245,9 @@ class BaseSolver(EnumerationMixin, MultiOutputMixin, RegressorMixin, BaseEstimat
         else:
             coverage = coverage_of_data(backend, self.anchors_y_)
         refines = resolve_refine(self.refine, forward)
+        if native_forward(forward) is not None:
+            check_range(self.anchors_x_, "the anchors' x")
+            check_range(self.anchors_y_, "the anchors' y")
         x_spread = mean_and_scale(self.anchors_x_, "X")[1]
         spreads = getattr(self, "anchor_choice", "nearest") == "spread"
         infinite = np.full(self.n_features_in_, np.inf)

@@ -99,8 +99,6 @@ def check_fit_data(
         assert f is not None
         points = _points_of_formula(f, box, n_anchors, examples, rng)
     chosen = _anchors(f, points, given_x, given_y)
-    for values, name in zip(chosen, ("the anchors' x", "the anchors' y"), strict=True):
-        _check_range(values, name)
     return FitData(f, _own(points), _own(_inside(chosen, box)), measured, box, y_ndim)
 
 
@@ -235,8 +233,9 @@ def _check_points(X: Any, name: str) -> Float64Array:
     return points
 
 
-def _check_range(values: Float64Array, name: str) -> None:
-    """Squares of differences must neither overflow nor vanish: residuals would be wrong."""
+def check_range(values: Float64Array, name: str) -> None:
+    """Squares of differences must neither overflow nor vanish: a polish could not tell whether it
+    gets closer."""
     with np.errstate(over="ignore"):
         largest = float(np.ptp(values, axis=0).max())
     if largest > 0 and not _LEAST_RANGE <= largest <= _LARGEST_RANGE:

@@ -98,6 +98,12 @@ class Pairs:
     x_anchor: Float64Array
     y_anchor: Float64Array
 
+    def split(self, n: int) -> tuple[Pairs, Pairs]:
+        """The first `n`, and the others; at most half of all in the first part."""
+        n = min(n, len(self.x) // 2)
+        columns = (self.x, self.y, self.x_anchor, self.y_anchor)
+        return Pairs(*(c[:n] for c in columns)), Pairs(*(c[n:] for c in columns))
+
 
 def pair_radius(bounds: Float64Array, n_anchors: int) -> Float64Array:
     """Half-width of the box around an anchor that its partners are drawn from, shape ``(p,)``.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -44,7 +44,10 @@ from fastinv.solvers.pairs import (
     pairs_with,
     reaching_radius,
 )
+from fastinv.solvers.solved_pairs import SolvedPairs, solved_pairs
 from fastinv.training import EpochSource, FixedData, Rows, Schedule, Training, train
+
+TrainingPairs = Literal["near", "solved"]
 
 _N_SCALING_PAIRS = 4096  # fresh pairs that scales are estimated from, and that validate
 
@@ -86,6 +89,13 @@ class TwinSolver(AnchoredSolver):
     plateau_patience : int, default=5
     max_iter : int, default=100
         Epochs at most.
+    training_pairs : {"near", "solved"}, default="near"
+        With a formula: pairs that are drawn near each other in x, fresh ones in every epoch; or,
+        computed once, random targets with the anchors nearest to them in y and the solutions that
+        damped Gauss-Newton steps reach from those, which is what solving asks for: several times
+        more accurate, for more evaluations of f.
+    n_pairs : int, default=200_000
+        Solved pairs.
     pairs_per_epoch : int, default=25600
         Fresh pairs per epoch, with a formula.
     pair_radius : float or array-like of shape (p,), default=None
@@ -171,6 +181,8 @@ class TwinSolver(AnchoredSolver):
         plateau_factor: float = 0.5,
         plateau_patience: int = 5,
         max_iter: int = 100,
+        training_pairs: TrainingPairs = "near",
+        n_pairs: int = 200_000,
         pairs_per_epoch: int = 25600,
         pair_radius: float | ArrayLike | None = None,
         n_pair_neighbors: int = 5,
@@ -202,6 +214,8 @@ class TwinSolver(AnchoredSolver):
         self.plateau_factor = plateau_factor
         self.plateau_patience = plateau_patience
         self.max_iter = max_iter
+        self.training_pairs = training_pairs
+        self.n_pairs = n_pairs
         self.pairs_per_epoch = pairs_per_epoch
         self.pair_radius = pair_radius
         self.n_pair_neighbors = n_pair_neighbors
@@ -256,6 +270,11 @@ class TwinSolver(AnchoredSolver):
         """
         training = self._training()
         check_integer(self.pairs_per_epoch, "pairs_per_epoch")
+        check_integer(self.n_pairs, "n_pairs")
+        if self.training_pairs not in get_args(TrainingPairs):
+            raise ValueError(
+                f"training_pairs must be 'near' or 'solved', got {self.training_pairs!r}"
+            )
         check_integer(self.n_pair_neighbors, "n_pair_neighbors")
         check_number(self.validation_fraction, "validation_fraction", above=0.0, below=1.0)
         check_integer(self.n_iter_no_change, "n_iter_no_change")
@@ -306,12 +325,20 @@ class TwinSolver(AnchoredSolver):
     def _formula_source(
         self, data: FitData, rng: np.random.Generator
     ) -> tuple[PairScaling, EpochSource, Rows]:
-        """Fresh pairs around the anchors."""
+        """Fresh pairs around the anchors, or solutions near the anchors of targets near them."""
         assert data.forward is not None
         x, y = data.anchors
         low, high = x.min(axis=0), x.max(axis=0)
         box = np.stack([low, high], axis=1) if data.bounds is None else data.bounds
         radius = self._checked_radius(box, x, rng)
+        if self.training_pairs == "solved":
+            n_pairs = self.n_pairs + _N_SCALING_PAIRS
+            backend = get_backend(self.backend)
+            solved = solved_pairs(backend, data.forward, (x, y), box, radius, n_pairs, rng)
+            held_out, trained = solved.split(_N_SCALING_PAIRS)
+            scaling = PairScaling.of_pairs(solved, x, y)
+            source = SolvedPairs.of(trained, scaling, self.pairs_per_epoch)
+            return scaling, source, scaling.rows(held_out)
         pairs = FormulaPairs(data.forward, x, y, box, radius, self.pairs_per_epoch)
         sample = pairs.draw(rng, _N_SCALING_PAIRS)
         scaling = PairScaling.of_pairs(sample, x, y, radius)

@@ -1,0 +1,153 @@
+"""Training pairs as solving meets them: a target, an anchor near it in y, and the solution there.
+
+Pairs that are drawn near each other in x are mostly not what a twin network is asked for: an
+anchor that is near a target in y may be far from its solution, or across a fold from it. With a
+formula for f the solution that the anchor leads to can be computed beforehand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastinv.backends.protocol import Backend, Float64Array
+from fastinv.checkpoints import fingerprint
+from fastinv.estimators._networks import mean_and_scale
+from fastinv.forward import Forward
+from fastinv.solvers.pairs import Float32Array, Pairs, PairScaling
+
+# Anchors per target, the nearest in y; as many as solvers commonly try.
+_N_ANCHORS = 8
+# In pair radii: what is farther from its anchor belongs to a branch that the anchor is not on.
+_FARTHEST = 4.0
+_N_STEPS = 6
+_CHUNK = 8192  # rows solved at once, for the memory of their derivatives
+_FIRST_DAMPING, _LESS, _MORE, _MOST = 1e-4, 0.1, 30.0, 1e3
+_LEAST_RIDGE = 1e-30  # where f is flat, no step
+_CLOSE = 1e-10  # squared residual in units of the spread of y: enough for single precision
+
+
+@dataclass(frozen=True, eq=False)
+class SolvedPairs:
+    """Scaled rows that each epoch draws `n_pairs` of, with replacement."""
+
+    inputs: Float32Array
+    targets: Float32Array
+    n_pairs: int
+
+    @classmethod
+    def of(cls, pairs: Pairs, scaling: PairScaling, n_pairs: int) -> SolvedPairs:
+        return cls(*scaling.rows(pairs), n_pairs)
+
+    def epoch(self, rng: np.random.Generator) -> tuple[Float32Array, Float32Array]:
+        rows = rng.integers(len(self.inputs), size=self.n_pairs)
+        return self.inputs[rows], self.targets[rows]
+
+    def fingerprint(self) -> str:
+        return fingerprint((self.inputs, self.targets, np.array([self.n_pairs])))
+
+
+def solved_pairs(
+    backend: Backend,
+    forward: Forward,
+    anchors: tuple[Float64Array, Float64Array],
+    bounds: Float64Array,
+    radius: Float64Array,
+    n_pairs: int,
+    rng: np.random.Generator,
+) -> Pairs:
+    """About `n_pairs` pairs: images of random points, each with the anchors nearest to it in y.
+
+    ``x`` is where damped Gauss-Newton steps lead from ``x_anchor`` towards ``y``; where they end
+    short of it, as across a fold, it is the nearest that they come. Pairs farther apart than a
+    few `radius` are left out. With more inputs than outputs the steps are the shortest ones, so
+    that there, too, each anchor and target have one answer.
+
+    Parameters
+    ----------
+    backend : Backend
+    forward : Forward
+    anchors : tuple of ndarrays (n_anchors, p), (n_anchors, q)
+    bounds : ndarray of shape (p, 2)
+    radius : ndarray of shape (p,)
+        Unit of steps, see :func:`fastinv.solvers.pairs.pair_radius`.
+    n_pairs : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    Pairs
+    """
+    x, y = anchors
+    n_anchors = min(_N_ANCHORS, len(x))
+    points = rng.uniform(bounds[:, 0], bounds[:, 1], size=(-(-n_pairs // n_anchors), len(bounds)))
+    targets = forward(points)
+    targets = np.ascontiguousarray(targets[np.isfinite(targets).all(axis=1)])
+    nearest = backend.neighbors(y).query(targets, n_anchors)[1].ravel()
+    x_anchor, y_anchor = x[nearest], y[nearest]
+    targets = np.repeat(targets, n_anchors, axis=0)
+    solved = x_anchor.copy()
+    y_scale = mean_and_scale(y, "y")[1]
+    for start in range(0, len(solved), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        _solve(forward, solved[rows], y_anchor[rows], targets[rows], bounds, radius, y_scale)
+    near = (np.abs(solved - x_anchor) <= _FARTHEST * radius).all(axis=1)
+    return Pairs(solved[near], targets[near], x_anchor[near], y_anchor[near])
+
+
+def _solve(
+    forward: Forward,
+    x: Float64Array,
+    images: Float64Array,
+    targets: Float64Array,
+    bounds: Float64Array,
+    radius: Float64Array,
+    y_scale: Float64Array,
+) -> None:
+    """Move `x` (n, p), in place, by damped Gauss-Newton steps of at most `radius`.
+
+    Levenberg (1944) and Marquardt (1963), "An algorithm for least-squares estimation of nonlinear
+    parameters", with steps that are combinations of the gradients of f, hence the shortest.
+    """
+    left = (targets - images) / y_scale
+    squares = (left**2).sum(axis=1)
+    damping = np.full(len(x), _FIRST_DAMPING)
+    identity = np.eye(targets.shape[1])
+    for _ in range(_N_STEPS):
+        rows = np.flatnonzero(squares > _CLOSE)
+        slopes = _slopes(forward, x[rows], targets[rows] - left[rows] * y_scale, bounds, radius)
+        slopes /= y_scale[:, None]
+        gram = slopes @ slopes.transpose(0, 2, 1)
+        ridge = damping[rows] * np.trace(gram, axis1=1, axis2=2) + _LEAST_RIDGE
+        weights = np.linalg.solve(gram + ridge[:, None, None] * identity, left[rows, :, None])
+        steps = (slopes.transpose(0, 2, 1) @ weights)[:, :, 0]
+        steps /= np.maximum(1.0, np.linalg.norm(steps, axis=1, keepdims=True))
+        tried = np.clip(x[rows] + radius * steps, bounds[:, 0], bounds[:, 1])
+        tried_left = (targets[rows] - forward(tried)) / y_scale
+        tried_squares = (tried_left**2).sum(axis=1)
+        better = tried_squares < squares[rows]  # false where f is not finite
+        moved = rows[better]
+        x[moved], left[moved] = tried[better], tried_left[better]
+        squares[moved] = tried_squares[better]
+        factor = np.where(better, _LESS, _MORE)
+        damping[rows] = np.minimum(damping[rows] * factor, _MOST)
+
+
+def _slopes(
+    forward: Forward,
+    x: Float64Array,
+    images: Float64Array,
+    bounds: Float64Array,
+    radius: Float64Array,
+) -> Float64Array:
+    """df/dx (n, q, p) in units of `radius`, by differences to the inside; 0 if not finite."""
+    columns = []
+    for i, size in enumerate(np.sqrt(np.finfo(float).eps) * np.abs(bounds).max(axis=1)):
+        step = np.where(x[:, i] + size > bounds[i, 1], -size, size)
+        shifted = x.copy()
+        shifted[:, i] += step
+        columns.append((forward(shifted) - images) * (radius[i] / step)[:, None])
+    slopes = np.stack(columns, axis=2)
+    slopes[~np.isfinite(slopes).all(axis=(1, 2))] = 0.0
+    return slopes
