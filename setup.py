@@ -37,8 +37,10 @@ SOURCES = [
     "csrc/core/mlp.cpp",
     "csrc/core/path.cpp",
     "csrc/core/pipeline.cpp",
+    "csrc/core/pipeline_rank.cpp",
     "csrc/core/polish.cpp",
     "csrc/core/search.cpp",
+    "csrc/core/starts.cpp",
     "csrc/core/trainer.cpp",
 ]
 

@@ -165,6 +165,25 @@ def test_wide_layers(isa, activation):
 
 
 @pytest.mark.parametrize("isa", _core.isas())
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_outputs", [1, 2, 3, 5, 7, 8, 9])
+def test_few_outputs(isa, dtype, n_outputs):
+    """Layers with few outputs are kept and summed in another way, up to a number of them that
+    depends on the registers."""
+    for width in (1, 7, 33, 64):
+        spec = NetworkSpec((3, width, n_outputs), "tanh")
+        for n in (1, 7, 33):
+            parameters, X, Y = draw(spec, n, dtype, 10 * n_outputs + n)
+            network = CPP[isa].network(spec, parameters)
+            assert_close(network.forward(X), REFERENCE.network(spec, parameters).forward(X), dtype)
+            found = CPP[isa].loss_and_gradient(spec, parameters, X, Y, n_threads=2)
+            exact = REFERENCE.loss_and_gradient(spec, parameters, X, Y)
+            assert found[0] == pytest.approx(exact[0], rel=TOLERANCE[dtype])
+            if dtype == np.float64:
+                assert_close(found[1], exact[1], dtype)
+
+
+@pytest.mark.parametrize("isa", _core.isas())
 def test_a_row_that_is_not_finite_stays_alone(isa):
     spec = NetworkSpec((3, 33, 20, 2), "relu")
     parameters, X, _ = draw(spec, 12, np.float32, 0)

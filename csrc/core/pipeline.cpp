@@ -7,7 +7,7 @@
 
 #include "arena.hpp"
 #include "parallel.hpp"
-#include "rank.hpp"
+#include "pipeline_tile.hpp"
 #include "vectors.hpp"
 
 namespace fastinv {
@@ -17,27 +17,6 @@ namespace {
 constexpr std::int64_t kTileRows = 192;  // candidates that pass through the network together
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-
-// For the few numbers of an x: a call of memmove takes longer than they do.
-template <class T>
-void copy_few(const T* from, std::int64_t n, T* to) {
-  switch (n) {
-    case 4:
-      to[3] = from[3];
-      [[fallthrough]];
-    case 3:
-      to[2] = from[2];
-      [[fallthrough]];
-    case 2:
-      to[1] = from[1];
-      [[fallthrough]];
-    case 1:
-      to[0] = from[0];
-      return;
-    default:
-      std::copy_n(from, n, to);
-  }
-}
 
 std::int64_t targets_per_tile(std::int64_t n_neighbors) {
   return std::max<std::int64_t>(1, kTileRows / n_neighbors);
@@ -70,73 +49,6 @@ void for_each_tile(std::int64_t n, std::int64_t per_tile, std::size_t bytes, int
 }
 
 }  // namespace
-
-// Scratch of one thread: n_targets rows of n_neighbors candidates, and one row's ranking.
-struct Pipeline::Tile {
-  std::int64_t n_targets, n_neighbors;
-  double* distances;
-  std::int64_t* anchor;
-  double* x;
-  std::uint8_t* flags;
-  double* anchor_distance;
-  double* fx;
-  float* features;
-  float* outputs;
-  float* workspace;
-  double* residual;
-  Status* status;
-  std::uint8_t* replaced;
-  Rank* order;
-  // The pool that anchors are chosen from, and what one polish needs.
-  std::int64_t n_pool;
-  double* pool_distances;
-  std::int64_t* pool;
-  double* polish;
-  DerivativeScratch derivative;
-
-  Tile(const Pipeline& self, std::int64_t n_targets_, std::int64_t n_neighbors_, Arena& arena)
-      : n_targets(n_targets_), n_neighbors(n_neighbors_) {
-    const std::int64_t rows = n_targets * n_neighbors;
-    distances = arena.take<double>(rows);
-    anchor = arena.take<std::int64_t>(rows);
-    x = arena.take<double>(rows * self.p_);
-    flags = arena.take<std::uint8_t>(rows);
-    anchor_distance = arena.take<double>(n_targets);
-    fx = arena.take<double>(rows * self.q_);
-    features = arena.take<float>(rows * (2 * self.q_ + self.p_));
-    outputs = arena.take<float>(rows * std::max(self.p_, self.q_));
-    workspace = arena.take<float>(self.network_workspace(rows));
-    residual = arena.take<double>(n_neighbors);
-    status = arena.take<Status>(n_neighbors);
-    replaced = arena.take<std::uint8_t>(n_neighbors);
-    order = arena.take<Rank>(n_neighbors);
-    n_pool = self.pool_size(n_neighbors);
-    pool_distances = arena.take<double>(n_pool);
-    pool = arena.take<std::int64_t>(n_pool);
-    if (!self.polish_) return;
-    polish = arena.take<double>(self.polish_->n_doubles());
-    derivative = {arena.take<double>(self.f_.n_doubles()),
-                  arena.take<float>(self.f_.n_floats(1))};
-  }
-
-  static std::size_t bytes(const Pipeline& self, std::int64_t n_targets,
-                           std::int64_t n_neighbors) {
-    const std::int64_t rows = n_targets * n_neighbors;
-    const std::int64_t n_pool = self.pool_size(n_neighbors);
-    std::int64_t doubles = rows * (1 + self.p_ + self.q_) + n_targets + n_neighbors + n_pool;
-    std::int64_t floats = rows * (2 * self.q_ + self.p_ + std::max(self.p_, self.q_)) +
-                          self.network_workspace(rows);
-    if (self.polish_) {
-      doubles += self.polish_->n_doubles() + self.f_.n_doubles();
-      floats += self.f_.n_floats(1);
-    }
-    const std::int64_t octets = rows + 2 * n_neighbors;
-    constexpr std::int64_t n_pieces = 18;  // each may start up to a cache line later
-    return Arena::need<double>(doubles) + Arena::need<float>(floats) +
-           Arena::need<std::int64_t>(rows + n_pool) + Arena::need<Rank>(n_neighbors) +
-           Arena::need<std::uint8_t>(octets) + n_pieces * Arena::need<std::uint8_t>(0);
-  }
-};
 
 Pipeline::Pipeline(std::vector<double> anchors_x, std::vector<double> anchors_y, std::int64_t p,
                    std::int64_t q, std::optional<TwinModel> twin, CompiledForward compiled,
@@ -313,109 +225,6 @@ void Pipeline::polish(const double* targets, Tile& tile) const {
     tile.flags[row] &= static_cast<std::uint8_t>(~kClipped);
     if (region_.touches(x)) tile.flags[row] |= kClipped;
   }
-}
-
-// Writes the k best of one row's candidates; the rules are those of the Python protocol's
-// Pipeline.solve.
-void Pipeline::rank_row(const SolveArrays& arrays, std::int64_t row, const CandidateRow& candidates,
-                        Tile& tile) const {
-  const std::int64_t k = arrays.k;
-  const double* y = arrays.targets + row * q_;
-  double* x_out = arrays.x + row * k * p_;
-  double* residual_out = arrays.residual + row * k;
-  std::int64_t* anchor_out = arrays.anchor + row * k;
-  std::int8_t* status_out = arrays.status + row * k;
-  if (!all_finite(y, q_)) {
-    std::fill(x_out, x_out + k * p_, kNaN);
-    std::fill(residual_out, residual_out + k, kInfinity);
-    std::fill(anchor_out, anchor_out + k, std::int64_t(-1));
-    std::fill(status_out, status_out + k, static_cast<std::int8_t>(Status::invalid));
-    return;
-  }
-  find_residuals(y, candidates, tile);
-  classify(arrays.near ? arrays.near + row * p_ : nullptr, candidates, tile);
-  rank_first(tile.order, tile.n_neighbors, k);
-  for (std::int64_t j = 0; j < k; ++j) {
-    const std::int64_t c = tile.order[j].index;
-    const double* x = solution(candidates, tile, c);
-    copy_few(x, p_, x_out + j * p_);
-    residual_out[j] = tile.residual[c];
-    anchor_out[j] = candidates.anchor[c];
-    status_out[j] = static_cast<std::int8_t>(tile.status[c]);
-  }
-}
-
-// Residuals of the candidates, or of their anchors where those are exact and closer.
-void Pipeline::find_residuals(const double* y, const CandidateRow& candidates, Tile& tile) const {
-  for (std::int64_t j = 0; j < tile.n_neighbors; ++j) {
-    const bool x_finite = all_finite(candidates.x + j * p_, p_);
-    double residual = x_finite ? distance(candidates.fx + j * q_, y, q_) : kInfinity;
-    if (std::isnan(residual)) residual = kInfinity;
-    tile.replaced[j] = false;
-    if (options_.anchors_exact) {
-      const double own = distance(&anchors_y_[candidates.anchor[j] * q_], y, q_);
-      tile.replaced[j] = own < residual;
-      if (tile.replaced[j]) residual = own;
-    }
-    tile.residual[j] = residual;
-  }
-}
-
-// Statuses of the candidates, and what they are ordered by.
-void Pipeline::classify(const double* near, const CandidateRow& candidates, Tile& tile) const {
-  const std::int64_t n = tile.n_neighbors;
-  const double smallest = *std::min_element(tile.residual, tile.residual + n);
-  const bool unreachable =
-      candidates.anchor_distance > options_.coverage && smallest > options_.coverage;
-  for (std::int64_t j = 0; j < n; ++j) {
-    const double residual = tile.residual[j];
-    const std::uint8_t flags = tile.replaced[j] ? 0 : candidates.flags[j];
-    const Status status = !std::isfinite(residual)    ? Status::invalid
-                          : residual <= options_.tol  ? Status::converged
-                          : unreachable               ? Status::unreachable
-                          : (flags & kClipped)        ? Status::out_of_bounds
-                          : (flags & kExtrapolated)   ? Status::extrapolated
-                                                      : Status::approximate;
-    tile.status[j] = status;
-    double key = residual;
-    int group = 1;
-    if (status == Status::invalid) {
-      group = 4;
-    } else if (!options_.trust_residual && (flags & kExtrapolated)) {
-      group = 2;
-    } else if (near && status == Status::converged) {
-      key = region_.distance(solution(candidates, tile, j), near);
-      group = 0;
-    }
-    tile.order[j] = {group, sort_key(key), j};
-  }
-  if (polish_) find_duplicates(candidates, tile);
-}
-
-// Of CONVERGED candidates that are one solution, all but the best go behind the others.
-void Pipeline::find_duplicates(const CandidateRow& candidates, Tile& tile) const {
-  const std::int64_t n = tile.n_neighbors;
-  const auto better = [&](std::int64_t a, std::int64_t b) {
-    return tile.residual[a] != tile.residual[b] ? tile.residual[a] < tile.residual[b] : a < b;
-  };
-  for (std::int64_t a = 0; a < n; ++a) {
-    if (tile.status[a] != Status::converged) continue;
-    for (std::int64_t b = 0; b < n; ++b) {
-      if (b == a || tile.status[b] != Status::converged || !better(b, a)) continue;
-      if (region_.distance(solution(candidates, tile, a), solution(candidates, tile, b)) >
-          separation_) {
-        continue;
-      }
-      tile.order[a].group = 3;
-      break;
-    }
-  }
-}
-
-// Candidate c, or the anchor that replaces it.
-const double* Pipeline::solution(const CandidateRow& candidates, const Tile& tile,
-                                 std::int64_t c) const {
-  return tile.replaced[c] ? &anchors_x_[candidates.anchor[c] * p_] : candidates.x + c * p_;
 }
 
 void Pipeline::solve(const SolveArrays& arrays, int n_threads) const {

@@ -15,6 +15,27 @@ inline bool all_finite(const double* values, std::int64_t n) {
   return sum == 0;
 }
 
+// For the few numbers of an x: a call of memmove takes longer than they do.
+template <class T>
+inline void copy_few(const T* from, std::int64_t n, T* to) {
+  switch (n) {
+    case 4:
+      to[3] = from[3];
+      [[fallthrough]];
+    case 3:
+      to[2] = from[2];
+      [[fallthrough]];
+    case 2:
+      to[1] = from[1];
+      [[fallthrough]];
+    case 1:
+      to[0] = from[0];
+      return;
+    default:
+      std::copy_n(from, n, to);
+  }
+}
+
 // The Euclidean distance; where squares overflow or vanish, of differences scaled by the largest.
 inline double distance(const double* a, const double* b, std::int64_t n) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
