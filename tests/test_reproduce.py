@@ -262,7 +262,7 @@ def test_recipe_of_the_paper_learns(setting):
     recipe = dataclasses.replace(
         SHORT_PAPER,
         **{
-            part: {**getattr(SHORT_PAPER, part), "learning_rate_init": 2e-3, "max_iter": 30}
+            part: {**getattr(SHORT_PAPER, part), "learning_rate_init": 2e-3, "max_iter": 60}
             for part in ("known_forward", "noisy_data", "learned_forward")
         },
     )

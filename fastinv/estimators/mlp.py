@@ -303,8 +303,8 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
         """Train on `X` ``(n, p)`` and `y` ``(n, q)``; sets the scalings."""
         backend = get_backend(self.backend)
         rng = check_random_state(self.random_state)
-        self.x_mean_, self.x_scale_ = mean_and_scale(X, "X")
-        self.y_mean_, self.y_scale_ = mean_and_scale(y, "y")
+        self.x_mean_, self.x_scale_ = self._scaling(X, "X")
+        self.y_mean_, self.y_scale_ = self._scaling(y, "y")
         inputs = standardize(X, self.x_mean_, self.x_scale_)
         targets = standardize(y, self.y_mean_, self.y_scale_)
         validation = None
@@ -321,7 +321,7 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
         }
         batch_size = min(training.batch_size, len(inputs))
         return train(
-            backend.trainer(spec, initial_parameters(spec, rng), **options),
+            backend.trainer(spec, self._initial_parameters(spec, rng), **options),
             FixedData(inputs, targets),
             training,
             rng=rng,
@@ -335,6 +335,13 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
             },
             n_threads=threads_that_pay(self.n_threads, training_flops(spec, batch_size)),
         )
+
+    def _scaling(self, values: Float64Array, name: str) -> tuple[Float64Array, Float64Array]:
+        """Mean and scale of each column: the network sees ``(values - mean) / scale``."""
+        return mean_and_scale(values, name)
+
+    def _initial_parameters(self, spec: NetworkSpec, rng: np.random.Generator) -> FloatArray:
+        return initial_parameters(spec, rng)
 
     def _set_outcome(self, spec: NetworkSpec, outcome: Outcome) -> None:
         history = outcome.history

@@ -145,7 +145,7 @@ def run_experiment(
     seconds: dict[str, float] = {}
     forward: Forward = problem.forward
     if noisy:
-        network = MLPRegressor(**recipe.learned_forward, **training)
+        network = recipe.network(**recipe.learned_forward, **training)
         seconds["forward"] = _timed_fit(network, split.points_x, _column_or_rows(split.points_y))
         forward = EstimatorForward(network, problem.n_inputs, problem.n_outputs)
     twin = _twin_solver(problem, split, forward, noisy, recipe, training)
@@ -158,7 +158,7 @@ def run_experiment(
         X, y = split.points_x, split.points_y
     else:
         X, y = problem.sample(recipe.n_direct, of_more_data, noise=0.0)
-    direct = MLPRegressor(**recipe.direct, **training)
+    direct = recipe.network(**recipe.direct, **training)
     seconds["direct"] = _timed_fit(direct, y, _column_or_rows(X))
     average = direct.predict(split.targets).reshape(-1, problem.n_inputs)
     nearest = _nearest_anchors(split)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fastinv.reproduce.unscaled import UnscaledTwinSolver
+from fastinv.estimators.mlp import MLPRegressor
+from fastinv.reproduce.unscaled import UnscaledMLPRegressor, UnscaledTwinSolver
 from fastinv.solvers import TwinSolver
 
 
@@ -19,10 +20,12 @@ class Recipe:
     name : str
     solver : type
         :class:`TwinSolver` or a subclass.
+    network : type
+        :class:`fastinv.MLPRegressor` or a subclass.
     known_forward, noisy_data : mapping
         Its parameters for table 1 and for table 2.
     learned_forward : mapping
-        :class:`fastinv.MLPRegressor`'s parameters for the network from x to y.
+        The network's parameters for the one from x to y.
     direct : mapping
         The same for the network from y to x.
     inside_bounds : bool
@@ -36,6 +39,7 @@ class Recipe:
 
     name: str
     solver: type[TwinSolver]
+    network: type[MLPRegressor]
     known_forward: Mapping[str, Any]
     noisy_data: Mapping[str, Any]
     learned_forward: Mapping[str, Any]
@@ -66,6 +70,7 @@ _PAPER_REGRESSION: dict[str, Any] = {**_PAPER_NETWORK, "validation_fraction": 0.
 PAPER = Recipe(
     name="paper",
     solver=UnscaledTwinSolver,
+    network=UnscaledMLPRegressor,
     known_forward={**_PAPER_NETWORK, "pairs_per_epoch": 156 * 32},
     noisy_data=_PAPER_NETWORK,
     learned_forward={**_PAPER_REGRESSION, "learning_rate_init": 1e-4},
@@ -76,6 +81,7 @@ PAPER = Recipe(
 FAST = Recipe(
     name="fast",
     solver=TwinSolver,
+    network=MLPRegressor,
     known_forward={"training_pairs": "solved", "hidden_layer_sizes": (128, 128, 128)},
     noisy_data={},
     # As the solvers learn a forward function by themselves, but for longer: data are few here.

@@ -1,11 +1,13 @@
-"""The twin network as the paper trains it: on raw numbers, without any scaling."""
+"""The networks as the paper trains them: on raw numbers, without any scaling."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from fastinv.backends import get_backend
-from fastinv.backends.protocol import Float64Array, NetworkSpec, TwinNetwork
+from fastinv.backends.protocol import Float64Array, FloatArray, NetworkSpec, TwinNetwork
+from fastinv.estimators._networks import initial_parameters
+from fastinv.estimators.mlp import MLPRegressor
 from fastinv.solvers import TwinSolver
 from fastinv.solvers.fit_data import FitData
 from fastinv.solvers.pairs import (
@@ -90,6 +92,26 @@ class UnscaledTwinSolver(TwinSolver):
         validation = pairs_with(backend, others, anchors, self.n_pair_neighbors)
         scaling = RawPairs.of_shape(x.shape[1], y.shape[1])
         return scaling, FixedData(*scaling.rows(pairs)), scaling.rows(validation)
+
+    def _initial_parameters(self, spec: NetworkSpec, rng: np.random.Generator) -> FloatArray:
+        return _without_biases(spec, initial_parameters(spec, rng))
+
+
+class UnscaledMLPRegressor(MLPRegressor):
+    """:class:`fastinv.MLPRegressor` that scales nothing and starts like the paper's networks."""
+
+    def _scaling(self, values: Float64Array, name: str) -> tuple[Float64Array, Float64Array]:
+        return np.zeros(values.shape[1]), np.ones(values.shape[1])
+
+    def _initial_parameters(self, spec: NetworkSpec, rng: np.random.Generator) -> FloatArray:
+        return _without_biases(spec, initial_parameters(spec, rng))
+
+
+def _without_biases(spec: NetworkSpec, parameters: FloatArray) -> FloatArray:
+    """`parameters` with biases of 0, where Keras starts."""
+    for _, biases in spec.layers(parameters):
+        biases[:] = 0.0
+    return parameters
 
 
 def _box(x: Float64Array) -> Float64Array:

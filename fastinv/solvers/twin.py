@@ -22,6 +22,7 @@ from fastinv.backends.protocol import (
     Activation,
     Backend,
     Float64Array,
+    FloatArray,
     Loss,
     NetworkSpec,
     TwinNetwork,
@@ -374,7 +375,10 @@ class TwinSolver(AnchoredSolver):
         spec = NetworkSpec((2 * q + p, *hidden, p), self.activation)
         outcome = train(
             backend.trainer(
-                spec, initial_parameters(spec, rng), loss=self.loss, huber_delta=self.huber_delta
+                spec,
+                self._initial_parameters(spec, rng),
+                loss=self.loss,
+                huber_delta=self.huber_delta,
             ),
             source,
             training,
@@ -395,3 +399,6 @@ class TwinSolver(AnchoredSolver):
         self.n_iter_ = len(self.loss_curve_)
         self.stopped_ = outcome.stopped
         return scaling.network(spec, outcome.parameters.astype(np.float32, copy=False))
+
+    def _initial_parameters(self, spec: NetworkSpec, rng: np.random.Generator) -> FloatArray:
+        return initial_parameters(spec, rng)
