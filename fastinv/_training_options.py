@@ -30,6 +30,9 @@ class Training:
         What "plateau" multiplies the rate with, between 0 and 1.
     plateau_patience : int, default=5
         Epochs without progress after which it does so.
+    plateau_tol : float or None, default=None
+        What counts as progress here: a loss more than so much below the one that last did, as in
+        Keras, whose default is 1e-4. None takes what counts by `tol`.
     max_iter : int, default=200
         Epochs.
     early_stopping : bool, default=False
@@ -52,6 +55,7 @@ class Training:
     learning_rate_min: float = 0.0
     plateau_factor: float = 0.5
     plateau_patience: int = 5
+    plateau_tol: float | None = None
     max_iter: int = 200
     early_stopping: bool = False
     n_iter_no_change: int | None = 10
@@ -80,6 +84,8 @@ class Training:
             )
         check_number(self.plateau_factor, "plateau_factor", above=0.0, below=1.0)
         check_number(self.tol, "tol", minimum=0.0)
+        if self.plateau_tol is not None:
+            check_number(self.plateau_tol, "plateau_tol", minimum=0.0)
         check_flag(self.early_stopping, "early_stopping")
         verbose = int(self.verbose) if isinstance(self.verbose, bool) else self.verbose
         check_integer(verbose, "verbose", minimum=0)

@@ -124,6 +124,7 @@ class _State:
     n_no_change: int = 0  # epochs without progress
     n_plateau: int = 0  # the same, also counted anew after each reduction of the rate
     n_reductions: int = 0
+    plateau_loss: float = math.inf  # what plateaus are counted from, with a plateau_tol
     history: History = field(default_factory=History)
 
     @property
@@ -140,10 +141,13 @@ class _State:
         n_changes: int | None,
     ) -> _State:
         if training.early_stopping and validation_loss is not None:
-            progress = validation_loss <= self.best_validation_loss - training.tol
+            judged, best_before = validation_loss, self.best_validation_loss
         else:
-            progress = loss <= self.best_loss - training.tol
-        n_plateau = 0 if progress else self.n_plateau + 1
+            judged, best_before = loss, self.best_loss
+        progress = judged <= best_before - training.tol
+        plateau_tol = training.plateau_tol
+        descends = progress if plateau_tol is None else judged < self.plateau_loss - plateau_tol
+        n_plateau = 0 if descends else self.n_plateau + 1
         reduce = n_plateau >= training.plateau_patience
         best = validation_loss is None or validation_loss < self.best_validation_loss
         return _State(
@@ -156,6 +160,7 @@ class _State:
             n_no_change=0 if progress else self.n_no_change + 1,
             n_plateau=0 if reduce else n_plateau,
             n_reductions=self.n_reductions + reduce,
+            plateau_loss=judged if descends else self.plateau_loss,
             history=self.history.with_epoch(loss, validation_loss, rate, n_changes),
         )
 
@@ -326,6 +331,7 @@ def _save(file: CheckpointFile, trainer: Trainer, rng: np.random.Generator, stat
         "n_no_change": state.n_no_change,
         "n_plateau": state.n_plateau,
         "n_reductions": state.n_reductions,
+        "plateau_loss": state.plateau_loss,
         "history": asdict(state.history),
         "rng": rng.bit_generator.state,
     }

@@ -2,23 +2,31 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import fastinv as fi
 from fastinv.backends import get_backend
+from fastinv.forward import as_forward
 from fastinv.solvers.pairs import pair_radius
-from fastinv.solvers.solved_pairs import solved_pairs
+from fastinv.solvers.solved_pairs import Region, solved_pairs, targets_for
 
 ARM = fi.problems.two_link_arm
 CPP = get_backend("cpp")
 
 
+def region_of(bounds, n_anchors, cyclic=False):
+    limits = np.tile([-np.inf, np.inf], (len(bounds), 1)) if cyclic else bounds
+    return Region(bounds, limits, pair_radius(bounds, n_anchors))
+
+
 def pairs_of(problem, n_anchors, n_pairs, seed):
     rng = np.random.default_rng(seed)
-    bounds = np.asarray(problem.bounds)
-    x = rng.uniform(bounds[:, 0], bounds[:, 1], size=(n_anchors, len(bounds)))
-    anchors = x, problem.forward(x)
-    radius = pair_radius(bounds, n_anchors)
-    return solved_pairs(CPP, problem.forward, anchors, bounds, radius, n_pairs, rng), radius
+    region = region_of(np.asarray(problem.bounds), n_anchors)
+    x = region.uniform(n_anchors, rng)
+    points = region.uniform(targets_for(n_pairs, n_anchors), rng)
+    pairs = solved_pairs(CPP, problem.forward, (x, problem.forward(x)), region, points)
+    return pairs, region.radius
 
 
 @pytest.mark.parametrize("problem", [ARM, fi.problems.cubic, fi.problems.three_link_arm])
@@ -42,24 +50,114 @@ def test_few_anchors_and_few_pairs():
     assert len(first.x) + len(rest.x) == len(pairs.x)
 
 
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**20), p=st.integers(1, 4), q=st.integers(1, 3))
+def test_a_solution_is_no_farther_from_its_target_than_its_anchor(seed, p, q):
+    """Whatever f is, also where it is not a number."""
+    rng = np.random.default_rng(seed)
+    weights = rng.normal(size=(p, q)) * 3
+
+    def f(x):
+        with np.errstate(invalid="ignore"):
+            return np.sin(x @ weights) + np.sqrt(x[:, :1] + 0.5)
+
+    forward = as_forward(f, p, q)
+    bounds = np.tile([-1.0, 1.0], (p, 1))
+    region = region_of(bounds, 33)
+    x = np.abs(region.uniform(33, rng))
+    pairs = solved_pairs(CPP, forward, (x, f(x)), region, region.uniform(50, rng))
+    assert np.isfinite(np.hstack([pairs.x, pairs.y])).all()
+    scale = f(x).std(axis=0)
+    after = np.linalg.norm((f(pairs.x) - pairs.y) / scale, axis=1)
+    before = np.linalg.norm((pairs.y_anchor - pairs.y) / scale, axis=1)
+    assert (after <= before * (1 + 1e-12)).all()
+
+
+def test_an_input_that_goes_round_crosses_its_bounds():
+    bounds = np.array([[-np.pi, np.pi]])
+
+    def f(x):
+        return np.hstack([np.cos(x), np.sin(x)])
+
+    forward = as_forward(f, 1, 2)
+    x = np.array([[-np.pi + 0.05], [0.0]])
+    across = np.array([[np.pi - 0.05]])
+    for cyclic, residual in ((True, 0.0), (False, 0.05)):
+        region = Region(bounds, region_of(bounds, 2, cyclic).limits, np.array([0.2]))
+        pairs = solved_pairs(CPP, forward, (x, f(x)), region, across)
+        across_the_bound = pairs.x_anchor[:, 0] < -3.0
+        assert across_the_bound.sum() == 1
+        found = np.linalg.norm((f(pairs.x) - pairs.y)[across_the_bound])
+        assert found == pytest.approx(residual, abs=1e-4)
+
+
+def test_points_around_others_stay_near_them():
+    rng = np.random.default_rng(7104)
+    bounds = np.array([[-1.0, 1.0], [0.0, 3.0]])
+    region = region_of(bounds, 50)
+    points = np.array([[-1.0, 0.0], [1.0, 3.0]])
+    drawn = region.around(points, 200, rng)
+    assert drawn.shape == (200, 2)
+    assert ((bounds[:, 0] <= drawn) & (drawn <= bounds[:, 1])).all()
+    steps = np.abs(drawn[:, None] - points)
+    assert (steps <= region.radius * (1 + 1e-12)).all(axis=2).any(axis=1).all()
+
+
 def test_the_network_alone_is_better_by_far():
     """All five candidates, without polish: few large errors make most of the mean square."""
     settings = {
         "bounds": ARM.bounds, "n_anchors": 600, "max_iter": 30, "refine": False,
-        "anchor_choice": "nearest", "random_state": 0, "hidden_layer_sizes": (128, 128, 128),
+        "anchor_choice": "nearest", "random_state": 0, "n_pairs": 100_000,
     }  # fmt: skip
-    near = fi.TwinSolver(ARM.forward, **settings).fit()
-    solved = fi.TwinSolver(ARM.forward, training_pairs="solved", n_pairs=100_000, **settings).fit()
+    near = fi.TwinSolver(ARM.forward, training_pairs="near", **settings).fit()
+    solved = fi.TwinSolver(ARM.forward, **settings).fit()
     _, y = ARM.sample(500, random_state=1)
     ours, theirs = (np.sqrt(np.mean(s.solve(y).residual ** 2)) for s in (solved, near))
     assert ours < 0.7 * theirs
-    again = fi.TwinSolver(ARM.forward, training_pairs="solved", n_pairs=100_000, **settings).fit()
+    again = fi.TwinSolver(ARM.forward, training_pairs="solved", n_threads=1, **settings).fit()
     np.testing.assert_array_equal(again.solve(y).x, solved.solve(y).x)
+
+
+def test_which_pairs_by_default(monkeypatch):
+    """A stranger's regressor gives the paper's pairs of neighbouring data; ours is solved."""
+    from sklearn.neighbors import KNeighborsRegressor
+
+    from fastinv.solvers import twin
+
+    solved = []
+    original = twin.solved_pairs
+    monkeypatch.setattr(twin, "solved_pairs", lambda *a: (solved.append(a[1]), original(*a))[1])
+    X, y = ARM.sample(100, random_state=0)
+    small = {"max_iter": 1, "n_pairs": 1000, "hidden_layer_sizes": (8,), "random_state": 0}
+    fi.TwinSolver(KNeighborsRegressor(3), **small).fit(X, y)
+    assert not solved
+    network = fi.MLPRegressor((8,), max_iter=2, early_stopping=False, n_iter_no_change=None)
+    fi.TwinSolver(network, **small).fit(X, y)
+    fi.TwinSolver(ARM.forward, **small).fit(X, y)
+    assert [f.exact for f in solved] == [False, True]
+
+
+def test_a_learned_f_is_solved_for_what_it_says():
+    """The measured images of the anchors carry noise, and f, in single precision, has a slope."""
+    X, y = ARM.sample(400, random_state=2, noise=0.05)
+    network = fi.MLPRegressor(
+        (32,), "tanh", max_iter=30, random_state=0, loss="squared_error",
+        early_stopping=False, n_iter_no_change=None,
+    ).fit(X, y)  # fmt: skip
+    forward = as_forward(network, 2, 2)
+    rng = np.random.default_rng(0)
+    region = region_of(np.asarray(ARM.bounds), 400)
+    pairs = solved_pairs(CPP, forward, (X, y), region, region.around(X, 300, rng))
+    np.testing.assert_array_equal(
+        pairs.y_anchor[:10],
+        y[[int(np.flatnonzero((x == X).all(1))[0]) for x in pairs.x_anchor[:10]]],
+    )
+    assert np.median(np.linalg.norm(forward(pairs.x) - pairs.y, axis=1)) < 1e-4
 
 
 def test_bad_settings():
     for name, value, message in (
-        ("training_pairs", "fresh", "training_pairs must be 'near' or 'solved', got 'fresh'"),
+        ("training_pairs", "fresh", "training_pairs must be 'solved', 'near' or None, got 'fresh'"),
         ("n_pairs", 0, "n_pairs must be positive"),
     ):
         solver = fi.TwinSolver(ARM.forward, bounds=ARM.bounds, **{name: value})

@@ -16,9 +16,15 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastinv as fi
 from fastinv import _core
+from fastinv.backends import get_backend
+from fastinv.solvers.pair_sources import neighbor_source
+from fastinv.solvers.pairs import ScaledFormulaPairs
+from fastinv.solvers.solved_pairs import SolvedPairs
 
 FIELDS = ("x", "residual", "anchor", "status")
-QUICK = {"max_iter": 15, "pairs_per_epoch": 6400, "hidden_layer_sizes": (48, 48)}
+QUICK = {
+    "max_iter": 15, "pairs_per_epoch": 6400, "n_pairs": 12800, "hidden_layer_sizes": (48, 48)
+}  # fmt: skip
 SMALL = fi.MLPRegressor(
     (16,),
     max_iter=40,
@@ -423,19 +429,27 @@ def test_pickle_and_clone(arm, twin):
         fresh.solve(y)
 
 
-def test_ctrl_c_keeps_the_best_weights(arm, monkeypatch):
-    from fastinv.solvers.pairs import ScaledFormulaPairs
-
-    epoch, calls = ScaledFormulaPairs.epoch, []
+def interrupt(patch, source, epoch):
+    """Ctrl-C when `source` is asked for the rows of that epoch, counted from 1."""
+    draw, calls = source.epoch, []
 
     def interrupted(self, rng):
         calls.append(1)
-        if len(calls) == 4:
+        if len(calls) == epoch:
             raise KeyboardInterrupt
-        return epoch(self, rng)
+        return draw(self, rng)
 
-    monkeypatch.setattr(ScaledFormulaPairs, "epoch", interrupted)
-    solver = fi.TwinSolver(arm.forward, bounds=arm.bounds, random_state=0, **QUICK)
+    patch.setattr(source, "epoch", interrupted)
+
+
+KINDS_OF_PAIRS = [("solved", SolvedPairs), ("near", ScaledFormulaPairs)]
+
+
+@pytest.mark.parametrize(("training_pairs", "source"), KINDS_OF_PAIRS)
+def test_ctrl_c_keeps_the_best_weights(arm, monkeypatch, training_pairs, source):
+    interrupt(monkeypatch, source, 4)
+    options = {**QUICK, "training_pairs": training_pairs}
+    solver = fi.TwinSolver(arm.forward, bounds=arm.bounds, random_state=0, **options)
     with pytest.warns(UserWarning, match="Training interrupted after 3 epochs: the best weights"):
         solver.fit()
     assert solver.n_iter_ == 3
@@ -443,22 +457,15 @@ def test_ctrl_c_keeps_the_best_weights(arm, monkeypatch):
     assert np.isfinite(solver.solve(arm.forward([0.3, 0.7])).residual).all()
 
 
-def test_checkpoint_resumes_to_the_same_bits(arm, tmp_path, monkeypatch):
-    from fastinv.solvers.pairs import ScaledFormulaPairs
-
-    options = {**QUICK, "random_state": 0, "bounds": arm.bounds}
+@pytest.mark.parametrize(("training_pairs", "source"), KINDS_OF_PAIRS)
+def test_checkpoint_resumes_to_the_same_bits(arm, tmp_path, monkeypatch, training_pairs, source):
+    options = {
+        **QUICK, "random_state": 0, "bounds": arm.bounds, "training_pairs": training_pairs
+    }  # fmt: skip
     straight = fi.TwinSolver(arm.forward, **options).fit()
-    epoch, calls = ScaledFormulaPairs.epoch, []
-
-    def interrupted(self, rng):
-        calls.append(1)
-        if len(calls) == 13:
-            raise KeyboardInterrupt
-        return epoch(self, rng)
-
     solver = fi.TwinSolver(arm.forward, checkpoint=tmp_path / "twin.safetensors", **options)
     with monkeypatch.context() as patch:
-        patch.setattr(ScaledFormulaPairs, "epoch", interrupted)
+        interrupt(patch, source, 13)
         with pytest.warns(UserWarning, match="interrupted"):
             solver.fit()
     solver.fit()
@@ -666,9 +673,9 @@ def test_a_prediction_beyond_the_bounds_is_marked():
 
 def test_points_held_out_for_validation_are_not_trained_on(arm):
     X, y = arm.sample(100, random_state=42)
-    solver = fi.TwinSolver(SMALL, random_state=0, validation_fraction=0.25)
+    solver = fi.TwinSolver(SMALL, random_state=0)
     data, rng = solver._start(X, y, None)
-    _, source, validation = solver._data_source(data, rng)
+    _, source, validation = neighbor_source(get_backend("cpp"), data.points, 5, 0.25, rng)
     assert len(validation[0]) == 25 * 5
     assert len(source.X) == 75 * 6
     trained_with = {row.tobytes() for row in source.X[:, 4:]}
@@ -727,7 +734,7 @@ def test_tolerance_follows_tiny_targets():
 def test_many_inputs():
     solver = fi.TwinSolver(
         lambda x: x[:, :2], bounds=[(0, 1)] * 400, n_anchors=30, max_iter=1,
-        pairs_per_epoch=256, hidden_layer_sizes=(4,), random_state=0,
+        pairs_per_epoch=256, n_pairs=256, hidden_layer_sizes=(4,), random_state=0,
     ).fit()  # fmt: skip
     assert np.isfinite(solver.solve([0.5, 0.5]).residual).all()
 

@@ -119,6 +119,24 @@ def test_plateau_halves_after_patience_epochs_without_progress():
     assert outcome.history.learning_rate == tuple(trainer.rates)
 
 
+def test_plateau_counts_steps_of_its_own_size():
+    """Keras' min_delta: small steps count once they add up, and only against plateaus."""
+    losses = [5.0, 4.9, 4.8, 4.7, 4.6, 3.9, 3.8, 3.7, 3.6, 3.5, 3.4]
+    trainer = Scripted(losses)
+    training = Training(
+        learning_rate="plateau",
+        plateau_patience=3,
+        plateau_tol=1.0,
+        learning_rate_init=1.0,
+        max_iter=len(losses),
+        n_iter_no_change=1,
+    )
+    outcome = run_scripted(trainer, training)
+    # From 5: epochs 2, 3, 4 fall short, so does 5, while 6 is 1.1 below; then 7, 8, 9 fall short.
+    assert trainer.rates == [1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25]
+    assert outcome.stopped == "max_iter"  # every epoch was progress by tol
+
+
 # --- stopping ----------------------------------------------------------------------------------
 
 
@@ -452,6 +470,7 @@ def test_tensor_files_round_trip(tmp_path):
         ("learning_rate_min", 1.0, ValueError),
         ("plateau_factor", 1.0, ValueError),
         ("plateau_patience", 0, ValueError),
+        ("plateau_tol", -1.0, ValueError),
         ("max_iter", 0, ValueError),
         ("early_stopping", "yes", TypeError),
         ("n_iter_no_change", 0, ValueError),

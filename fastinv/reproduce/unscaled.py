@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from fastinv.backends import get_backend
@@ -10,6 +12,7 @@ from fastinv.estimators._networks import initial_parameters
 from fastinv.estimators.mlp import MLPRegressor
 from fastinv.solvers import TwinSolver
 from fastinv.solvers.fit_data import FitData
+from fastinv.solvers.pair_sources import PairSource
 from fastinv.solvers.pairs import (
     Float32Array,
     FormulaPairs,
@@ -19,9 +22,11 @@ from fastinv.solvers.pairs import (
     neighbor_pairs,
     pairs_with,
 )
-from fastinv.training import EpochSource, FixedData, Rows
+from fastinv.training import FixedData, Training
 
 _N_VALIDATION_PAIRS = 4096
+# Of ReduceLROnPlateau, by default: steps between anchors are small, and so are the losses.
+KERAS_MIN_DELTA = 1e-4
 _NO_LIMIT = 1e300  # no step counts as an extrapolation
 
 
@@ -67,9 +72,10 @@ class UnscaledTwinSolver(TwinSolver):
         """
         return self._pipeline.candidates(targets, n_neighbors=k, n_threads=1).x
 
-    def _formula_source(
-        self, data: FitData, rng: np.random.Generator
-    ) -> tuple[PairScaling, EpochSource, Rows]:
+    def _pair_source(self, data: FitData, rng: np.random.Generator) -> PairSource:
+        return self._of_data(data) if data.measured else self._of_formula(data, rng)
+
+    def _of_formula(self, data: FitData, rng: np.random.Generator) -> PairSource:
         assert data.forward is not None
         x, y = data.anchors
         p = x.shape[1]
@@ -80,9 +86,7 @@ class UnscaledTwinSolver(TwinSolver):
         validation = scaling.rows(pairs.draw(rng, _N_VALIDATION_PAIRS))
         return scaling, ScaledFormulaPairs(pairs, scaling), validation
 
-    def _data_source(
-        self, data: FitData, rng: np.random.Generator
-    ) -> tuple[PairScaling, EpochSource, Rows]:
+    def _of_data(self, data: FitData) -> PairSource:
         """The first of the points are the anchors."""
         x, y = data.points
         n = len(data.anchors[0])
@@ -96,6 +100,9 @@ class UnscaledTwinSolver(TwinSolver):
     def _initial_parameters(self, spec: NetworkSpec, rng: np.random.Generator) -> FloatArray:
         return _without_biases(spec, initial_parameters(spec, rng))
 
+    def _training(self) -> Training:
+        return replace(super()._training(), plateau_tol=KERAS_MIN_DELTA)
+
 
 class UnscaledMLPRegressor(MLPRegressor):
     """:class:`fastinv.MLPRegressor` that scales nothing and starts like the paper's networks."""
@@ -105,6 +112,9 @@ class UnscaledMLPRegressor(MLPRegressor):
 
     def _initial_parameters(self, spec: NetworkSpec, rng: np.random.Generator) -> FloatArray:
         return _without_biases(spec, initial_parameters(spec, rng))
+
+    def _training(self) -> Training:
+        return replace(super()._training(), plateau_tol=KERAS_MIN_DELTA)
 
 
 def _without_biases(spec: NetworkSpec, parameters: FloatArray) -> FloatArray:

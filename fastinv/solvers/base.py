@@ -34,6 +34,7 @@ from fastinv.backends.protocol import (
     TwinNetwork,
 )
 from fastinv.estimators._networks import mean_and_scale
+from fastinv.forward import Forward
 from fastinv.solutions import Solutions
 from fastinv.solvers.anchors import (
     coverage_of_data,
@@ -230,14 +231,17 @@ class BaseSolver(EnumerationMixin, MultiOutputMixin, RegressorMixin, BaseEstimat
         self._y_ndim = data.y_ndim
         return data, rng
 
+    def _known_or_learned(self, data: FitData, rng: np.random.Generator) -> Forward:
+        """f, trained on the data where it is not known."""
+        if data.forward is not None:
+            return data.forward
+        seed = int(rng.integers(2**31))
+        return train_forward(self.forward, data.points, self.backend, self.n_threads, seed)
+
     def _finish(self, data: FitData, twin: TwinNetwork | None, rng: np.random.Generator) -> None:
         """The end of `fit`: all that `solve` needs, as one immutable description."""
         backend = get_backend(self.backend)
-        forward = data.forward
-        if forward is None:
-            seed = int(rng.integers(2**31))
-            forward = train_forward(self.forward, data.points, self.backend, self.n_threads, seed)
-        self.forward_ = forward
+        self.forward_ = forward = self._known_or_learned(data, rng)
         self.anchors_x_, self.anchors_y_ = data.anchors
         self.residual_tol_ = self.residual_tol * overall_spread(self.anchors_y_)
         if forward.exact and self.bounds_ is not None:

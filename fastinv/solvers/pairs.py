@@ -153,7 +153,7 @@ class FormulaPairs:
         anchors = rng.integers(len(self.x), size=n_pairs)
         x_anchor, y_anchor = self.x[anchors], self.y[anchors]
         steps = rng.uniform(-1.0, 1.0, size=x_anchor.shape) * self.radius
-        x = _reflected(x_anchor + steps, self.bounds)
+        x = reflected(x_anchor + steps, self.bounds)
         y = self.forward(x)
         undefined = ~np.isfinite(y).all(axis=1)
         x[undefined], y[undefined] = x_anchor[undefined], y_anchor[undefined]
@@ -209,7 +209,7 @@ def _nearest(
     return index.query(queries / scale, min(n_neighbors, len(points)))[1]
 
 
-def _reflected(x: Float64Array, bounds: Float64Array) -> Float64Array:
+def reflected(x: Float64Array, bounds: Float64Array) -> Float64Array:
     """`x` with what lies beyond a bound mirrored at it: closer to where it came from, never on
     the bound itself, as clipping would put it. Clipped where even the mirror image is outside."""
     low, high = bounds[:, 0], bounds[:, 1]

@@ -15,13 +15,14 @@ from fastinv.backends.protocol import Backend, Float64Array
 from fastinv.checkpoints import fingerprint
 from fastinv.estimators._networks import mean_and_scale
 from fastinv.forward import Forward
-from fastinv.solvers.pairs import Float32Array, Pairs, PairScaling
+from fastinv.solvers.pairs import Float32Array, Pairs, PairScaling, reflected
 
 # Anchors per target, the nearest in y; as many as solvers commonly try.
 _N_ANCHORS = 8
 # In pair radii: what is farther from its anchor belongs to a branch that the anchor is not on.
 _FARTHEST = 4.0
 _N_STEPS = 6
+_N_PAIRS, _PAIRS_TIMES_INPUTS = 200_000, 1_600_000
 _CHUNK = 8192  # rows solved at once, for the memory of their derivatives
 _FIRST_DAMPING, _LESS, _MORE, _MOST = 1e-4, 0.1, 30.0, 1e3
 _LEAST_RIDGE = 1e-30  # where f is flat, no step
@@ -48,52 +49,88 @@ class SolvedPairs:
         return fingerprint((self.inputs, self.targets, np.array([self.n_pairs])))
 
 
+@dataclass(frozen=True, eq=False)
+class Region:
+    """Where pairs are made.
+
+    Attributes
+    ----------
+    box : ndarray of shape (p, 2)
+        Around all anchors, or the bounds.
+    limits : ndarray of shape (p, 2)
+        Of solutions: the same, but infinite for an input that goes round.
+    radius : ndarray of shape (p,)
+        Unit of steps, see :func:`fastinv.solvers.pairs.pair_radius`.
+    """
+
+    box: Float64Array
+    limits: Float64Array
+    radius: Float64Array
+
+    def uniform(self, n: int, rng: np.random.Generator) -> Float64Array:
+        """n points (n, p) of the box."""
+        return rng.uniform(self.box[:, 0], self.box[:, 1], size=(n, len(self.box)))
+
+    def around(self, points: Float64Array, n: int, rng: np.random.Generator) -> Float64Array:
+        """n points (n, p) up to a radius away from any of `points`, inside the limits."""
+        steps = rng.uniform(-1.0, 1.0, size=(n, len(self.box))) * self.radius
+        chosen = points[rng.integers(len(points), size=n)]
+        return reflected(chosen + steps, self.limits)
+
+
+def affordable_pairs(n_inputs: int) -> int:
+    """How many pairs are enough, or with many inputs take as many evaluations as with eight."""
+    return min(_N_PAIRS, max(1, _PAIRS_TIMES_INPUTS // n_inputs))
+
+
+def targets_for(n_pairs: int, n_anchors: int) -> int:
+    """How many targets make `n_pairs` pairs, each with its nearest of `n_anchors`."""
+    return -(-n_pairs // min(_N_ANCHORS, n_anchors))
+
+
 def solved_pairs(
     backend: Backend,
     forward: Forward,
     anchors: tuple[Float64Array, Float64Array],
-    bounds: Float64Array,
-    radius: Float64Array,
-    n_pairs: int,
-    rng: np.random.Generator,
+    region: Region,
+    points: Float64Array,
 ) -> Pairs:
-    """About `n_pairs` pairs: images of random points, each with the anchors nearest to it in y.
+    """Pairs of the images of `points`, each with the anchors nearest to it in y.
 
     ``x`` is where damped Gauss-Newton steps lead from ``x_anchor`` towards ``y``; where they end
     short of it, as across a fold, it is the nearest that they come. Pairs farther apart than a
-    few `radius` are left out. With more inputs than outputs the steps are the shortest ones, so
-    that there, too, each anchor and target have one answer.
+    few radii are left out. With more inputs than outputs the steps are the shortest ones, so that
+    there, too, each anchor and target have one answer.
 
     Parameters
     ----------
     backend : Backend
     forward : Forward
     anchors : tuple of ndarrays (n_anchors, p), (n_anchors, q)
-    bounds : ndarray of shape (p, 2)
-    radius : ndarray of shape (p,)
-        Unit of steps, see :func:`fastinv.solvers.pairs.pair_radius`.
-    n_pairs : int
-    rng : numpy.random.Generator
+        x, and y as it is known, which may carry noise.
+    region : Region
+    points : ndarray of shape (n, p)
+        In random order. Those at which f is not finite are left out.
 
     Returns
     -------
     Pairs
     """
     x, y = anchors
-    n_anchors = min(_N_ANCHORS, len(x))
-    points = rng.uniform(bounds[:, 0], bounds[:, 1], size=(-(-n_pairs // n_anchors), len(bounds)))
     targets = forward(points)
     targets = np.ascontiguousarray(targets[np.isfinite(targets).all(axis=1)])
+    n_anchors = min(_N_ANCHORS, len(x))
     nearest = backend.neighbors(y).query(targets, n_anchors)[1].ravel()
-    x_anchor, y_anchor = x[nearest], y[nearest]
+    x_anchor = x[nearest]
+    images = y[nearest] if forward.exact else forward(x)[nearest]
     targets = np.repeat(targets, n_anchors, axis=0)
     solved = x_anchor.copy()
     y_scale = mean_and_scale(y, "y")[1]
     for start in range(0, len(solved), _CHUNK):
         rows = slice(start, start + _CHUNK)
-        _solve(forward, solved[rows], y_anchor[rows], targets[rows], bounds, radius, y_scale)
-    near = (np.abs(solved - x_anchor) <= _FARTHEST * radius).all(axis=1)
-    return Pairs(solved[near], targets[near], x_anchor[near], y_anchor[near])
+        _solve(forward, solved[rows], images[rows], targets[rows], region, y_scale)
+    near = (np.abs(solved - x_anchor) <= _FARTHEST * region.radius).all(axis=1)
+    return Pairs(solved[near], targets[near], x_anchor[near], y[nearest][near])
 
 
 def _solve(
@@ -101,8 +138,7 @@ def _solve(
     x: Float64Array,
     images: Float64Array,
     targets: Float64Array,
-    bounds: Float64Array,
-    radius: Float64Array,
+    region: Region,
     y_scale: Float64Array,
 ) -> None:
     """Move `x` (n, p), in place, by damped Gauss-Newton steps of at most `radius`.
@@ -116,14 +152,14 @@ def _solve(
     identity = np.eye(targets.shape[1])
     for _ in range(_N_STEPS):
         rows = np.flatnonzero(squares > _CLOSE)
-        slopes = _slopes(forward, x[rows], targets[rows] - left[rows] * y_scale, bounds, radius)
+        slopes = _slopes(forward, x[rows], targets[rows] - left[rows] * y_scale, region)
         slopes /= y_scale[:, None]
         gram = slopes @ slopes.transpose(0, 2, 1)
         ridge = damping[rows] * np.trace(gram, axis1=1, axis2=2) + _LEAST_RIDGE
         weights = np.linalg.solve(gram + ridge[:, None, None] * identity, left[rows, :, None])
         steps = (slopes.transpose(0, 2, 1) @ weights)[:, :, 0]
         steps /= np.maximum(1.0, np.linalg.norm(steps, axis=1, keepdims=True))
-        tried = np.clip(x[rows] + radius * steps, bounds[:, 0], bounds[:, 1])
+        tried = np.clip(x[rows] + region.radius * steps, *region.limits.T)
         tried_left = (targets[rows] - forward(tried)) / y_scale
         tried_squares = (tried_left**2).sum(axis=1)
         better = tried_squares < squares[rows]  # false where f is not finite
@@ -135,19 +171,18 @@ def _solve(
 
 
 def _slopes(
-    forward: Forward,
-    x: Float64Array,
-    images: Float64Array,
-    bounds: Float64Array,
-    radius: Float64Array,
+    forward: Forward, x: Float64Array, images: Float64Array, region: Region
 ) -> Float64Array:
-    """df/dx (n, q, p) in units of `radius`, by differences to the inside; 0 if not finite."""
+    """df/dx (n, q, p) in units of the radius, by differences to the inside; 0 if not finite."""
+    # What was learned may be a network in single precision.
+    precision = np.finfo(np.float64 if forward.exact else np.float32).eps
+    sizes = np.sqrt(precision) * np.abs(region.box).max(axis=1)
     columns = []
-    for i, size in enumerate(np.sqrt(np.finfo(float).eps) * np.abs(bounds).max(axis=1)):
-        step = np.where(x[:, i] + size > bounds[i, 1], -size, size)
+    for i, size in enumerate(np.where(sizes > 0.0, sizes, 1.0)):
+        step = np.where(x[:, i] + size > region.limits[i, 1], -size, size)
         shifted = x.copy()
         shifted[:, i] += step
-        columns.append((forward(shifted) - images) * (radius[i] / step)[:, None])
+        columns.append((forward(shifted) - images) * (region.radius[i] / step)[:, None])
     slopes = np.stack(columns, axis=2)
     slopes[~np.isfinite(slopes).all(axis=(1, 2))] = 0.0
     return slopes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -31,26 +32,17 @@ from fastinv.estimators._networks import (
     check_hidden_layer_sizes,
     check_resumable,
     initial_parameters,
-    split_rows,
     training_flops,
 )
 from fastinv.solvers.base import AnchorChoice, AnchoredSolver
 from fastinv.solvers.fit_data import FitData
-from fastinv.solvers.pairs import (
-    FormulaPairs,
-    PairScaling,
-    ScaledFormulaPairs,
-    neighbor_pairs,
-    pair_radius,
-    pairs_with,
-    reaching_radius,
-)
-from fastinv.solvers.solved_pairs import SolvedPairs, solved_pairs
-from fastinv.training import EpochSource, FixedData, Rows, Schedule, Training, train
+from fastinv.solvers.pair_sources import PairSource, near_source, neighbor_source, solved_source
+from fastinv.solvers.pairs import FormulaPairs, pair_radius, reaching_radius
+from fastinv.solvers.refinement import is_cyclic, native_forward
+from fastinv.solvers.solved_pairs import Region, affordable_pairs, solved_pairs, targets_for
+from fastinv.training import Schedule, Training, train
 
 TrainingPairs = Literal["near", "solved"]
-
-_N_SCALING_PAIRS = 4096  # fresh pairs that scales are estimated from, and that validate
 
 
 class TwinSolver(AnchoredSolver):
@@ -78,7 +70,7 @@ class TwinSolver(AnchoredSolver):
         Anchors to draw.
     n_neighbors : int, default=5
         Anchors tried, hence candidates, per target.
-    hidden_layer_sizes : int or sequence of int, default=(128, 128)
+    hidden_layer_sizes : int or sequence of int, default=(128, 128, 128)
     activation : {"relu", "silu", "tanh", "identity"}, default="relu"
     loss : {"absolute_error", "squared_error", "huber"}, default="absolute_error"
     huber_delta : float, default=1.0
@@ -90,27 +82,30 @@ class TwinSolver(AnchoredSolver):
     plateau_patience : int, default=5
     max_iter : int, default=100
         Epochs at most.
-    training_pairs : {"near", "solved"}, default="near"
-        With a formula: pairs that are drawn near each other in x, fresh ones in every epoch; or,
-        computed once, random targets with the anchors nearest to them in y and the solutions that
-        damped Gauss-Newton steps reach from those, which is what solving asks for: several times
-        more accurate, for more evaluations of f.
-    n_pairs : int, default=200_000
-        Solved pairs.
+    training_pairs : {"solved", "near"} or None, default=None
+        "solved" computes them once: random targets, the anchors nearest to those in y, and the
+        solutions that damped Gauss-Newton steps on f reach from these, which is what solving will
+        ask for. "near" takes points that are near each other in x, as the paper does: fresh ones
+        in every epoch, drawn with the formula, or neighbouring data (algorithm 1). It is several
+        times less accurate. None takes "solved", but "near" where f is a regressor of another
+        kind than fastinv's, which may be slow or without a derivative.
+    n_pairs : int or None, default=None
+        Solved pairs. None takes 200,000, with more than 8 inputs fewer in proportion: each costs up
+        to six derivatives of f, by differences.
     pairs_per_epoch : int, default=25600
-        Fresh pairs per epoch, with a formula.
+        Solved or fresh pairs trained on in an epoch.
     pair_radius : float or array-like of shape (p,), default=None
-        Half-width in x of the box around an anchor that its partners are drawn from, with a
-        formula. None takes about the distance between neighbouring anchors, see
-        :func:`fastinv.solvers.pairs.reaching_radius`, never less than
+        Half-width in x of the box around an anchor that fresh partners are drawn from; solved
+        pairs are at most four of them apart. None takes about the distance between neighbouring
+        anchors, see :func:`fastinv.solvers.pairs.reaching_radius`, never less than
         :func:`fastinv.solvers.pairs.pair_radius`; just that with more inputs than outputs.
     n_pair_neighbors : int, default=5
-        Neighbours in x that each point is paired with, from data.
+        Neighbours in x that each point is paired with, by "near" from data.
     early_stopping : bool, default=False
         End training after `n_iter_no_change` epochs without progress of at least `tol` on the
         validation pairs. The best weights on them are kept in any case.
     validation_fraction : float, default=0.1
-        Points whose pairs validate, from data.
+        Points whose pairs validate, by "near" from data.
     n_iter_no_change : int, default=20
     tol : float, default=1e-5
     residual_tol : float, default=1e-3
@@ -172,7 +167,7 @@ class TwinSolver(AnchoredSolver):
         bounds: Any = None,
         n_anchors: int = 1000,
         n_neighbors: int = 5,
-        hidden_layer_sizes: int | Sequence[int] = (128, 128),
+        hidden_layer_sizes: int | Sequence[int] = (128, 128, 128),
         activation: Activation = "relu",
         loss: Loss = "absolute_error",
         huber_delta: float = 1.0,
@@ -182,8 +177,8 @@ class TwinSolver(AnchoredSolver):
         plateau_factor: float = 0.5,
         plateau_patience: int = 5,
         max_iter: int = 100,
-        training_pairs: TrainingPairs = "near",
-        n_pairs: int = 200_000,
+        training_pairs: TrainingPairs | None = None,
+        n_pairs: int | None = None,
         pairs_per_epoch: int = 25600,
         pair_radius: float | ArrayLike | None = None,
         n_pair_neighbors: int = 5,
@@ -271,21 +266,20 @@ class TwinSolver(AnchoredSolver):
         """
         training = self._training()
         check_integer(self.pairs_per_epoch, "pairs_per_epoch")
-        check_integer(self.n_pairs, "n_pairs")
-        if self.training_pairs not in get_args(TrainingPairs):
+        if self.n_pairs is not None:
+            check_integer(self.n_pairs, "n_pairs")
+        if self.training_pairs not in (None, *get_args(TrainingPairs)):
             raise ValueError(
-                f"training_pairs must be 'near' or 'solved', got {self.training_pairs!r}"
+                f"training_pairs must be 'solved', 'near' or None, got {self.training_pairs!r}"
             )
         check_integer(self.n_pair_neighbors, "n_pair_neighbors")
         check_number(self.validation_fraction, "validation_fraction", above=0.0, below=1.0)
         check_integer(self.n_iter_no_change, "n_iter_no_change")
         data, rng = self._start(X, y, anchors)
         check_n_neighbors(self.n_neighbors, len(data.anchors[0]))
-        if data.measured:
-            scaling, source, validation = self._data_source(data, rng)
-        else:
-            scaling, source, validation = self._formula_source(data, rng)
-        self.twin_ = self._train(training, scaling, source, validation, rng)
+        data = replace(data, forward=self._known_or_learned(data, rng))
+        source = self._pair_source(data, rng)
+        self.twin_ = self._train(training, source, rng)
         self._finish(data, self.twin_, rng)
         return self
 
@@ -306,6 +300,37 @@ class TwinSolver(AnchoredSolver):
             verbose=self.verbose,
         )
 
+    def _pair_source(self, data: FitData, rng: np.random.Generator) -> PairSource:
+        """Scales, what each epoch trains on, and what validates."""
+        backend, forward = get_backend(self.backend), data.forward
+        assert forward is not None
+        how = self.training_pairs
+        if how is None:  # a stranger's regressor may be slow, and need not have a derivative
+            how = "solved" if forward.exact or native_forward(forward) is not None else "near"
+        if how == "near" and data.measured:
+            return neighbor_source(
+                backend, data.points, self.n_pair_neighbors, self.validation_fraction, rng
+            )
+        x, y = data.anchors
+        low, high = x.min(axis=0), x.max(axis=0)
+        if data.bounds is None and (low == high).all():
+            raise ValueError(
+                f"X must hold different points to pair, got n_samples={len(x)}, all the same"
+            )
+        box = np.stack([low, high], axis=1) if data.bounds is None else data.bounds
+        radius = self._checked_radius(box, x, rng)
+        if how == "near":
+            return near_source(FormulaPairs(forward, x, y, box, radius, self.pairs_per_epoch), rng)
+        cyclic = is_cyclic(box[:, 0], box[:, 1], self.periods_)
+        region = Region(box, np.where(cyclic[:, None], [-np.inf, np.inf], box), radius)
+        n_targets = targets_for(self.n_pairs or affordable_pairs(len(box)), len(x))
+        if forward.exact and data.bounds is not None:
+            points = region.uniform(n_targets, rng)
+        else:  # only there f is known, or of interest
+            points = region.around(data.points[0], n_targets, rng)
+        pairs = solved_pairs(backend, forward, data.anchors, region, points)
+        return solved_source(pairs, data.anchors, self.pairs_per_epoch)
+
     def _checked_radius(
         self, box: Float64Array, anchors: Float64Array, rng: np.random.Generator
     ) -> Float64Array:
@@ -323,52 +348,13 @@ class TwinSolver(AnchoredSolver):
             raise ValueError(f"pair_radius must be positive and finite, got {radius.tolist()}")
         return np.broadcast_to(radius, (len(box),))
 
-    def _formula_source(
-        self, data: FitData, rng: np.random.Generator
-    ) -> tuple[PairScaling, EpochSource, Rows]:
-        """Fresh pairs around the anchors, or solutions near the anchors of targets near them."""
-        assert data.forward is not None
-        x, y = data.anchors
-        low, high = x.min(axis=0), x.max(axis=0)
-        box = np.stack([low, high], axis=1) if data.bounds is None else data.bounds
-        radius = self._checked_radius(box, x, rng)
-        if self.training_pairs == "solved":
-            n_pairs = self.n_pairs + _N_SCALING_PAIRS
-            backend = get_backend(self.backend)
-            solved = solved_pairs(backend, data.forward, (x, y), box, radius, n_pairs, rng)
-            held_out, trained = solved.split(_N_SCALING_PAIRS)
-            scaling = PairScaling.of_pairs(solved, x, y)
-            source = SolvedPairs.of(trained, scaling, self.pairs_per_epoch)
-            return scaling, source, scaling.rows(held_out)
-        pairs = FormulaPairs(data.forward, x, y, box, radius, self.pairs_per_epoch)
-        sample = pairs.draw(rng, _N_SCALING_PAIRS)
-        scaling = PairScaling.of_pairs(sample, x, y, radius)
-        return scaling, ScaledFormulaPairs(pairs, scaling), scaling.rows(sample)
-
-    def _data_source(
-        self, data: FitData, rng: np.random.Generator
-    ) -> tuple[PairScaling, EpochSource, Rows]:
-        """Nearest neighbours in x; points held out, paired with those trained on, validate."""
-        backend = get_backend(self.backend)
-        x, y = data.points
-        rows, held_out = split_rows(len(x), self.validation_fraction, rng)
-        pairs = neighbor_pairs(backend, x[rows], y[rows], self.n_pair_neighbors)
-        validation = pairs_with(
-            backend, (x[held_out], y[held_out]), (x[rows], y[rows]), self.n_pair_neighbors
-        )
-        if not (pairs.x != pairs.x_anchor).any():
-            raise ValueError("X must hold different points to pair, got copies of the same")
-        scaling = PairScaling.of_pairs(pairs, x, y)
-        return scaling, FixedData(*scaling.rows(pairs)), scaling.rows(validation)
-
     def _train(
         self,
         training: Training,
-        scaling: PairScaling,
-        source: EpochSource,
-        validation: Rows,
+        pair_source: PairSource,
         rng: np.random.Generator,
     ) -> TwinNetwork:
+        scaling, source, validation = pair_source
         backend = get_backend(self.backend)
         p, q = self.n_features_in_, self.n_outputs_
         hidden = check_hidden_layer_sizes(self.hidden_layer_sizes)
