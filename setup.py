@@ -38,6 +38,7 @@ SOURCES = [
     "csrc/core/path.cpp",
     "csrc/core/pipeline.cpp",
     "csrc/core/pipeline_rank.cpp",
+    "csrc/core/pipeline_twin.cpp",
     "csrc/core/polish.cpp",
     "csrc/core/search.cpp",
     "csrc/core/starts.cpp",

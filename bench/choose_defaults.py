@@ -32,21 +32,28 @@ HEADER = (
 )
 SETTINGS: dict[str, dict[str, Any]] = {
     "defaults": {},
+    "one pass": {"n_passes": 1},
+    "three passes": {"n_passes": 3},
+    "near pairs": {"training_pairs": "near"},
+    "near pairs, one pass, 2 layers": {
+        "training_pairs": "near", "n_passes": 1, "hidden_layer_sizes": (128, 128)
+    },
     "silu": {"activation": "silu"},
     "tanh": {"activation": "tanh"},
     "squared error": {"loss": "squared_error"},
     "huber": {"loss": "huber", "huber_delta": 0.1},
     "rate 2e-3": {"learning_rate_init": 2e-3},
-    "rate 1e-3": {"learning_rate_init": 1e-3},
-    "rate 1e-2": {"learning_rate_init": 1e-2},
+    "rate 5e-3": {"learning_rate_init": 5e-3},
     "batch 128": {"batch_size": 128},
     "2 layers": {"hidden_layer_sizes": (128, 128)},
-    "4 layers of 96": {"hidden_layer_sizes": (96, 96, 96, 96)},
-    "width 256": {"hidden_layer_sizes": (256, 256)},
-    "3 layers": {"hidden_layer_sizes": (128, 128, 128)},
-    "50 epochs": {"max_iter": 50},
-    "200 epochs": {"max_iter": 200},
-}
+    "3 layers of 96": {"hidden_layer_sizes": (96, 96, 96)},
+    "3 layers of 64": {"hidden_layer_sizes": (64, 64, 64)},
+    "width 256": {"hidden_layer_sizes": (256, 256, 256)},
+    "60 epochs": {"max_iter": 60},
+    "150 epochs": {"max_iter": 150},
+    "100,000 pairs": {"n_pairs": 100_000},
+    "400,000 pairs": {"n_pairs": 400_000},
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

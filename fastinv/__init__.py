@@ -11,7 +11,12 @@ from importlib.metadata import version
 from fastinv import problems, robots
 from fastinv._threads import register_with_threadpoolctl
 from fastinv.calibration import calibrate
-from fastinv.estimators import MixtureDensityNetwork, MLPRegressor, select_n_components
+from fastinv.estimators import (
+    DistilledRegressor,
+    MixtureDensityNetwork,
+    MLPRegressor,
+    select_n_components,
+)
 from fastinv.forward import ForwardFunction, as_forward, forward
 from fastinv.losses import mixture_nll
 from fastinv.mixture import Mixture
@@ -30,6 +35,7 @@ __version__ = version("fastinv")
 
 __all__ = [
     "DirectSolver",
+    "DistilledRegressor",
     "ForwardFunction",
     "FrozenSolver",
     "KDTree",

@@ -151,6 +151,7 @@ class Pipeline:
         trust_residual: bool,
         apart: float,
         pool: int,
+        n_passes: int,
         refine: dict[str, Any] | None,
         isa: str,
     ) -> None: ...

@@ -374,6 +374,8 @@ REFUSALS = {
         lambda b: solve(b, apart=-1.0), ValueError, "apart must be at least 0, got -1.0"),
     "pool": (
         lambda b: solve(b, pool=0), ValueError, "pool must be at least 1, got 0"),
+    "n_passes": (
+        lambda b: solve(b, n_passes=0), ValueError, "n_passes must be at least 1, got 0"),
     "periods, shape": (
         lambda b: refined(b, periods=np.ones(3)),
         ValueError, r"refine.periods must have shape \(2,\), got \(3,\)"),

@@ -91,14 +91,16 @@ def assert_alike(found, exact):
     activation=st.sampled_from(ACTIVATIONS),
     n=st.sampled_from([0, 1, 7, 33]),
     n_neighbors=st.sampled_from([1, 5, 60]),
+    n_passes=st.integers(1, 3),
     with_near=st.booleans(),
     seed=st.integers(0, 50),
 )
 def test_against_the_reference(
-    isa, shape, with_twin, learned, activation, n, n_neighbors, with_near, seed
+    isa, shape, with_twin, learned, activation, n, n_neighbors, n_passes, with_near, seed
 ):
     p, q = shape
     spec = make_spec(seed, p, q, with_twin=with_twin, learned=learned, activation=activation)
+    spec = replace(spec, n_passes=n_passes)
     targets = targets_of(spec, n, seed)
     near = np.random.default_rng([42, seed]).normal(size=(n, p)) if with_near else None
     k = min(n_neighbors, 3)
@@ -306,6 +308,61 @@ def test_the_edges_of_the_rules(backend):
     # Covered: one of the two distances is exactly the coverage.
     covered = ranked_by_hand(backend, [5.0], [0.5], coverage=0.5)
     assert covered.status[0, 0] == fi.Status.APPROXIMATE
+
+
+# Several passes
+
+
+@fi.forward(n_inputs=1, n_outputs=1)
+def root(x, y):
+    y[0] = np.sqrt(x[0])
+
+
+def half_step(reach=10.0):
+    """A network that takes half of the step that y = x asks for, and nothing else."""
+    net = NetworkSpec((3, 1), "identity")
+    one, zero = np.ones(1), np.zeros(1)
+    weights = np.array([0.5, 0.0, 0.0, 0.0], dtype=np.float32)
+    return TwinNetwork(net, weights, one, zero, one, zero, one, one, reach)
+
+
+@pytest.mark.parametrize("backend", [REFERENCE, *CPP.values()])
+@pytest.mark.parametrize("n_passes", [1, 2, 3, 7])
+def test_each_pass_starts_where_the_one_before_ended(backend, n_passes):
+    anchors = np.array([[0.0], [3.0]])
+    spec = PipelineSpec(
+        anchors_x=anchors, anchors_y=anchors, twin=half_step(), forward=line.address,
+        lower=np.array([-9.0]), upper=np.array([9.0]), tol=1e-9, coverage=np.inf,
+        x_spread=np.ones(1), n_passes=n_passes,
+    )  # fmt: skip
+    ranked = backend.pipeline(spec).solve(np.array([[1.0], [np.nan]]), n_neighbors=2, k=2)
+    np.testing.assert_allclose(ranked.x[0].ravel(), [1 - 0.5**n_passes, 1 + 2 * 0.5**n_passes])
+    assert np.isnan(ranked.x[1]).all()
+    assert (ranked.status[1] == fi.Status.INVALID).all()
+
+
+@fi.forward(n_inputs=1, n_outputs=1)
+def line(x, y):
+    y[0] = x[0]
+
+
+@pytest.mark.parametrize("backend", [REFERENCE, *CPP.values()])
+def test_a_pass_that_comes_no_closer_or_has_no_image_changes_nothing(backend):
+    """The step overshoots for a root, or leads to where it is not a number."""
+    anchors = np.array([[0.25], [4.0]])
+    spec = PipelineSpec(
+        anchors_x=anchors, anchors_y=np.sqrt(anchors), twin=half_step(reach=0.1),
+        forward=root.address, lower=np.array([-9.0]), upper=np.array([9.0]), tol=1e-9,
+        coverage=np.inf, x_spread=np.ones(1), anchors_exact=False,
+    )  # fmt: skip
+    targets = np.array([[1.0], [-1.0], [-9.0]])
+    once = backend.pipeline(spec).solve(targets, n_neighbors=2, k=2)
+    more = backend.pipeline(replace(spec, n_passes=4)).solve(targets, n_neighbors=2, k=2)
+    assert (np.sort(more.residual) <= np.sort(once.residual)).all()
+    assert np.isinf(more.residual[2]).any() == np.isinf(once.residual[2]).any()
+    images = np.sqrt(np.where(more.x[:, :, 0] >= 0, more.x[:, :, 0], np.nan))
+    residual = np.abs(images - targets)
+    np.testing.assert_allclose(more.residual, np.where(np.isnan(residual), np.inf, residual))
 
 
 # Polish, and anchors that are spread in x

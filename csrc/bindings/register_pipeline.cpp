@@ -21,6 +21,7 @@ std::unique_ptr<Pipeline> make_pipeline(const py::array& anchors_x, const py::ar
                                         const py::array& upper, double tol, double coverage,
                                         const py::array& x_spread, bool anchors_exact,
                                         bool trust_residual, double apart, std::int64_t pool,
+                                        std::int64_t n_passes,
                                         const std::optional<py::dict>& refine,
                                         const std::string& isa) {
   const auto x = in_matrix<double>(anchors_x, "anchors_x");
@@ -46,13 +47,16 @@ std::unique_ptr<Pipeline> make_pipeline(const py::array& anchors_x, const py::ar
         entry(d, "periods", p), d["separation"].cast<double>()});
   }
   if (pool < 1) throw py::value_error("pool must be at least 1, got " + std::to_string(pool));
+  if (n_passes < 1) {
+    throw py::value_error("n_passes must be at least 1, got " + std::to_string(n_passes));
+  }
   return std::make_unique<Pipeline>(
       std::vector<double>(x.data, x.data + x.rows * p),
       std::vector<double>(y.data, y.data + y.rows * q), p, q, std::move(twin_model), f.compiled,
       std::move(f.learned),
       PipelineOptions{vector_of(lower, "lower", p), vector_of(upper, "upper", p),
                       vector_of(x_spread, "x_spread", p), tol, coverage, anchors_exact,
-                      trust_residual, apart, pool},
+                      trust_residual, apart, pool, n_passes},
       std::move(refine_options), kernels<double>(isa));
 }
 
@@ -187,7 +191,8 @@ void register_pipeline(py::module_& m) {
       .def(py::init(&make_pipeline), py::arg("anchors_x"), py::arg("anchors_y"), py::arg("twin"),
            py::arg("forward"), py::arg("lower"), py::arg("upper"), py::arg("tol"),
            py::arg("coverage"), py::arg("x_spread"), py::arg("anchors_exact"),
-           py::arg("trust_residual"), py::arg("apart"), py::arg("pool"), py::arg("refine"),
+           py::arg("trust_residual"), py::arg("apart"), py::arg("pool"), py::arg("n_passes"),
+           py::arg("refine"),
            py::arg("isa"))
       .def("solve", &solve, py::arg("targets"), py::arg("near"), py::arg("n_neighbors"),
            py::arg("k"), py::arg("x"), py::arg("residual"), py::arg("anchor"), py::arg("status"),

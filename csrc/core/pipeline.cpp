@@ -75,24 +75,6 @@ Pipeline::Pipeline(std::vector<double> anchors_x, std::vector<double> anchors_y,
   polish_.emplace(f_, region_.box(), PolishOptions{refine->max_evaluations});
 }
 
-// What an anchor brings to the network does not depend on the target: it is scaled here, once. The
-// differences are not folded into the weights: far from 0, or in tiny units, float32 would lose
-// digits that the scaling in float64 keeps.
-void Pipeline::scale_anchors() {
-  const TwinModel& twin = *twin_;
-  anchor_features_.reserve(static_cast<std::size_t>(n_anchors_ * (q_ + p_)));
-  for (std::int64_t a = 0; a < n_anchors_; ++a) {
-    for (std::int64_t j = 0; j < q_; ++j) {
-      const double y_a = anchors_y_[a * q_ + j];
-      anchor_features_.push_back(feature_of((y_a - twin.y_mean[j]) / twin.y_scale[j]));
-    }
-    for (std::int64_t i = 0; i < p_; ++i) {
-      const double x_a = anchors_x_[a * p_ + i];
-      anchor_features_.push_back(feature_of((x_a - twin.x_mean[i]) / twin.x_scale[i]));
-    }
-  }
-}
-
 std::int64_t Pipeline::network_workspace(std::int64_t n_rows) const {
   return std::max(twin_ ? twin_->network.workspace_size(n_rows) : 0,
                   learned_ ? learned_->network.workspace_size(n_rows) : 0);
@@ -155,41 +137,6 @@ void Pipeline::find_anchors(const double* y, std::int64_t* anchor, double* dista
   }
 }
 
-// Moves the anchors in tile.x by the network's steps, where there is one, and into the bounds.
-void Pipeline::correct(const double* targets, Tile& tile) const {
-  const std::int64_t k = tile.n_neighbors, rows = tile.n_targets * k;
-  if (twin_) run_twin(targets, tile);
-  for (std::int64_t row = 0; row < rows; ++row) {
-    const bool moves = twin_ && all_finite(targets + row / k * q_, q_);
-    tile.flags[row] = 0;
-    for (std::int64_t i = 0; i < p_; ++i) {
-      double& x = tile.x[row * p_ + i];
-      const double step = moves ? tile.outputs[row * p_ + i] : 0.0;
-      const double moved = moves ? x + twin_->dx_scale[i] * step : x;
-      x = std::min(std::max(moved, options_.lower[i]), options_.upper[i]);
-      if (moves && std::abs(step) > twin_->reach) tile.flags[row] |= kExtrapolated;
-      if (x < moved || x > moved) tile.flags[row] |= kClipped;
-    }
-  }
-}
-
-void Pipeline::run_twin(const double* targets, Tile& tile) const {
-  const TwinModel& twin = *twin_;
-  const std::int64_t k = tile.n_neighbors, rows = tile.n_targets * k;
-  float* feature = tile.features;
-  for (std::int64_t row = 0; row < rows; ++row) {
-    const double* y = targets + row / k * q_;
-    const double* y_a = &anchors_y_[tile.anchor[row] * q_];
-    for (std::int64_t j = 0; j < q_; ++j) {
-      *feature++ = feature_of((y[j] - y_a[j]) / twin.dy_scale[j]);
-    }
-    const float* own = &anchor_features_[tile.anchor[row] * (q_ + p_)];
-    copy_few(own, q_ + p_, feature);
-    feature += q_ + p_;
-  }
-  twin.network.forward_rows(tile.features, tile.outputs, rows, tile.workspace);
-}
-
 void Pipeline::evaluate(Tile& tile) const {
   const std::int64_t rows = tile.n_targets * tile.n_neighbors;
   if (compiled_) {
@@ -238,6 +185,9 @@ void Pipeline::solve(const SolveArrays& arrays, int n_threads) const {
       tile.n_targets = std::min(per_tile, arrays.n - first);
       propose(arrays.targets + first * q_, tile);
       evaluate(tile);
+      for (std::int64_t pass = 1; twin_ && pass < options_.n_passes; ++pass) {
+        correct_again(arrays.targets + first * q_, tile);
+      }
       if (polish_) polish(arrays.targets + first * q_, tile);
       for (std::int64_t t = 0; t < tile.n_targets; ++t) {
         rank_row(arrays, first + t,

@@ -34,6 +34,7 @@ struct PipelineOptions {
   // apart than `apart` (in units of x_spread); 0 takes the nearest as they are.
   double apart;
   std::int64_t pool;
+  std::int64_t n_passes;  // through the twin network
 };
 
 // Damped Gauss-Newton on every candidate. Of CONVERGED ones that are closer together than
@@ -103,7 +104,10 @@ class Pipeline {
   void propose(const double* targets, Tile& tile) const;
   void find_anchors(const double* y, std::int64_t* anchor, double* distances, Tile& tile) const;
   void correct(const double* targets, Tile& tile) const;
-  void run_twin(const double* targets, Tile& tile) const;
+  void correct_again(const double* targets, Tile& tile) const;
+  float* difference(const double* y, const double* y_a, float* feature) const;
+  void own_features(const double* x_a, const double* y_a, float* feature) const;
+  void move(const double* targets, Tile& tile) const;
   void evaluate(Tile& tile) const;
   void polish(const double* targets, Tile& tile) const;
   void rank_row(const SolveArrays& arrays, std::int64_t row, const CandidateRow& candidates,

@@ -20,6 +20,10 @@ struct Pipeline::Tile {
   std::uint8_t* flags;
   double* anchor_distance;
   double* fx;
+  // The candidates of the pass before; there are such with several passes only.
+  double* kept_x;
+  double* kept_fx;
+  std::uint8_t* kept_flags;
   float* features;
   float* outputs;
   float* workspace;
@@ -43,6 +47,10 @@ struct Pipeline::Tile {
     flags = arena.take<std::uint8_t>(rows);
     anchor_distance = arena.take<double>(n_targets);
     fx = arena.take<double>(rows * self.q_);
+    const std::int64_t kept = self.options_.n_passes > 1 ? rows : 0;
+    kept_x = arena.take<double>(kept * self.p_);
+    kept_fx = arena.take<double>(kept * self.q_);
+    kept_flags = arena.take<std::uint8_t>(kept);
     features = arena.take<float>(rows * (2 * self.q_ + self.p_));
     outputs = arena.take<float>(rows * std::max(self.p_, self.q_));
     workspace = arena.take<float>(self.network_workspace(rows));
@@ -70,8 +78,10 @@ struct Pipeline::Tile {
       doubles += self.polish_->n_doubles() + self.f_.n_doubles();
       floats += self.f_.n_floats(1);
     }
-    const std::int64_t octets = rows + 2 * n_neighbors;
-    constexpr std::int64_t n_pieces = 18;  // each may start up to a cache line later
+    const std::int64_t kept = self.options_.n_passes > 1 ? rows : 0;
+    doubles += kept * (self.p_ + self.q_);
+    const std::int64_t octets = rows + kept + 2 * n_neighbors;
+    constexpr std::int64_t n_pieces = 21;  // each may start up to a cache line later
     return Arena::need<double>(doubles) + Arena::need<float>(floats) +
            Arena::need<std::int64_t>(rows + n_pool) + Arena::need<Rank>(n_neighbors) +
            Arena::need<std::uint8_t>(octets) + n_pieces * Arena::need<std::uint8_t>(0);

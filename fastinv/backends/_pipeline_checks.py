@@ -52,6 +52,7 @@ def check_pipeline_spec(spec: PipelineSpec) -> None:
     check_number("coverage", spec.coverage)
     check_number("apart", spec.apart)
     check_count("pool", spec.pool)
+    check_count("n_passes", spec.n_passes)
     if spec.refine is not None:
         _check_refine(spec.refine, p)
     if spec.twin is not None:

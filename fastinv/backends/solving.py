@@ -129,6 +129,9 @@ class PipelineSpec:
         nearest of the others fill up what is then missing.
     pool : int
         They are chosen from the ``pool * n_neighbors`` anchors nearest in y.
+    n_passes : int
+        How often ``solve`` applies the twin network: after the first time to each candidate with
+        its image, in place of the anchor, and what comes no closer to the target is left out.
     refine : RefineSpec or None
         None leaves the candidates as they are. Otherwise ``solve`` polishes each of them, or its
         anchor where that is exact and closer, and ranks all but the best of those CONVERGED ones
@@ -148,13 +151,14 @@ class PipelineSpec:
     trust_residual: bool = True
     apart: float = 0.0
     pool: int = 8
+    n_passes: int = 1
     refine: RefineSpec | None = None
 
     @cached_property
     def n_weights(self) -> int:
-        """Weights of the networks that each candidate passes through."""
+        """Weights of the networks that each candidate passes through, in all passes."""
         networks = (self.twin, self.forward)
-        return sum(
+        return self.n_passes * sum(
             network.spec.n_parameters
             for network in networks
             if isinstance(network, TwinNetwork | LearnedForward)

@@ -66,7 +66,8 @@ def _solver(width: int) -> TwinSolver:
         bounds=two_link_arm.bounds,
         n_anchors=_N_ANCHORS,
         n_neighbors=K,
-        anchor_choice="nearest",  # as the peers do it: no spreading, no polish
+        anchor_choice="nearest",  # as the peers do it: no spreading, one pass, no polish
+        n_passes=1,
         refine=False,
         hidden_layer_sizes=(width, width),
         max_iter=1,

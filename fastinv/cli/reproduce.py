@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table as RichTable
 
 from fastinv.cli._console import (
@@ -35,6 +45,8 @@ from fastinv.reproduce import (
     run_experiment,
     run_tables,
 )
+from fastinv.reproduce.ablation import EXPERIMENTS as ABLATED
+from fastinv.reproduce.circumstances import circumstances
 from fastinv.reproduce.report import report_text, results_content
 
 _QUICK = "1,7"
@@ -79,7 +91,12 @@ def reproduce(
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     with_ablation: Annotated[
-        bool, typer.Option("--ablation", help="Also change one ingredient at a time.")
+        bool,
+        typer.Option(
+            "--ablation",
+            help="Also change one ingredient at a time: in experiments 1, 5 and 7, or in those "
+            "that are given.",
+        ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -101,17 +118,55 @@ def reproduce(
     if out is not None:
         _make_folder(out)
     tried = list(range(seed, seed + n_seeds))
+    start = time.perf_counter()
     tables = _run_with_progress(numbers, wanted, tried, chosen, jobs)
     rows: list[AblationRow] = []
     if with_ablation:
-        say("Changing one ingredient at a time")
-        rows = ablation(numbers, seeds=tried, recipe=chosen)
+        changed = numbers if quick or experiments is not None else list(ABLATED)
+        rows = _ablate_with_progress(changed, tried, chosen, jobs)
+    options = _options(numbers, tried, wanted, recipe, with_ablation)
+    about = circumstances(options, time.perf_counter() - start, jobs)
+    report = _Report(tables, chosen, tried, rows, about)
     if as_json:
-        print_json(results_content(tables, chosen, tried))
+        print_json(report.content)
     else:
-        typer.echo(report_text(tables, chosen, tried, rows=rows))
+        typer.echo(report.text())
     if out is not None:
-        _write(out, tables, chosen, tried, rows)
+        _write(out, report)
+
+
+def _options(
+    numbers: list[int], seeds: list[int], tables: tuple[int, ...], recipe: str, ablated: bool
+) -> dict[str, Any]:
+    """What gives the same numbers again."""
+    return {
+        "experiments": ",".join(map(str, numbers)),
+        "seed": seeds[0],
+        "seeds": len(seeds),
+        "table": "both" if len(tables) > 1 else tables[0],
+        "recipe": recipe,
+        "ablation": ablated,
+    }
+
+
+@dataclass(frozen=True)
+class _Report:
+    """What was run."""
+
+    tables: Mapping[int, Table]
+    recipe: Recipe
+    seeds: list[int]
+    rows: list[AblationRow]
+    circumstances: str
+
+    @property
+    def content(self) -> dict[str, Any]:
+        return results_content(self.tables, self.recipe, self.seeds, self.rows)
+
+    def text(self, figures: Sequence[str] = ()) -> str:
+        return report_text(
+            self.tables, self.recipe, self.seeds, figures, self.rows, self.circumstances
+        )
 
 
 def _quick_look(problems: tuple[Problem, ...], seed: int, recipe: Recipe, as_json: bool) -> None:
@@ -135,15 +190,8 @@ def _quick_look(problems: tuple[Problem, ...], seed: int, recipe: Recipe, as_jso
 def _run_with_progress(
     numbers: list[int], tables: tuple[int, ...], seeds: list[int], recipe: Recipe, n_jobs: int
 ) -> dict[int, Table]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        n_runs = len(numbers) * len(tables) * len(seeds)
-        task = progress.add_task("experiments", total=n_runs)
+    with _progress("experiments") as (progress, task):
+        progress.update(task, total=len(numbers) * len(tables) * len(seeds))
         return run_tables(
             numbers,
             tables=tables,
@@ -154,6 +202,33 @@ def _run_with_progress(
         )
 
 
+def _ablate_with_progress(
+    numbers: list[int], seeds: list[int], recipe: Recipe, n_jobs: int
+) -> list[AblationRow]:
+    with _progress("one change at a time") as (progress, task):
+        return ablation(
+            numbers,
+            seeds=seeds,
+            recipe=recipe,
+            n_jobs=n_jobs,
+            on_start=lambda n: progress.update(task, total=n),
+            on_result=lambda: progress.advance(task),
+        )
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[tuple[Progress, TaskID]]:
+    """A bar on standard error, without a total yet."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        yield progress, progress.add_task(what, total=None)
+
+
 def _make_folder(out: Path) -> None:
     """Before hours of training, not after."""
     try:
@@ -162,22 +237,15 @@ def _make_folder(out: Path) -> None:
         raise typer.BadParameter(f"{out} is no folder: {error}", param_hint="--out") from error
 
 
-def _write(
-    out: Path,
-    tables: Mapping[int, Table],
-    recipe: Recipe,
-    seeds: list[int],
-    rows: list[AblationRow],
-) -> None:
+def _write(out: Path, report: _Report) -> None:
     from fastinv.reproduce.figures import draw_figures  # Matplotlib takes long to import
 
-    content = results_content(tables, recipe, seeds)
     try:
-        (out / "results.json").write_text(json.dumps(content, indent=1, allow_nan=False), "utf-8")
+        results = json.dumps(report.content, indent=1, allow_nan=False)
+        (out / "results.json").write_text(results, "utf-8")
         say("Drawing figures")
-        names = draw_figures(tables, recipe, out)
-        text = report_text(tables, recipe, seeds, names, rows)
-        (out / "report.md").write_text(text, "utf-8")
+        names = draw_figures(report.tables, report.recipe, out)
+        (out / "report.md").write_text(report.text(names), "utf-8")
     except OSError as error:
         fail(f"cannot write the report: {error}")
     say(f"Wrote {out / 'report.md'}")

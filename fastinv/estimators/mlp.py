@@ -303,6 +303,7 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
         """Train on `X` ``(n, p)`` and `y` ``(n, q)``; sets the scalings."""
         backend = get_backend(self.backend)
         rng = check_random_state(self.random_state)
+        X, y = self._examples(X, y, rng)
         self.x_mean_, self.x_scale_ = self._scaling(X, "X")
         self.y_mean_, self.y_scale_ = self._scaling(y, "y")
         inputs = standardize(X, self.x_mean_, self.x_scale_)
@@ -335,6 +336,12 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
             },
             n_threads=threads_that_pay(self.n_threads, training_flops(spec, batch_size)),
         )
+
+    def _examples(
+        self, X: Float64Array, y: Float64Array, rng: np.random.Generator
+    ) -> tuple[Float64Array, Float64Array]:
+        """What the network learns, from the data `X` ``(n, p)`` and `y` ``(n, q)``."""
+        return X, y
 
     def _scaling(self, values: Float64Array, name: str) -> tuple[Float64Array, Float64Array]:
         """Mean and scale of each column: the network sees ``(values - mean) / scale``."""

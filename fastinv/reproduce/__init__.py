@@ -7,8 +7,9 @@ section 5 and appendix A: table 1, known forward function, and table 2, noisy da
 from __future__ import annotations
 
 from fastinv.reproduce.ablation import AblationRow, ablation
+from fastinv.reproduce.data import Split
 from fastinv.reproduce.errors import Errors, Moments
-from fastinv.reproduce.experiment import ExperimentResult, Split, run_experiment
+from fastinv.reproduce.experiment import ExperimentResult, run_experiment
 from fastinv.reproduce.published import PaperResult, paper_result
 from fastinv.reproduce.recipes import FAST, PAPER, RECIPES, Recipe
 from fastinv.reproduce.runs import Table, run_tables

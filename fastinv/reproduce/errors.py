@@ -27,6 +27,8 @@ class Errors:
         Of the network trained on the inverse, which knows no anchors.
     nearest_polished, twin_polished : float or None
         Of the best of the five after polishing, on the exact f or on the learned one.
+    twin_polished_many : float or None
+        The same of the candidates from :attr:`Recipe.n_ranked` anchors; noisy data only.
     nearest_recall, twin_recall : float or None
         No error: the share of all exact solutions that those polished five include, to 1 % of
         the width of the domain. None where solutions form curves; the paper has neither.
@@ -39,6 +41,7 @@ class Errors:
     direct: float | None = None
     nearest_polished: float | None = None
     twin_polished: float | None = None
+    twin_polished_many: float | None = None
     nearest_recall: float | None = None
     twin_recall: float | None = None
 

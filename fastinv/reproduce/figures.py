@@ -1,4 +1,4 @@
-"""The paper's figures 2 and 4 to 9, redrawn. Figure 3 is a sketch without data."""
+"""The paper's figures 2 to 9, redrawn."""
 
 from __future__ import annotations
 
@@ -11,22 +11,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fastinv.backends.protocol import Float64Array
-from fastinv.estimators.mlp import MLPRegressor
 from fastinv.problems import cubic, experiment, half_ball
 from fastinv.reproduce.errors import Moments
+from fastinv.reproduce.palette import BLUE, CURVE, GREEN, ORANGE, PINK, YELLOW
 from fastinv.reproduce.published import paper_result
 from fastinv.reproduce.recipes import Recipe
 from fastinv.reproduce.runs import Table
+from fastinv.reproduce.sketch import draw_sketch
 from fastinv.solvers import NearestSolver, TwinSolver
 
-# Okabe and Ito's palette; what differs in meaning differs in marker and line, too.
-_BLUE, _ORANGE, _GREEN, _PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
-_ANCHOR_STYLES = ((_BLUE, "o"), (_ORANGE, "s"), (_GREEN, "^"), (_PINK, "v"), ("#E69F00", "D"))
-_CURVE: dict[str, Any] = {"color": "0.6", "linewidth": 3.0, "label": "f"}
+_ANCHOR_STYLES = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), (PINK, "v"), (YELLOW, "D"))
 _FEW_ANCHORS = np.array([[-1.9], [-1.05], [-0.5], [0.4], [1.7]])  # badly placed, like the paper's
 _ACCEPTED = 0.05  # residual up to which figure 6 keeps a candidate
 _N_SHOWN = 1000
 _FIGURE_OF_TABLE = {1: 8, 2: 9}
+_LEGEND_WIDTH = 4.6  # inches
 _DPI = 200
 
 
@@ -49,6 +48,7 @@ def draw_figures(tables: Mapping[int, Table], recipe: Recipe, folder: Path) -> l
     few = _FewAnchors(recipe)
     drawn = {
         2: _forward_and_inverse(recipe),
+        3: draw_sketch(),
         4: _first_anchor(few, "from_nearest", "kNN"),
         5: _first_anchor(few, "from_twin", "twin network"),
         6: _all_anchors(few),
@@ -68,7 +68,7 @@ def draw_by_anchor(table: Table) -> Figure:
     numbers = list(table.results)
     n_columns = min(3, len(numbers))
     n_rows = -(-len(numbers) // n_columns)
-    size = (3.2 * n_columns + 0.6, 2.6 * n_rows + 0.8)
+    size = (max(3.2 * n_columns + 0.6, _LEGEND_WIDTH), 2.6 * n_rows + 1.0)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     for ax, number in zip(axes, numbers, strict=False):
@@ -83,7 +83,8 @@ def draw_by_anchor(table: Table) -> Figure:
     for ax in axes[len(numbers) :]:
         ax.set_visible(False)
     figure.supylabel("RMSE in y")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    handles, labels = axes[0].get_legend_handles_labels()  # ours, then the paper's: two columns
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=9)
     return figure
 
 
@@ -92,28 +93,29 @@ def _draw_by_anchor(ax: Axes, moments: Moments, learned: bool, *, ours: bool) ->
     mean, std = moments.mean, moments.std
     whose = "ours" if ours else "paper"
     shift = 0.08 if ours else -0.08
-    look: dict[str, Any] = {"linestyle": "-" if ours else "--", "markersize": 5, "capsize": 2}
+    look: dict[str, Any] = {"linestyle": "-" if ours else "--", "capsize": 2}
 
     def draw(x: Any, y: Any, error: Any, marker: str, color: str, name: str) -> None:
         fill = color if ours else "white"
         x = np.asarray(x) + shift
         label = f"{name}, {whose}"
-        ax.errorbar(x, y, error, marker=marker, color=color, mfc=fill, label=label, **look)
+        size = 9 if marker == "*" else 5
+        ax.errorbar(x, y, error, fmt=marker, ms=size, color=color, mfc=fill, label=label, **look)
 
     anchors = np.arange(1, 6)
-    draw(anchors, mean.nearest_by_anchor, std.nearest_by_anchor, "s", _ORANGE, "kNN")
-    draw(anchors, mean.twin_by_anchor, std.twin_by_anchor, "o", _BLUE, "twin")
-    draw([6], [mean.twin_best], [std.twin_best], "*", _GREEN, "twin, best (exact f)")
+    draw(anchors, mean.nearest_by_anchor, std.nearest_by_anchor, "s", ORANGE, "kNN")
+    draw(anchors, mean.twin_by_anchor, std.twin_by_anchor, "o", BLUE, "twin")
+    draw([6], [mean.twin_best], [std.twin_best], "*", GREEN, "twin, best (exact f)")
     if learned:
         best, spread = mean.twin_best_learned, std.twin_best_learned
-        draw([6], [best], [spread], "D", _PINK, "twin, best (learned f)")
+        draw([6], [best], [spread], "D", PINK, "twin, best (learned f)")
 
 
 def _forward_and_inverse(recipe: Recipe) -> Figure:
     """Figure 2: a network for f, one for its inverse, and the twin network, for the cubic."""
     X, y = cubic.sample(1000, 0)
-    forward = MLPRegressor(**recipe.learned_forward, random_state=0).fit(X, y.ravel())
-    inverse = MLPRegressor(**recipe.direct, random_state=0).fit(y, X.ravel())
+    forward = recipe.learner(**recipe.learned_forward, random_state=0).fit(X, y.ravel())
+    inverse = recipe.network(**recipe.direct, random_state=0).fit(y, X.ravel())
     twin = _twin(recipe, 5).fit(X[:600])
     grid = np.linspace(-2.0, 2.0, 300)[:, None]
     targets = np.linspace(y.min(), y.max(), _N_SHOWN)[:, None]
@@ -126,8 +128,9 @@ def _forward_and_inverse(recipe: Recipe) -> Figure:
     )
     for ax, (title, x, values) in zip(axes, found, strict=True):
         _draw_cubic(ax)
-        ax.plot(np.ravel(x), np.ravel(values), ".", color=_BLUE, markersize=3, label=title)
+        ax.plot(np.ravel(x), np.ravel(values), ".", color=BLUE, markersize=3, label="network")
         ax.set(title=title, xlabel="x")
+    axes[0].legend()
     axes[0].set_ylabel("y")
     return figure
 
@@ -159,6 +162,7 @@ def _first_anchor(few: _FewAnchors, method: str, title: str) -> Figure:
     _draw_cubic(ax)
     _draw_anchored(ax, getattr(few, method)[:, :1], few.order[:, :1], few.targets)
     _finish(ax, f"{title}, nearest of five anchors", few)
+    ax.legend(fontsize=8)
     return figure
 
 
@@ -176,6 +180,7 @@ def _all_anchors(few: _FewAnchors) -> Figure:
         _draw_cubic(ax)
         _draw_anchored(ax, x, few.order, few.targets)
         _finish(ax, title, few)
+    right.legend(fontsize=8)
     return figure
 
 
@@ -186,7 +191,7 @@ def _circles(recipe: Recipe) -> Figure:
     twin = recipe.solver(
         half_ball.forward, bounds=bounds, **_shared(20), **recipe.known_forward
     ).fit(X)
-    figure = Figure(figsize=(4.4, 4.2), layout="constrained")
+    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     ax = figure.subplots()
     angle = np.linspace(0.0, 2.0 * np.pi, 361)
     ax.plot(*X.T, ".", color="0.7", markersize=3, label="anchors")
@@ -195,8 +200,8 @@ def _circles(recipe: Recipe) -> Figure:
         ax.plot(radius * np.cos(angle), radius * np.sin(angle), "-", color="0.4", linewidth=0.8)
         found = twin.solve([[height]]).x[0]
         ax.plot(*found.T, marker, color=color, markersize=5, label=f"y = {height}")
-    ax.set(xlabel="x₁", ylabel="x₂", aspect="equal", title="half ball, solutions of three heights")
-    ax.legend(loc="upper right", fontsize=7)
+    ax.set(xlabel="x₁", ylabel="x₂", aspect="equal", title="half ball, solutions at three heights")
+    figure.legend(loc="outside right upper", fontsize=9)
     return figure
 
 
@@ -218,7 +223,7 @@ def _shared(n_neighbors: int) -> dict[str, Any]:
 
 def _draw_cubic(ax: Axes) -> None:
     x = np.linspace(-2.0, 2.0, 401)
-    ax.plot(x, cubic.forward(x[:, None])[:, 0], **_CURVE)
+    ax.plot(x, cubic.forward(x[:, None])[:, 0], **CURVE)
 
 
 def _draw_anchored(ax: Axes, x: Any, anchors: Any, targets: Float64Array) -> None:
@@ -226,11 +231,12 @@ def _draw_anchored(ax: Axes, x: Any, anchors: Any, targets: Float64Array) -> Non
     y = np.broadcast_to(targets, x.shape)
     for anchor, (color, marker) in enumerate(_ANCHOR_STYLES):
         mine = anchors == anchor
-        label = f"anchor {anchor + 1}"
-        ax.plot(x[mine], y[mine], marker, color=color, markersize=2.5, label=label)
+        # Every fifth in turn, so that where anchors agree all of them can be seen.
+        shown = slice(anchor, None, len(_ANCHOR_STYLES))
+        label = f"from anchor {anchor + 1}"
+        ax.plot(x[mine][shown], y[mine][shown], marker, color=color, markersize=3.5, label=label)
 
 
 def _finish(ax: Axes, title: str, few: _FewAnchors) -> None:
     ax.plot(_FEW_ANCHORS, few.anchors_y, "k*", markersize=10, label="anchors", zorder=5)
     ax.set(xlabel="x", ylabel="y", title=title, xlim=(-2.3, 2.3), ylim=(-7.0, 7.0))
-    ax.legend(fontsize=7)

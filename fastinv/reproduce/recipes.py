@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fastinv.estimators.mlp import MLPRegressor
@@ -20,33 +20,55 @@ class Recipe:
     name : str
     solver : type
         :class:`TwinSolver` or a subclass.
-    network : type
-        :class:`fastinv.MLPRegressor` or a subclass.
     known_forward, noisy_data : mapping
         Its parameters for table 1 and for table 2.
+    learner : type
+        :class:`fastinv.MLPRegressor` or a subclass, which learns f from noisy data.
     learned_forward : mapping
-        The network's parameters for the one from x to y.
+        Its parameters.
+    network : type
+        :class:`fastinv.MLPRegressor` or a subclass, for the direct network, from y to x.
     direct : mapping
-        The same for the network from y to x.
+        Its parameters.
     inside_bounds : bool
         Whether the solver knows the domain, and keeps solutions in it.
     fresh_pairs : bool, default=True
         Whether table 1 trains on fresh pairs, drawn around the anchors with the formula; False
         takes neighbouring points of the fixed data (algorithm 1), as table 2 always does.
+    n_anchors : int or None, default=None
+        Keeps so many of the anchors; None keeps all.
+    pair_radius_factor : float, default=1.0
+        Times the radius that fresh pairs are drawn in.
     n_direct : int, default=5000
         Points that the direct network is trained on in table 1.
+    n_ranked : int, default=50
+        Anchors of the column of table 2 that polishes candidates from many.
     """
 
     name: str
     solver: type[TwinSolver]
-    network: type[MLPRegressor]
     known_forward: Mapping[str, Any]
     noisy_data: Mapping[str, Any]
+    learner: type[MLPRegressor]
     learned_forward: Mapping[str, Any]
+    network: type[MLPRegressor]
     direct: Mapping[str, Any]
     inside_bounds: bool
     fresh_pairs: bool = True
+    n_anchors: int | None = None
+    pair_radius_factor: float = 1.0
     n_direct: int = 5000
+    n_ranked: int = 50
+
+    def with_networks(self, **parameters: Any) -> Recipe:
+        """A copy with these parameters for all networks, as `max_iter` for a short look."""
+        return replace(
+            self,
+            known_forward={**self.known_forward, **parameters},
+            noisy_data={**self.noisy_data, **parameters},
+            learned_forward={**self.learned_forward, **parameters},
+            direct={**self.direct, **parameters},
+        )
 
 
 _PAPER_NETWORK: dict[str, Any] = {
@@ -70,30 +92,38 @@ _PAPER_REGRESSION: dict[str, Any] = {**_PAPER_NETWORK, "validation_fraction": 0.
 PAPER = Recipe(
     name="paper",
     solver=UnscaledTwinSolver,
-    network=UnscaledMLPRegressor,
-    known_forward={**_PAPER_NETWORK, "pairs_per_epoch": 156 * 32},
+    known_forward={
+        **_PAPER_NETWORK,
+        "training_pairs": "near",
+        "pairs_per_epoch": 156 * 32,
+    },
     noisy_data=_PAPER_NETWORK,
+    learner=UnscaledMLPRegressor,
     learned_forward={**_PAPER_REGRESSION, "learning_rate_init": 1e-4},
+    network=UnscaledMLPRegressor,
     direct=_PAPER_REGRESSION,
     inside_bounds=False,
 )
 
+# As the solvers learn a forward function by themselves, but for longer: data are few here.
+PLAIN_LEARNED_FORWARD: dict[str, Any] = {
+    "max_iter": 1000,
+    "hidden_layer_sizes": (128, 128),
+    "activation": "silu",
+    "loss": "squared_error",
+    "learning_rate": "cosine",
+    "learning_rate_init": 3e-3,
+    "n_iter_no_change": None,
+}
+
 FAST = Recipe(
     name="fast",
     solver=TwinSolver,
-    network=MLPRegressor,
     known_forward={"training_pairs": "solved", "hidden_layer_sizes": (128, 128, 128)},
     noisy_data={},
-    # As the solvers learn a forward function by themselves, but for longer: data are few here.
-    learned_forward={
-        "max_iter": 1000,
-        "hidden_layer_sizes": (128, 128),
-        "activation": "silu",
-        "loss": "squared_error",
-        "learning_rate": "cosine",
-        "learning_rate_init": 3e-3,
-        "n_iter_no_change": None,
-    },
+    learner=MLPRegressor,
+    learned_forward=PLAIN_LEARNED_FORWARD,
+    network=MLPRegressor,
     # The paper's loss and activation, at the size and rate of DirectSolver.
     direct={
         "hidden_layer_sizes": (128, 128),

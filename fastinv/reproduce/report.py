@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from fastinv.problems import experiment
 from fastinv.reproduce.ablation import AblationRow
+from fastinv.reproduce.ablation_report import ablation_text
 from fastinv.reproduce.errors import Errors, Moments
+from fastinv.reproduce.markdown import markdown_table, number_and_spread, ratio
 from fastinv.reproduce.published import paper_result
 from fastinv.reproduce.recipes import Recipe
 from fastinv.reproduce.runs import Table
@@ -21,6 +24,7 @@ _KEYS = {
     "direct": "nn",
     "nearest_polished": "knn_polished",
     "twin_polished": "itnnr_polished",
+    "twin_polished_many": "itnnr_polished_more_anchors",
     "nearest_recall": "knn_branch_recall",
     "twin_recall": "itnnr_branch_recall",
 }
@@ -29,15 +33,39 @@ _TITLES = {
     1: "Table 1: known forward function",
     2: "Table 2: noisy data, learned forward function",
 }
+# Columns of the ratios of table 2, whose denominator is the paper's best by the learned f.
+_OVER_LEARNED = {
+    "best (learned f)": "twin_best_learned",
+    "twin + polish": "twin_polished",
+    "twin + polish, more anchors": "twin_polished_many",
+}
+_ABOUT_FIGURES = "Numbered as in the paper. Figures 2 to 7 have trainings of their own, seed 0."
+_CAPTIONS = {
+    "figure_2.png": "2. A network for the cubic, one for its inverse, and the twin network with "
+    "600 anchors, the five nearest tried.",
+    "figure_3.png": "3. What the twin network predicts: two anchors with the same y on two "
+    "branches take different steps to the same target, hence the input x of the anchor.",
+    "figure_4.png": "4. kNN with five anchors: the nearest in y answers.",
+    "figure_5.png": "5. The twin network with the same anchors, the nearest in y alone.",
+    "figure_6.png": "6. From every one of these anchors, and those that agree with f.",
+    "figure_7.png": "7. The half ball, from the 20 nearest of 300 anchors; circles: all solutions.",
+    "figure_8.png": "8. Known forward function: error by anchor, ours filled, the paper's hollow.",
+    "figure_9.png": "9. Noisy data: error by anchor, ours filled, the paper's hollow.",
+}
 _NOTES = """\
-Numbers are RMSE in y by the exact forward function, mean ± standard deviation over the seeds;
-where two stand in a cell, the second, in parentheses, is the paper's. The data are drawn anew for
-each seed, while the paper has drawn them once.
+Numbers are RMSE in y by the exact forward function, mean ± standard deviation over the seeds (the
+mean alone where nothing spreads); where two stand in a cell, the second, in parentheses, is the
+paper's. The data are drawn anew for each seed, while the paper has drawn them once.
 
 - *Anchors 2-6* is the paper's protocol: its k-th anchor is the (k + 1)-th nearest in y.
   *Anchors 1-5* has the same networks with the five nearest.
 - *kNN + polish* and *twin + polish*: damped Gauss-Newton steps from all five candidates, the best
-  of them by the residual; on the exact forward function in table 1, on the learned one in table 2.
+  of them by the residual. In table 1 they are steps on the exact f and end at rounding error. In
+  table 2 nobody knows the exact f: they are steps on the f that was learned from the same noisy
+  data, down to f(x) = y by that f, so that what is left is the error of the learned f.
+- *More anchors*: the same from the {n_ranked} nearest anchors, for noisy data.
+- *Ours / paper* divides means; below 1 ours is the more accurate. In table 2 the polished columns
+  are divided by the paper's best by its learned f, for the paper does not polish.
 - *Branch recall*: the share of all exact solutions that the five polished candidates include, to
   1 % of the width of the domain; none where solutions form curves.
 - The direct network is trained with the absolute error. With one unknown it learns the median of
@@ -45,7 +73,10 @@ each seed, while the paper has drawn them once.
 
 
 def results_content(
-    tables: Mapping[int, Table], recipe: Recipe, seeds: Sequence[int]
+    tables: Mapping[int, Table],
+    recipe: Recipe,
+    seeds: Sequence[int],
+    rows: Sequence[AblationRow] = (),
 ) -> dict[str, Any]:
     """All numbers, with the keys of the paper's results.
 
@@ -54,7 +85,8 @@ def results_content(
     dict
         ``paper_protocol`` and ``nearest_protocol`` hold ``experiments``: number, then
         ``known_forward`` or ``noisy_data``, then method, then ``mean`` and ``std``, lists.
-        ``fit_seconds`` holds number, setting, then network to one time per seed.
+        ``fit_seconds`` holds number, setting, then network to one time per seed. ``ablation`` is
+        a list of the attributes of :class:`fastinv.reproduce.AblationRow`.
     """
     content: dict[str, Any] = {
         "about": "RMSE in y by the exact forward function, mean and standard deviation over seeds.",
@@ -64,18 +96,18 @@ def results_content(
     for protocol in PROTOCOLS:
         experiments: dict[str, Any] = {}
         for table in tables.values():
-            for number in table.results:
-                moments = getattr(table, protocol)(number)
-                experiments.setdefault(str(number), {})[table.setting] = _by_method(moments)
+            for of_paper in table.results:
+                moments = getattr(table, protocol)(of_paper)
+                experiments.setdefault(str(of_paper), {})[table.setting] = _by_method(moments)
         content[protocol] = {"experiments": experiments}
     seconds: dict[str, Any] = {}
     for table in tables.values():
-        for number, results in table.results.items():
-            seconds.setdefault(str(number), {})[table.setting] = {
+        for of_paper, results in table.results.items():
+            seconds.setdefault(str(of_paper), {})[table.setting] = {
                 network: [result.fit_seconds[network] for result in results]
                 for network in results[0].fit_seconds
             }
-    return {**content, "fit_seconds": seconds}
+    return {**content, "fit_seconds": seconds, "ablation": [asdict(row) for row in rows]}
 
 
 def report_text(
@@ -84,6 +116,7 @@ def report_text(
     seeds: Sequence[int],
     figures: Iterable[str] = (),
     rows: Sequence[AblationRow] = (),
+    circumstances: str = "",
 ) -> str:
     """The report as Markdown.
 
@@ -95,35 +128,27 @@ def report_text(
     figures : iterable of str
         File names beside the report.
     rows : sequence of AblationRow
+    circumstances : str
+        Where, how and how long, see :func:`fastinv.reproduce.circumstances.circumstances`.
     """
     parts = [
         "# Inverting non-injective functions with twin networks: the experiments",
-        f"Recipe *{recipe.name}*, seeds {', '.join(map(str, seeds))}.",
-        _NOTES,
+        f"Recipe *{recipe.name}*, {'seeds' if len(seeds) > 1 else 'seed'} {_joined(seeds)}.",
+        *([circumstances] if circumstances else []),
+        _NOTES.format(n_ranked=recipe.n_ranked),
     ]
-    for number, table in tables.items():
-        parts.append(f"## {_TITLES[number]}")
+    for which, table in tables.items():
+        parts.append(f"## {_TITLES[which]}")
         for protocol, title in PROTOCOLS.items():
-            parts += [f"### {title}", _summary(table, protocol), _by_anchor(table, protocol)]
+            parts += [f"### {title}", _summary(table, protocol), _ratios(table, protocol)]
+            parts.append(_by_anchor(table, protocol))
         parts += ["### Seconds per fit", _seconds(table)]
     if rows:
         parts += ["## One ingredient at a time", ablation_text(rows)]
-    drawn = [f"![{name}]({name})" for name in figures]
+    drawn = [f"![{name}]({name})\n\n*{_CAPTIONS[name]}*" for name in figures]
     if drawn:
-        parts += ["## Figures", *drawn]
+        parts += ["## Figures", _ABOUT_FIGURES, *drawn]
     return "\n\n".join(parts) + "\n"
-
-
-def ablation_text(rows: Sequence[AblationRow]) -> str:
-    """The rows of an ablation as a Markdown table."""
-    heading = ["change", "experiment", "twin, 1st anchor", "twin, best", "twin + polish", "s/fit"]
-    body = []
-    for row in rows:
-        mean = row.errors.mean
-        errors = (mean.twin_by_anchor[0], mean.twin_best, mean.twin_polished)
-        cells = [row.change, str(row.number), *(_number(error) for error in errors)]
-        body.append([*cells, f"{row.seconds:.1f}"])
-    return _markdown(heading, body)
 
 
 def _by_method(moments: Moments) -> dict[str, dict[str, list[float]]]:
@@ -137,21 +162,51 @@ def _by_method(moments: Moments) -> dict[str, dict[str, list[float]]]:
 
 def _summary(table: Table, protocol: str) -> str:
     names = ["kNN, 1st", "direct network", "twin, 1st", "best (exact f)"]
+    extra = ["kNN + polish", "twin + polish"]
     if table.number == 2:
         names.insert(3, "best (learned f)")
+        extra.append("twin + polish, more anchors")
     body = []
-    for number in table.results:
-        ours, paper = getattr(table, protocol)(number), paper_result(number, table.setting)
+    for of_paper in table.results:
+        ours, paper = getattr(table, protocol)(of_paper), paper_result(of_paper, table.setting)
         theirs = [_pair(paper, *which) for which in _columns(table.number)]
         cells = [_pair(ours, *which) for which in _columns(table.number)]
         beside = [
             cell if other == "-" else f"{cell} ({other})"
             for cell, other in zip(cells, theirs, strict=True)
         ]
-        own = [_pair(ours, "nearest_polished"), _pair(ours, "twin_polished"), _recall(ours.mean)]
-        body.append([f"{number}: {experiment(number).title}", *beside, *own])
-    extra = ["kNN + polish", "twin + polish", "branch recall, kNN / twin"]
-    return _markdown(["experiment", *names, *extra], body)
+        own = [_pair(ours, "nearest_polished"), _pair(ours, "twin_polished")]
+        if table.number == 2:
+            own.append(_pair(ours, "twin_polished_many"))
+        title = f"{of_paper}: {experiment(of_paper).title}"
+        body.append([title, *beside, *own, _recall(ours.mean)])
+    return markdown_table(["experiment", *names, *extra, "branch recall, kNN / twin"], body)
+
+
+def _ratios(table: Table, protocol: str) -> str:
+    """Ours over the paper's: like for like, and what polish adds where f is learned."""
+    columns = {"1st anchor": ("twin_by_anchor", "twin_by_anchor")}
+    if table.number == 1:
+        columns["best"] = ("twin_best", "twin_best")
+    else:
+        for title, name in _OVER_LEARNED.items():
+            columns[title] = (name, "twin_best_learned")
+    body = []
+    for of_paper in table.results:
+        ours = getattr(table, protocol)(of_paper).mean
+        paper = paper_result(of_paper, table.setting).mean
+        cells = [
+            _over(getattr(ours, one), getattr(paper, other)) for one, other in columns.values()
+        ]
+        body.append([str(of_paper), *cells])
+    return markdown_table(["ours / paper, experiment", *columns], body)
+
+
+def _over(ours: Any, paper: Any) -> str:
+    """The ratio of two errors, or of the two of the first anchor."""
+    if isinstance(ours, tuple):
+        ours, paper = ours[0], paper[0]
+    return ratio(ours / paper)
 
 
 def _columns(table: int) -> list[tuple[str, int | None]]:
@@ -168,28 +223,28 @@ def _columns(table: int) -> list[tuple[str, int | None]]:
 
 def _by_anchor(table: Table, protocol: str) -> str:
     body = []
-    for number in table.results:
-        ours, paper = getattr(table, protocol)(number), paper_result(number, table.setting)
+    for of_paper in table.results:
+        ours, paper = getattr(table, protocol)(of_paper), paper_result(of_paper, table.setting)
         for name, method in (("kNN", "nearest_by_anchor"), ("twin", "twin_by_anchor")):
             cells = [
                 f"{_pair(ours, method, i)} ({_pair(paper, method, i)})"
                 for i in range(len(ours.mean.twin_by_anchor))
             ]
-            body.append([str(number), name, *cells])
-    return _markdown(["experiment", "by anchor", "1st", "2nd", "3rd", "4th", "5th"], body)
+            body.append([str(of_paper), name, *cells])
+    return markdown_table(["experiment", "by anchor", "1st", "2nd", "3rd", "4th", "5th"], body)
 
 
 def _seconds(table: Table) -> str:
     networks = list(next(iter(table.results.values()))[0].fit_seconds)
     body = []
-    for number, results in table.results.items():
+    for of_paper, results in table.results.items():
         means = [
             sum(result.fit_seconds[network] for result in results) / len(results)
             for network in networks
         ]
         epochs = sum(result.twin_epochs for result in results) / len(results)
-        body.append([str(number), *(f"{mean:.2f}" for mean in means), f"{epochs:.0f}"])
-    return _markdown(["experiment", *networks, "epochs of the twin network"], body)
+        body.append([str(of_paper), *(f"{mean:.2f}" for mean in means), f"{epochs:.0f}"])
+    return markdown_table(["experiment", *networks, "epochs of the twin network"], body)
 
 
 def _pair(moments: Moments, name: str, index: int | None = None) -> str:
@@ -199,7 +254,7 @@ def _pair(moments: Moments, name: str, index: int | None = None) -> str:
         return "-"
     if index is not None:
         mean, std = mean[index], std[index]
-    return f"{_number(mean)} ± {_number(std)}"
+    return number_and_spread(mean, std)
 
 
 def _recall(mean: Errors) -> str:
@@ -208,16 +263,9 @@ def _recall(mean: Errors) -> str:
     return f"{mean.nearest_recall:.0%} / {mean.twin_recall:.0%}"
 
 
-def _number(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4f}" if value == 0.0 or value >= 1e-4 else f"{value:.0e}"
+def _joined(seeds: Sequence[int]) -> str:
+    return ", ".join(map(str, seeds))
 
 
 def _listed(value: float | tuple[float, ...]) -> list[float]:
     return list(value) if isinstance(value, tuple) else [value]
-
-
-def _markdown(heading: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    lines = [heading, ["---"] * len(heading), *body]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

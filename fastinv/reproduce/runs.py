@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, TypeVar
 
 from fastinv._validation import check_integer
 from fastinv.problems import experiment
@@ -16,6 +15,8 @@ from fastinv.reproduce.errors import Moments
 from fastinv.reproduce.experiment import ExperimentResult, run_experiment
 from fastinv.reproduce.published import Setting
 from fastinv.reproduce.recipes import FAST, Recipe
+
+Result = TypeVar("Result")
 
 SETTINGS: dict[int, Setting] = {1: "known_forward", 2: "noisy_data"}  # by table
 
@@ -80,41 +81,50 @@ def run_tables(
     TypeError, ValueError
         An argument out of range.
     """
-    n_jobs = check_integer(n_jobs, "n_jobs")
     tasks = [(table, number, seed) for table in tables for number in numbers for seed in seeds]
     found: dict[int, dict[int, tuple[ExperimentResult, ...]]] = {table: {} for table in tables}
-    pool = _processes(n_jobs) if n_jobs > 1 else nullcontext()
-    with pool as executor:
-        for (table, number, _), result in zip(
-            tasks, _results(executor, tasks, recipe), strict=True
-        ):
-            found[table][number] = (*found[table].get(number, ()), result)
-            on_result(result)
+    calls = [(*task, recipe) for task in tasks]
+    for (table, number, _), result in zip(tasks, run_all(_run, calls, n_jobs), strict=True):
+        found[table][number] = (*found[table].get(number, ()), result)
+        on_result(result)
     return {number: Table(number, results) for number, results in found.items()}
 
 
-def _results(executor: Executor | None, tasks: list[tuple[int, int, int]], recipe: Recipe) -> Any:
-    """Results in the order of `tasks`, each as soon as it is there."""
-    if executor is None:
-        yield from (_run(*task, recipe) for task in tasks)
+def run_all(
+    function: Callable[..., Result], calls: Sequence[tuple[Any, ...]], n_jobs: int
+) -> Iterator[Result]:
+    """Results of `function` for the arguments `calls`, in their order, each as soon as it is there.
+
+    Parameters
+    ----------
+    function : callable
+        Of a module, that processes can find it.
+    calls : sequence of tuple
+        What can be pickled.
+    n_jobs : int
+        Processes, one thread each where there are more than one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `n_jobs` is no integer or not positive.
+    """
+    if check_integer(n_jobs, "n_jobs") == 1:
+        yield from (function(*call) for call in calls)
         return
-    futures: list[Future[ExperimentResult]] = [
-        executor.submit(_run, *task, recipe) for task in tasks
-    ]
-    try:
-        for future in futures:
-            yield future.result()
-    finally:
-        for future in futures:
-            future.cancel()
+    processes = ProcessPoolExecutor(n_jobs, get_context("spawn"), initializer=_take_one_thread)
+    with processes as executor:
+        futures: list[Future[Result]] = [executor.submit(function, *call) for call in calls]
+        try:
+            for future in futures:
+                yield future.result()
+        finally:
+            for future in futures:
+                future.cancel()
 
 
 def _run(table: int, number: int, seed: int, recipe: Recipe) -> ExperimentResult:
     return run_experiment(experiment(number), seed, setting=SETTINGS[table], recipe=recipe)
-
-
-def _processes(n_jobs: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(n_jobs, get_context("spawn"), initializer=_take_one_thread)
 
 
 def _take_one_thread() -> None:

@@ -1,6 +1,7 @@
 """Solvers: from targets to ranked solutions."""
 
-from fastinv.solvers.base import AnchoredSolver, BaseSolver
+from fastinv.solvers.anchored import AnchoredSolver
+from fastinv.solvers.base import BaseSolver
 from fastinv.solvers.direct import DirectSolver
 from fastinv.solvers.frozen import FrozenSolver
 from fastinv.solvers.mixture import MixtureSolver

@@ -13,11 +13,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastinv._explanation import Circumstances
-from fastinv._threads import resolve_n_threads, threads_that_pay
+from fastinv._threads import resolve_n_threads
 from fastinv._validation import (
     RandomState,
     as_float64,
-    check_n_neighbors,
     check_number,
     check_random_state,
     check_targets,
@@ -42,9 +41,10 @@ from fastinv.solvers.anchors import (
     overall_spread,
 )
 from fastinv.solvers.enumeration import EnumerationMixin
-from fastinv.solvers.fit_data import FitData, check_fit_data, check_range, train_forward
+from fastinv.solvers.fit_data import FitData, check_fit_data, check_range
 from fastinv.solvers.frozen import FrozenSolver, NativeCall
-from fastinv.solvers.images import Proposals, images_of, noise_of
+from fastinv.solvers.images import Proposals, noise_of
+from fastinv.solvers.learned_forward import train_forward
 from fastinv.solvers.refinement import (
     branch_distance,
     check_periods,
@@ -56,11 +56,6 @@ from fastinv.solvers.refinement import (
 
 AnchorChoice = Literal["spread", "nearest"]
 
-# With `near` given, so many times more anchors are tried: branches close to the state in x need
-# not be the closest ones in y.
-_NEAR_FACTOR = 4
-_FLOPS_PER_CANDIDATE = 2000.0  # search, f and ranking, beside the networks
-_FLOPS_PER_POLISH = 20_000.0
 _MADE_AGAIN = ("_pipeline", "_search")  # native objects, from what is pickled
 
 
@@ -269,6 +264,7 @@ class BaseSolver(EnumerationMixin, MultiOutputMixin, RegressorMixin, BaseEstimat
             anchors_exact=self._falls_back_on_anchors and forward.exact,
             trust_residual=forward.exact,
             apart=branch_distance(backend, self.anchors_x_, x_spread) if spreads else 0.0,
+            n_passes=getattr(self, "n_passes", 1),  # of those that have a network
             refine=refine_spec(forward, self.periods_) if refines else None,
         )
         self._pipeline = backend.pipeline(self.pipeline_spec_)
@@ -308,63 +304,6 @@ class BaseSolver(EnumerationMixin, MultiOutputMixin, RegressorMixin, BaseEstimat
                 spec = replace(spec, refine=refine_spec(self.forward_, self.periods_))
             self.pipeline_spec_ = spec
             self._pipeline = get_backend(self.backend).pipeline(self.pipeline_spec_)
-
-
-class AnchoredSolver(BaseSolver):
-    """Solvers whose candidates come from anchors near the target."""
-
-    n_neighbors: int
-    anchor_choice: AnchorChoice
-
-    def _ranked(
-        self,
-        targets: Float64Array,
-        k: int | None,
-        near: Float64Array | None,
-        out: Ranked | None = None,
-    ) -> Ranked:
-        spec = self.pipeline_spec_
-        n_anchors = len(spec.anchors_x)
-        k = self.n_neighbors if k is None else check_n_neighbors(k, n_anchors, "k")
-        n_neighbors = self._n_tried(k, near is not None)
-        n_threads = self.n_threads
-        if n_threads != 1:
-            flops = 2.0 * spec.n_weights + _FLOPS_PER_CANDIDATE
-            if spec.refine is not None:
-                flops += _FLOPS_PER_POLISH
-            n_threads = threads_that_pay(n_threads, flops * len(targets) * n_neighbors)
-        if spec.forward is not None:
-            return self._pipeline.solve(
-                targets, n_neighbors=n_neighbors, k=k, near=near, n_threads=n_threads, out=out
-            )
-        candidates = self._pipeline.candidates(
-            targets, n_neighbors=n_neighbors, n_threads=n_threads
-        )
-        flat = candidates.x.reshape(-1, self.n_features_in_)
-        images = images_of(self.forward_, flat).reshape(*candidates.x.shape[:2], -1)
-        ranked = self._pipeline.rank(targets, candidates, images, k=k, near=near)
-        if out is None:
-            return ranked
-        check_out(out, *ranked.x.shape)
-        return ranked.copied_into(out)
-
-    def _ranked_into(
-        self, out: Ranked, targets: Float64Array, k: int | None, near: Float64Array | None
-    ) -> None:
-        self._ranked(targets, k, near, out)
-
-    def _n_tried(self, k: int, with_near: bool) -> int:
-        """Anchors tried per target."""
-        n_neighbors = max(k, self.n_neighbors)
-        if not with_near:
-            return n_neighbors
-        return min(_NEAR_FACTOR * n_neighbors, len(self.pipeline_spec_.anchors_x))
-
-    def _native_call(self, k: int) -> NativeCall | None:
-        native = self._pipeline.native()
-        if native is None:
-            return None
-        return NativeCall(native, self._n_tried(k, False), self._n_tried(k, True))
 
 
 def _own_targets(y: ArrayLike, n_outputs: int) -> Float64Array:

@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from fastinv._validation import as_float64, check_bounds, check_integer, check_pairs
-from fastinv.backends.protocol import Backend, Float64Array
-from fastinv.estimators.mlp import MLPRegressor
-from fastinv.forward import EstimatorForward, Forward, as_forward
+from fastinv.backends.protocol import Float64Array
+from fastinv.forward import Forward, as_forward
 from fastinv.solvers.anchors import draw_anchors
 
 Points = tuple[Float64Array, Float64Array]  # x (n, p) and y (n, q)
+
 
 # Of the x and y of anchors: beyond, squares of differences overflow or vanish.
 _LEAST_RANGE, _LARGEST_RANGE = 1e-100, 1e101
@@ -100,30 +99,6 @@ def check_fit_data(
         points = _points_of_formula(f, box, n_anchors, examples, rng)
     chosen = _anchors(f, points, given_x, given_y)
     return FitData(f, _own(points), _own(_inside(chosen, box)), measured, box, y_ndim)
-
-
-def train_forward(
-    forward: Any, points: Points, backend: str | Backend, n_threads: int | None, random_state: int
-) -> Forward:
-    """A forward function trained on `points`: `forward`, cloned, or a network of our own."""
-    if forward is None:
-        model = MLPRegressor(
-            (128, 128),
-            "silu",
-            loss="squared_error",
-            learning_rate="cosine",
-            learning_rate_init=3e-3,
-            n_iter_no_change=None,
-            backend=backend,
-            n_threads=n_threads,
-        )
-    else:
-        model = clone(forward)
-    if "random_state" in model.get_params() and model.get_params()["random_state"] is None:
-        model.set_params(random_state=random_state)
-    x, y = points
-    model.fit(x, y.ravel() if y.shape[1] == 1 else y)
-    return EstimatorForward(model, x.shape[1], y.shape[1])
 
 
 def _split_anchors(anchors: Any) -> tuple[Float64Array | None, Float64Array | None]:

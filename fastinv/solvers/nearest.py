@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike
 
 from fastinv._validation import RandomState, check_n_neighbors
 from fastinv.backends.protocol import Backend
-from fastinv.solvers.base import AnchorChoice, AnchoredSolver
+from fastinv.solvers.anchored import AnchoredSolver
+from fastinv.solvers.base import AnchorChoice
 
 
 class NearestSolver(AnchoredSolver):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastinv.backends.protocol import Backend, Float64Array
 from fastinv.checkpoints import fingerprint
@@ -26,7 +27,11 @@ _N_PAIRS, _PAIRS_TIMES_INPUTS = 200_000, 1_600_000
 _CHUNK = 8192  # rows solved at once, for the memory of their derivatives
 _FIRST_DAMPING, _LESS, _MORE, _MOST = 1e-4, 0.1, 30.0, 1e3
 _LEAST_RIDGE = 1e-30  # where f is flat, no step
+_STUCK = 1e-6  # the same of a start that found no solution
 _CLOSE = 1e-10  # squared residual in units of the spread of y: enough for single precision
+
+
+BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,17 +123,19 @@ def solved_pairs(
     """
     x, y = anchors
     targets = forward(points)
-    targets = np.ascontiguousarray(targets[np.isfinite(targets).all(axis=1)])
+    finite = np.isfinite(targets).all(axis=1)
+    points, targets = points[finite], np.ascontiguousarray(targets[finite])
     n_anchors = min(_N_ANCHORS, len(x))
     nearest = backend.neighbors(y).query(targets, n_anchors)[1].ravel()
     x_anchor = x[nearest]
     images = y[nearest] if forward.exact else forward(x)[nearest]
     targets = np.repeat(targets, n_anchors, axis=0)
-    solved = x_anchor.copy()
+    solved, squares = x_anchor.copy(), np.empty(len(x_anchor))
     y_scale = mean_and_scale(y, "y")[1]
     for start in range(0, len(solved), _CHUNK):
         rows = slice(start, start + _CHUNK)
-        _solve(forward, solved[rows], images[rows], targets[rows], region, y_scale)
+        squares[rows] = _solve(forward, solved[rows], images[rows], targets[rows], region, y_scale)
+    _replace_stuck(solved, squares > _STUCK, points, x_anchor, region.radius)
     near = (np.abs(solved - x_anchor) <= _FARTHEST * region.radius).all(axis=1)
     return Pairs(solved[near], targets[near], x_anchor[near], y[nearest][near])
 
@@ -140,7 +147,7 @@ def _solve(
     targets: Float64Array,
     region: Region,
     y_scale: Float64Array,
-) -> None:
+) -> Float64Array:
     """Move `x` (n, p), in place, by damped Gauss-Newton steps of at most `radius`.
 
     Levenberg (1944) and Marquardt (1963), "An algorithm for least-squares estimation of nonlinear
@@ -168,6 +175,28 @@ def _solve(
         squares[moved] = tried_squares[better]
         factor = np.where(better, _LESS, _MORE)
         damping[rows] = np.minimum(damping[rows] * factor, _MOST)
+    return np.asarray(squares)
+
+
+def _replace_stuck(
+    solved: Float64Array,
+    stuck: BoolArray,
+    points: Float64Array,
+    x_anchor: Float64Array,
+    radius: Float64Array,
+) -> None:
+    """Where an anchor's own branch ends before the target, take the nearest other solution.
+
+    Those known are the target's own point and what its other anchors led to.
+    """
+    n, p = points.shape
+    others = np.concatenate([solved.reshape(n, -1, p), points[:, None]], axis=1)
+    missing = np.concatenate([stuck.reshape(n, -1), np.zeros((n, 1), dtype=bool)], axis=1)
+    rows = np.flatnonzero(stuck)
+    of_target = rows // (others.shape[1] - 1)
+    apart = np.abs((others[of_target] - x_anchor[rows, None]) / radius).max(axis=2)
+    apart[missing[of_target]] = np.inf
+    solved[rows] = others[of_target, apart.argmin(axis=1)]
 
 
 def _slopes(

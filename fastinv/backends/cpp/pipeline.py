@@ -39,6 +39,7 @@ class Pipeline:
             bool(spec.trust_residual),
             float(spec.apart),
             int(spec.pool),
+            int(spec.n_passes),
             None if spec.refine is None else _refine_fields(spec.refine),
             isa,
         )

@@ -80,6 +80,8 @@ class Pipeline:
         assert self._forward is not None  # check_solve_call has refused it
         with np.errstate(over="ignore", invalid="ignore"):
             fx = self._forward.values(candidates.x)
+            for _ in range(spec.n_passes - 1 if spec.twin is not None else 0):
+                candidates, fx = self._corrected_again(targets, candidates, fx)
         if self._polish is not None:
             candidates, fx = self._polished(self._polish, targets, candidates, fx)
         ranked = self.rank(targets, candidates, fx, k=k, near=near)
@@ -96,17 +98,39 @@ class Pipeline:
         anchor_distance = np.full(len(targets), np.nan)
         anchor[finite], anchor_distance[finite] = self._find_anchors(targets[finite], n_neighbors)
 
-        x = spec.anchors_x[anchor]
-        flags = np.zeros(anchor.shape, dtype=np.uint8)
+        x, flags = self._moved(targets, spec.anchors_x[anchor], spec.anchors_y[anchor])
+        return Candidates(x, anchor, flags, anchor_distance)
+
+    def _moved(
+        self, targets: Float64Array, x: Float64Array, fx: Float64Array
+    ) -> tuple[Float64Array, NDArray[np.uint8]]:
+        """Points `x` ``(n, k, p)`` with images `fx` after the network's steps, and their flags."""
+        spec = self._spec
+        flags = np.zeros(x.shape[:2], dtype=np.uint8)
         if spec.twin is not None:
-            y = np.broadcast_to(targets[:, None, :], (*anchor.shape, targets.shape[1]))
+            y = np.broadcast_to(targets[:, None, :], fx.shape)
             with np.errstate(over="ignore", invalid="ignore"):  # rank finds what is not finite
-                outputs = twin_outputs(spec.twin, y, spec.anchors_y[anchor], x)
-                outputs[~finite] = 0.0
+                outputs = twin_outputs(spec.twin, y, fx, x)
+                outputs[~np.isfinite(targets).all(axis=1)] = 0.0
                 x = x + spec.twin.dx_scale * outputs
             flags[(np.abs(outputs) > spec.twin.reach).any(axis=2)] |= CandidateFlag.EXTRAPOLATED
         flags[((x < spec.lower) | (x > spec.upper)).any(axis=2)] |= CandidateFlag.CLIPPED
-        return Candidates(np.clip(x, spec.lower, spec.upper), anchor, flags, anchor_distance)
+        return np.clip(x, spec.lower, spec.upper), flags
+
+    def _corrected_again(
+        self, targets: Float64Array, candidates: Candidates, fx: Float64Array
+    ) -> tuple[Candidates, Float64Array]:
+        """Candidates and images after one more pass, where that brings them closer."""
+        assert self._forward is not None
+        usable = np.asarray(np.isfinite(fx).all(axis=2))
+        starts = np.where(usable[:, :, None], fx, 0.0)
+        x, flags = self._moved(targets, candidates.x, starts)
+        images = self._forward.values(x)
+        y = targets[:, None, :]
+        better = np.asarray(usable & (distance(images, y) < distance(fx, y)))
+        x = np.where(better[:, :, None], x, candidates.x)
+        flags = np.where(better, flags, candidates.flags)
+        return replace(candidates, x=x, flags=flags), np.where(better[:, :, None], images, fx)
 
     def rank(
         self,

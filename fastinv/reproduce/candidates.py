@@ -1,0 +1,91 @@
+"""How candidates are judged: by anchor, the best of them, polished, and what they found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from fastinv.backends.protocol import Float64Array
+from fastinv.comparison import rmse_in_y
+from fastinv.forward import Forward
+from fastinv.problems import Problem
+from fastinv.reproduce.data import Split
+from fastinv.reproduce.trainings import known
+from fastinv.solvers import NearestSolver
+
+# A candidate this near to an exact solution, in widths of the domain, has found it.
+RECALL_TOLERANCE = 0.01
+
+
+class PolishedCandidates(NamedTuple):
+    """Where polishing leads: `x` (n, k, p), and evaluations of f for each target, on average."""
+
+    x: Float64Array
+    n_evaluations: float
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """Judges candidates x (n, k, p) for n targets, from k anchors, the nearest first.
+
+    As in the paper's code, they are moved to where f is defined first, which concerns
+    experiment 4 alone.
+    """
+
+    problem: Problem
+    forward: Forward  # exact or learned
+    targets: Float64Array
+    polisher: NearestSolver
+
+    @classmethod
+    def of(cls, problem: Problem, forward: Forward, split: Split) -> Judge:
+        """With a polish inside the bounds, on the exact f or on the learned one."""
+        polisher = NearestSolver(
+            known(forward),
+            bounds=problem.bounds,
+            refine=True,
+            n_neighbors=1,
+        ).fit(split.anchors_x, split.anchors_y)
+        return cls(problem, forward, split.targets, polisher)
+
+    def rmse(self, x: Float64Array) -> float:
+        """In y, by the exact f, of one solution (n, p) per target."""
+        return rmse_in_y(self.problem.forward, self.problem.project(x), self.targets)
+
+    def by_anchor(self, x: Float64Array) -> tuple[float, ...]:
+        """The RMSE of the solutions from each of the k anchors."""
+        return tuple(self.rmse(solutions) for solutions in x.swapaxes(0, 1))
+
+    def best(self, x: Float64Array, forward: Forward | None = None) -> Float64Array:
+        """The solution (n, p) with the smallest residual by `forward`, by default its own."""
+        flat = self.problem.project(x.reshape(-1, x.shape[2]))
+        images = (forward or self.forward)(flat).reshape(*x.shape[:2], -1)
+        residuals = np.linalg.norm(images - self.targets[:, None], axis=2)
+        return np.asarray(x[np.arange(len(x)), residuals.argmin(axis=1)])
+
+    def polished(self, x: Float64Array) -> PolishedCandidates:
+        """Damped Gauss-Newton steps from all candidates, inside the bounds."""
+        flat = self.problem.project(x.reshape(-1, x.shape[2]))
+        starts = np.clip(flat, *self.problem.bounds.T)
+        goals = np.repeat(self.targets, x.shape[1], axis=0)
+        polished = self.polisher._make_search().polish(goals, starts)
+        n_evaluations = float(polished.n_evaluations.sum()) / len(x)
+        return PolishedCandidates(np.asarray(polished.x).reshape(x.shape), n_evaluations)
+
+
+def branch_recall(problem: Problem, targets: Float64Array, x: Float64Array) -> float | None:
+    """The share of all exact solutions of `targets` that are among `x` (n, k, p).
+
+    None where solutions form curves, or where no target has any.
+    """
+    if problem.inverse is None:
+        return None
+    low, high = problem.bounds.T
+    n_found = n_solutions = 0
+    for found, solutions in zip(x, problem.preimages(targets), strict=True):
+        apart = np.abs(solutions[:, None] - found[None]) / (high - low)
+        n_found += int((apart.max(axis=2, initial=0.0) <= RECALL_TOLERANCE).any(axis=1).sum())
+        n_solutions += len(solutions)
+    return n_found / n_solutions if n_solutions else None

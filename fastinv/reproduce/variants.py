@@ -1,0 +1,145 @@
+"""What is changed after the training of a twin network: anchors tried, ranking, polish, and f."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from fastinv.backends.protocol import Float64Array
+from fastinv.estimators.mlp import MLPRegressor
+from fastinv.forward import Forward
+from fastinv.reproduce.candidates import Judge
+from fastinv.reproduce.errors import N_ANCHORS_TRIED
+from fastinv.reproduce.recipes import PLAIN_LEARNED_FORWARD
+from fastinv.reproduce.trainings import Plan, from_twin
+
+UNCHANGED = ("recipe", "unchanged")
+_ANCHORS_TRIED = (10, 50)
+_EPOCHS_OF_PLAIN = (200, 1000)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One change, one experiment, one seed; see :class:`fastinv.reproduce.AblationRow`."""
+
+    ingredient: str
+    change: str
+    first: float
+    best: float
+    seconds: float | None = None
+    n_evaluations: float | None = None
+
+
+def unchanged(plan: Plan) -> Measured:
+    """The recipe as it is, with the exact f."""
+    forward, _ = plan.forward()
+    twin, seconds = plan.twin(forward)
+    five = from_twin(twin, plan.split, min(N_ANCHORS_TRIED, plan.split.n_anchors))
+    return _best(Judge.of(plan.problem, forward, plan.split), *UNCHANGED, five, seconds)
+
+
+def variants_of_known_forward(plan: Plan) -> list[Measured]:
+    """The recipe, and all that needs no other training, with the exact f."""
+    forward, _ = plan.forward()
+    twin, seconds = plan.twin(forward)
+    candidates = from_twin(twin, plan.split, plan.split.n_anchors)
+    judge = Judge.of(plan.problem, forward, plan.split)
+    return [
+        _best(judge, *UNCHANGED, candidates[:, :N_ANCHORS_TRIED], seconds),
+        *_by_anchors_tried(judge, candidates),
+        *_by_ranking(judge, candidates[:, :N_ANCHORS_TRIED]),
+        *_by_polish(judge, _nearest(plan), candidates[:, :N_ANCHORS_TRIED]),
+    ]
+
+
+def variants_of_noisy_data(plan: Plan) -> list[Measured]:
+    """The recipe, and all that needs no other twin network, with a learned f."""
+    forward, forward_seconds = plan.forward()
+    twin, seconds = plan.twin(forward)
+    candidates = from_twin(twin, plan.split, plan.split.n_anchors)
+    five = candidates[:, :N_ANCHORS_TRIED]
+    judge = Judge.of(plan.problem, forward, plan.split)
+    many = candidates[:, : plan.recipe.n_ranked]
+    return [
+        _best(judge, *UNCHANGED, five, seconds),
+        *_by_anchors_tried(judge, candidates),
+        *_by_ranking(judge, five),
+        *_by_polish(judge, _nearest(plan), five),
+        _polished(judge, "polish", f"twin, {many.shape[1]} anchors, on", many),
+        _polished(judge, "learned f", "the recipe's, polish", five, forward_seconds),
+        *_by_learner(plan, five),
+    ]
+
+
+def _by_anchors_tried(judge: Judge, candidates: Float64Array) -> list[Measured]:
+    tried = {**{str(k): k for k in _ANCHORS_TRIED}, "all": candidates.shape[1]}
+    return [_best(judge, "anchors tried", name, candidates[:, :k]) for name, k in tried.items()]
+
+
+def _by_ranking(judge: Judge, five: Float64Array) -> list[Measured]:
+    by_anchor = judge.by_anchor(five)
+    first = by_anchor[0]
+    at_random = math.sqrt(sum(error**2 for error in by_anchor) / len(by_anchor))
+    rows = [
+        Measured("ranking", "none, first anchor", first, first, n_evaluations=0.0),
+        Measured("ranking", "at random (expected)", first, at_random, n_evaluations=0.0),
+    ]
+    if not judge.forward.exact:
+        best = judge.rmse(judge.best(five, judge.problem.forward))
+        rows.append(Measured("ranking", "by the exact f", first, best, n_evaluations=5.0))
+    return rows
+
+
+def _by_polish(judge: Judge, nearest: Float64Array, five: Float64Array) -> list[Measured]:
+    return [
+        _best(judge, "polish", "kNN, off", nearest),
+        _polished(judge, "polish", "kNN, on", nearest),
+        _best(judge, "polish", "twin, off", five),
+        _polished(judge, "polish", "twin, on", five),
+    ]
+
+
+def _by_learner(plan: Plan, five: Float64Array) -> list[Measured]:
+    """The same candidates with other learned forward functions, and with the exact one."""
+    rows = []
+    learners: dict[str, tuple[Forward, float | None]] = {}
+    for epochs in _EPOCHS_OF_PLAIN:
+        parameters = {**PLAIN_LEARNED_FORWARD, "max_iter": epochs}
+        learned = plan.learned_forward(MLPRegressor, parameters)
+        learners[f"plain network, {epochs} epochs"] = learned
+    learners["exact f"] = (plan.problem.forward, None)
+    for name, (forward, seconds) in learners.items():
+        other = Judge.of(plan.problem, forward, plan.split)
+        rows.append(_best(other, "learned f", f"{name}, ranking", five, seconds))
+        rows.append(_polished(other, "learned f", f"{name}, polish", five, seconds))
+    return rows
+
+
+def _best(
+    judge: Judge,
+    ingredient: str,
+    change: str,
+    candidates: Float64Array,
+    seconds: float | None = None,
+) -> Measured:
+    """The best of `candidates` (n, k, p) by the residual, after one evaluation of f of each."""
+    first, best = judge.rmse(candidates[:, 0]), judge.rmse(judge.best(candidates))
+    return Measured(ingredient, change, first, best, seconds, float(candidates.shape[1]))
+
+
+def _polished(
+    judge: Judge,
+    ingredient: str,
+    change: str,
+    candidates: Float64Array,
+    seconds: float | None = None,
+) -> Measured:
+    """The same of the polished ones."""
+    x, n_evaluations = judge.polished(candidates)
+    first, best = judge.rmse(x[:, 0]), judge.rmse(judge.best(x))
+    return Measured(ingredient, change, first, best, seconds, n_evaluations)
+
+
+def _nearest(plan: Plan) -> Float64Array:
+    """The five anchors (n, 5, p) nearest to each target."""
+    return plan.split.anchors_x[plan.split.nearest_anchors(N_ANCHORS_TRIED)]
