@@ -25,25 +25,34 @@ def pairs_of(problem, n_anchors, n_pairs, seed):
     region = region_of(np.asarray(problem.bounds), n_anchors)
     x = region.uniform(n_anchors, rng)
     points = region.uniform(targets_for(n_pairs, n_anchors), rng)
-    pairs = solved_pairs(CPP, problem.forward, (x, problem.forward(x)), region, points)
-    return pairs, region.radius
+    return solved_pairs(CPP, problem.forward, (x, problem.forward(x)), region, points)
 
 
 @pytest.mark.parametrize("problem", [ARM, fi.problems.cubic, fi.problems.three_link_arm])
 def test_most_pairs_are_solutions_near_their_anchors(problem):
-    pairs, radius = pairs_of(problem, 500, 4000, seed=7101)
+    pairs = pairs_of(problem, 500, 4000, seed=7101)
     bounds = np.asarray(problem.bounds)
     assert ((bounds[:, 0] <= pairs.x) & (pairs.x <= bounds[:, 1])).all()
-    assert (np.abs(pairs.x - pairs.x_anchor) <= 4 * radius).all()
+    assert (np.abs(pairs.x - pairs.x_anchor) <= 0.75 * np.ptp(bounds, axis=1)).all()
     np.testing.assert_array_equal(pairs.y_anchor, problem.forward(pairs.x_anchor))
     residual = np.linalg.norm(problem.forward(pairs.x) - pairs.y, axis=1)
     closer = np.linalg.norm(pairs.y_anchor - pairs.y, axis=1)
     assert np.median(residual) < 1e-3 * np.median(closer)
-    assert np.mean(residual < 1e-3) > 0.8
+    assert np.mean(residual < 1e-3) > 0.97  # also across folds
+
+
+def test_a_target_beyond_the_fold_of_an_anchors_branch():
+    """x³ - x has a local maximum at -0.577, of 0.385: 0.4 is reached at 1.1597 only."""
+    f = as_forward(lambda x: x**3 - x, 1, 1)
+    x = np.array([[-0.6], [-0.577], [-0.5]])
+    region = region_of(np.array([[-2.0, 2.0]]), 300)
+    pairs = solved_pairs(CPP, f, (x, f(x)), region, np.array([[1.1597]]))
+    np.testing.assert_allclose(pairs.x, 1.1597, atol=1e-6)
+    np.testing.assert_allclose(np.sort(pairs.x_anchor, axis=0), x)
 
 
 def test_few_anchors_and_few_pairs():
-    pairs, _ = pairs_of(ARM, 3, 7, seed=7102)
+    pairs = pairs_of(ARM, 3, 7, seed=7102)
     assert len(pairs.x) <= 9
     first, rest = pairs.split(5)
     assert len(first.x) == min(5, len(pairs.x) // 2)
@@ -82,13 +91,11 @@ def test_an_input_that_goes_round_crosses_its_bounds():
     forward = as_forward(f, 1, 2)
     x = np.array([[-np.pi + 0.05], [0.0]])
     across = np.array([[np.pi - 0.05]])
-    for cyclic, residual in ((True, 0.0), (False, 0.05)):
+    for cyclic in (True, False):
         region = Region(bounds, region_of(bounds, 2, cyclic).limits, np.array([0.2]))
         pairs = solved_pairs(CPP, forward, (x, f(x)), region, across)
-        across_the_bound = pairs.x_anchor[:, 0] < -3.0
-        assert across_the_bound.sum() == 1
-        found = np.linalg.norm((f(pairs.x) - pairs.y)[across_the_bound])
-        assert found == pytest.approx(residual, abs=1e-4)
+        found = pairs.x[pairs.x_anchor < -3.0]  # the other way round is too far
+        np.testing.assert_allclose(found, [-np.pi - 0.05] * cyclic, atol=1e-4)
 
 
 def test_points_around_others_stay_near_them():

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from fastinv.estimators.distilled import DistilledRegressor
 from fastinv.estimators.mlp import MLPRegressor
 from fastinv.reproduce.unscaled import UnscaledMLPRegressor, UnscaledTwinSolver
 from fastinv.solvers import TwinSolver
@@ -92,12 +93,8 @@ _PAPER_REGRESSION: dict[str, Any] = {**_PAPER_NETWORK, "validation_fraction": 0.
 PAPER = Recipe(
     name="paper",
     solver=UnscaledTwinSolver,
-    known_forward={
-        **_PAPER_NETWORK,
-        "training_pairs": "near",
-        "pairs_per_epoch": 156 * 32,
-    },
-    noisy_data=_PAPER_NETWORK,
+    known_forward={**_PAPER_NETWORK, "n_passes": 1, "pairs_per_epoch": 156 * 32},
+    noisy_data={**_PAPER_NETWORK, "n_passes": 1},
     learner=UnscaledMLPRegressor,
     learned_forward={**_PAPER_REGRESSION, "learning_rate_init": 1e-4},
     network=UnscaledMLPRegressor,
@@ -105,7 +102,7 @@ PAPER = Recipe(
     inside_bounds=False,
 )
 
-# As the solvers learn a forward function by themselves, but for longer: data are few here.
+# As the solvers learn a forward function from many data; here they are few, which takes longer.
 PLAIN_LEARNED_FORWARD: dict[str, Any] = {
     "max_iter": 1000,
     "hidden_layer_sizes": (128, 128),
@@ -116,13 +113,14 @@ PLAIN_LEARNED_FORWARD: dict[str, Any] = {
     "n_iter_no_change": None,
 }
 
+# The solvers' defaults.
 FAST = Recipe(
     name="fast",
     solver=TwinSolver,
-    known_forward={"training_pairs": "solved", "hidden_layer_sizes": (128, 128, 128)},
+    known_forward={},
     noisy_data={},
-    learner=MLPRegressor,
-    learned_forward=PLAIN_LEARNED_FORWARD,
+    learner=DistilledRegressor,
+    learned_forward={},
     network=MLPRegressor,
     # The paper's loss and activation, at the size and rate of DirectSolver.
     direct={

@@ -20,8 +20,8 @@ from fastinv.solvers.pairs import Float32Array, Pairs, PairScaling, reflected
 
 # Anchors per target, the nearest in y; as many as solvers commonly try.
 _N_ANCHORS = 8
-# In pair radii: what is farther from its anchor belongs to a branch that the anchor is not on.
-_FARTHEST = 4.0
+# Of the width of the box: a jump across nearly all of it is rarely learned, and spoils others.
+_FARTHEST = 0.75
 _N_STEPS = 6
 _N_PAIRS, _PAIRS_TIMES_INPUTS = 200_000, 1_600_000
 _CHUNK = 8192  # rows solved at once, for the memory of their derivatives
@@ -103,9 +103,10 @@ def solved_pairs(
     """Pairs of the images of `points`, each with the anchors nearest to it in y.
 
     ``x`` is where damped Gauss-Newton steps lead from ``x_anchor`` towards ``y``; where they end
-    short of it, as across a fold, it is the nearest that they come. Pairs farther apart than a
-    few radii are left out. With more inputs than outputs the steps are the shortest ones, so that
-    there, too, each anchor and target have one answer.
+    short of it, as the anchor's branch folds back before ``y``, it is the nearest other solution
+    known. Pairs that are nearly as far apart as the box is wide are left out. With more inputs
+    than outputs the steps are the shortest ones, so that there, too, each anchor and target have
+    one answer.
 
     Parameters
     ----------
@@ -136,7 +137,8 @@ def solved_pairs(
         rows = slice(start, start + _CHUNK)
         squares[rows] = _solve(forward, solved[rows], images[rows], targets[rows], region, y_scale)
     _replace_stuck(solved, squares > _STUCK, points, x_anchor, region.radius)
-    near = (np.abs(solved - x_anchor) <= _FARTHEST * region.radius).all(axis=1)
+    width = region.box[:, 1] - region.box[:, 0]
+    near = (np.abs(solved - x_anchor) <= _FARTHEST * width).all(axis=1)
     return Pairs(solved[near], targets[near], x_anchor[near], y[nearest][near])
 
 

@@ -85,19 +85,20 @@ class TwinSolver(AnchoredSolver):
         Epochs at most.
     training_pairs : {"solved", "near"} or None, default=None
         "solved" computes them once: random targets, the anchors nearest to those in y, and the
-        solutions that damped Gauss-Newton steps on f reach from these, which is what solving will
-        ask for. "near" takes points that are near each other in x, as the paper does: fresh ones
-        in every epoch, drawn with the formula, or neighbouring data (algorithm 1). It is several
-        times less accurate. None takes "solved", but "near" where f is a regressor of another
-        kind than fastinv's, which may be slow or without a derivative.
+        solutions that damped Gauss-Newton steps on f reach from these, or the nearest other ones
+        where an anchor's branch ends before the target: what solving will ask for. "near" takes
+        points that are near each other in x, as the paper does: fresh ones in every epoch, drawn
+        with the formula, or neighbouring data (algorithm 1). It is several times less accurate.
+        None takes "solved", but "near" where f is a regressor of another kind than fastinv's,
+        which may be slow or without a derivative.
     n_pairs : int or None, default=None
         Solved pairs. None takes 200,000, with more than 8 inputs fewer in proportion: each costs up
         to six derivatives of f, by differences.
     pairs_per_epoch : int, default=25600
         Solved or fresh pairs trained on in an epoch.
     pair_radius : float or array-like of shape (p,), default=None
-        Half-width in x of the box around an anchor that fresh partners are drawn from; solved
-        pairs are at most four of them apart. None takes about the distance between neighbouring
+        Half-width in x of the box around an anchor that fresh partners are drawn from; the largest
+        step towards a solved partner. None takes about the distance between neighbouring
         anchors, see :func:`fastinv.solvers.pairs.reaching_radius`, never less than
         :func:`fastinv.solvers.pairs.pair_radius`; just that with more inputs than outputs.
     n_pair_neighbors : int, default=5
