@@ -77,7 +77,7 @@ def test_polish_on_the_exact_f_ends_at_rounding_error(result):
     for errors in (result.paper_protocol, result.nearest_five):
         assert max(errors.nearest_polished, errors.twin_polished) < 1e-12
         assert 0.5 < errors.twin_recall <= 1.0
-        assert errors.twin_best_learned is errors.twin_polished_many is None
+        assert errors.twin_best_learned is errors.twin_polished_many is errors.least is None
 
 
 def test_noisy_data_are_judged_by_the_exact_f(noisy):
@@ -88,6 +88,7 @@ def test_noisy_data_are_judged_by_the_exact_f(noisy):
         assert 1e-4 < errors.twin_polished < 0.03
         assert 1e-4 < errors.twin_polished_many < 0.03
         assert errors.twin_polished_many != errors.twin_polished
+        assert errors.least < min(errors.twin_best, errors.twin_polished, errors.twin_polished_many)
     assert set(noisy.fit_seconds) == {"twin", "direct", "forward"}
 
 

@@ -74,6 +74,16 @@ class Judge:
         n_evaluations = float(polished.n_evaluations.sum()) / len(x)
         return PolishedCandidates(np.asarray(polished.x).reshape(x.shape), n_evaluations)
 
+    def least(self, split: Split, n_neighbors: int) -> float:
+        """The RMSE that even the exact f leaves, polished from so many anchors."""
+        solver = NearestSolver(
+            self.problem.forward,
+            bounds=self.problem.bounds,
+            refine=True,
+            n_neighbors=min(n_neighbors, split.n_anchors),
+        ).fit(split.anchors_x)
+        return self.rmse(solver.solve(self.targets, k=1).best)
+
 
 def branch_recall(problem: Problem, targets: Float64Array, x: Float64Array) -> float | None:
     """The share of all exact solutions of `targets` that are among `x` (n, k, p).

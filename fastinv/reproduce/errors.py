@@ -29,6 +29,9 @@ class Errors:
         Of the best of the five after polishing, on the exact f or on the learned one.
     twin_polished_many : float or None
         The same of the candidates from :attr:`Recipe.n_ranked` anchors; noisy data only.
+    least : float or None
+        Of the best solutions that the exact f gives: noise has moved some targets to where no x
+        leads. Noisy data only.
     nearest_recall, twin_recall : float or None
         No error: the share of all exact solutions that those polished five include, to 1 % of
         the width of the domain. None where solutions form curves; the paper has neither.
@@ -42,6 +45,7 @@ class Errors:
     nearest_polished: float | None = None
     twin_polished: float | None = None
     twin_polished_many: float | None = None
+    least: float | None = None
     nearest_recall: float | None = None
     twin_recall: float | None = None
 

@@ -128,6 +128,7 @@ def _both_protocols(
     from_nearest = split.anchors_x[split.nearest_anchors(N_ANCHORS_TRIED + 1)]
     candidates = from_twin(twin, split, n_many + 1)
     judge = Judge.of(plan.problem, forward, split)
+    least = judge.least(split, n_many) if plan.noisy else None
     paper_protocol, nearest_five = (
         _errors(
             judge,
@@ -135,6 +136,7 @@ def _both_protocols(
             candidates[:, first : first + N_ANCHORS_TRIED],
             average,
             candidates[:, first : first + n_many],
+            least,
         )
         for first in (1, 0)
     )
@@ -147,6 +149,7 @@ def _errors(
     from_twin: Float64Array,
     average: Float64Array,
     from_many: Float64Array,
+    least: float | None,
 ) -> Errors:
     """Of all methods.
 
@@ -159,6 +162,8 @@ def _errors(
         Of the direct network.
     from_many : ndarray of shape (n, n_ranked, p)
         Of the twin network from more anchors, for noisy data.
+    least : float or None
+        What even the exact f leaves.
     """
     exact, learned = judge.problem.forward, not judge.forward.exact
     polished = [judge.polished(x).x for x in (from_nearest, from_twin)]
@@ -174,6 +179,7 @@ def _errors(
         twin_polished_many=(
             judge.rmse(judge.best(judge.polished(from_many).x)) if learned else None
         ),
+        least=least,
         nearest_recall=recalls[0],
         twin_recall=recalls[1],
     )

@@ -51,6 +51,7 @@ from fastinv.solvers.refinement import (
     is_cyclic,
     native_forward,
     refine_spec,
+    resolve_passes,
     resolve_refine,
 )
 
@@ -264,7 +265,7 @@ class BaseSolver(EnumerationMixin, MultiOutputMixin, RegressorMixin, BaseEstimat
             anchors_exact=self._falls_back_on_anchors and forward.exact,
             trust_residual=forward.exact,
             apart=branch_distance(backend, self.anchors_x_, x_spread) if spreads else 0.0,
-            n_passes=getattr(self, "n_passes", 1),  # of those that have a network
+            n_passes=resolve_passes(getattr(self, "n_passes", 1), refines),
             refine=refine_spec(forward, self.periods_) if refines else None,
         )
         self._pipeline = backend.pipeline(self.pipeline_spec_)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastinv._validation import as_float64
+from fastinv._validation import as_float64, check_integer
 from fastinv.backends.protocol import Backend, Float64Array, LearnedForward, RefineSpec
 from fastinv.estimators.mlp import MLPRegressor
 from fastinv.forward import Forward
@@ -67,6 +67,13 @@ def resolve_refine(refine: Any, forward: Forward) -> bool:
             "evaluate: declare the formula with @fastinv.forward, or let fastinv learn it"
         )
     return bool(refine)
+
+
+def resolve_passes(n_passes: int | None, refines: bool) -> int:
+    """How often a twin network is applied: with None once where a polish follows, else twice."""
+    if n_passes is None:
+        return 1 if refines else 2
+    return check_integer(n_passes, "n_passes")
 
 
 def check_periods(periods: ArrayLike | None, n_inputs: int) -> Float64Array:

@@ -112,10 +112,10 @@ class TwinSolver(AnchoredSolver):
     tol : float, default=1e-5
     residual_tol : float, default=1e-3
         Residuals up to this, in units of the spread of the anchors' y, count as CONVERGED.
-    n_passes : int, default=2
+    n_passes : int or None, default=None
         How often the network is applied to each candidate: first to an anchor, then to what came
-        of it, with its image by f, in the anchor's place. What comes no closer is left out. The
-        second pass costs an evaluation of f.
+        of it, with its image by f, in the anchor's place. What comes no closer is left out. Each
+        further pass costs an evaluation of f. None takes 1 where candidates are polished, else 2.
     anchor_choice : {"spread", "nearest"}, default="spread"
         "nearest" tries the anchors nearest to the target in y, as the paper does. "spread" tries
         of those the nearest ones that are far apart in x first, which lie on different branches.
@@ -193,7 +193,7 @@ class TwinSolver(AnchoredSolver):
         n_iter_no_change: int = 20,
         tol: float = 1e-5,
         residual_tol: float = 1e-3,
-        n_passes: int = 2,
+        n_passes: int | None = None,
         anchor_choice: AnchorChoice = "spread",
         refine: bool | None = None,
         periods: float | ArrayLike | None = None,
@@ -281,7 +281,8 @@ class TwinSolver(AnchoredSolver):
                 f"training_pairs must be 'solved', 'near' or None, got {self.training_pairs!r}"
             )
         check_integer(self.n_pair_neighbors, "n_pair_neighbors")
-        check_integer(self.n_passes, "n_passes")
+        if self.n_passes is not None:
+            check_integer(self.n_passes, "n_passes")
         check_number(self.validation_fraction, "validation_fraction", above=0.0, below=1.0)
         check_integer(self.n_iter_no_change, "n_iter_no_change")
         data, rng = self._start(X, y, anchors)
