@@ -64,7 +64,8 @@ paper's. The data are drawn anew for each seed, while the paper has drawn them o
   of them by the residual. In table 1 they are steps on the exact f and end at rounding error,
   unless the branches of all five anchors fold back before the target: the twin network can jump
   to another branch, steps cannot. In table 2 nobody knows the exact f: they are steps on the f
-  that was learned from the same noisy data, down to f(x) = y by that f, so that what is left is the error of the learned f.
+  that was learned from the same noisy data, down to f(x) = y by that f, so that what is left
+  is the error of the learned f.
 - *More anchors*: the same from the {n_ranked} nearest anchors, for noisy data.
 - *Least possible*: noise has moved some targets to where no x leads; this is what the best
   solutions by the exact f leave.
