@@ -22,8 +22,9 @@ class NearestSolver(AnchoredSolver):
     Parameters
     ----------
     forward : ForwardFunction, callable, regressor or None, default=None
-        f, to draw anchors from and to rank by. None learns it from the data given to `fit` with
-        an :class:`MLPRegressor`; a regressor that is not fitted yet is cloned and trained.
+        f, to draw anchors from and to rank by. None learns it from the data given to `fit`: up to
+        2,000 pairs with a :class:`DistilledRegressor`, more with an :class:`MLPRegressor`. A
+        regressor that is not fitted yet is cloned and trained.
     bounds : array-like of shape (p, 2), default=None
         ``(low, high)`` of each input; where anchors are drawn if `fit` gets no data.
     n_anchors : int, default=1000

@@ -51,19 +51,22 @@ class TwinSolver(AnchoredSolver):
 
     Inverse twin neural network regression (Wetzel 2026, "Inverting Non-Injective Functions with
     Twin Neural Network Regression", algorithms 1 and 2). One network F is trained to predict
-    ``x - x_a`` from ``(y, y_a, x_a)`` for pairs that are close in x, eq. (5). To solve, the
-    anchors nearest to the target *in y* are each corrected by F, eq. (6); every anchor leads to
-    the solution on its own branch; candidates are ranked by ``||f(x) - y||``.
+    ``x - x_a`` from ``(y, y_a, x_a)``, eq. (5). To solve, the anchors nearest to the target *in y*
+    are each corrected by F, eq. (6); every anchor leads to the solution on its own branch, or to
+    another one where its branch ends before the target; candidates are ranked by
+    ``||f(x) - y||``.
 
-    With a formula for f, fresh pairs are drawn in every epoch and residuals are exact. From
-    measured data, pairs are nearest neighbours in x, and a network learned from the same data
-    stands for f, unless a forward function is given, too.
+    The paper trains on points that are near each other in x; here, unless `training_pairs` says
+    otherwise, F is trained on what it will be asked: targets, the anchors near them in y, and the
+    solutions there. With a formula for f residuals are exact. From measured data a network that
+    is learned from them stands for f, unless a forward function is given, too.
 
     Parameters
     ----------
     forward : ForwardFunction, callable, regressor or None, default=None
-        f. None learns it from the data given to `fit` with an :class:`MLPRegressor`; a regressor
-        that is not fitted yet is cloned and trained.
+        f. None learns it from the data given to `fit`: up to 2,000 pairs with a
+        :class:`DistilledRegressor`, more with an :class:`MLPRegressor`. A regressor that is not
+        fitted yet is cloned and trained.
     bounds : array-like of shape (p, 2), default=None
         ``(low, high)`` of each input. Solutions stay inside; anchors are drawn there if `fit`
         gets none.
