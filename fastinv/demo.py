@@ -19,6 +19,7 @@ from fastinv.comparison import rmse_in_y, timed_fit
 from fastinv.plots import ArmStyle, plot_arm_solutions
 from fastinv.solutions import Solutions, Status
 from fastinv.solvers import BaseSolver, DirectSolver, NearestSolver, TwinSolver
+from fastinv.solvers.refinement import resolve_passes
 
 PROBLEM = problems.two_link_arm
 # Anchors tried where every solution is wanted: the second one need not be among the nearest five.
@@ -258,9 +259,11 @@ def distinct(solutions: Solutions, separation: float = SAME_SOLUTION) -> Float64
 
 
 def _network_alone(solver: TwinSolver) -> TwinSolver:
-    """The same network without polish and with the nearest anchors, as in the paper."""
+    """What the same network is without polish and with the nearest anchors, as in the paper."""
     alone = copy.copy(solver).set_params(refine=False, anchor_choice="nearest")
-    alone.pipeline_spec_ = replace(solver.pipeline_spec_, refine=None, apart=0.0)
+    n_passes = resolve_passes(solver.n_passes, refines=False)
+    spec = solver.pipeline_spec_
+    alone.pipeline_spec_ = replace(spec, refine=None, apart=0.0, n_passes=n_passes)
     again: TwinSolver = copy.copy(alone)  # which makes its pipeline from the new description
     return again
 

@@ -281,7 +281,7 @@ def test_ctrl_c_keeps_the_model():
 # --- the solvers' own forward function ---------------------------------------------------------
 
 
-@pytest.mark.parametrize(("n", "distilled"), [(1000, True), (1001, False)])
+@pytest.mark.parametrize(("n", "distilled"), [(2000, True), (2001, False)])
 def test_solvers_learn_f_so_from_few_pairs(monkeypatch, n, distilled):
     trained = []
     for cls in (fi.DistilledRegressor, fi.MLPRegressor):

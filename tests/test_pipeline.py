@@ -76,7 +76,9 @@ def targets_of(spec, n, seed=0):
 def assert_alike(found, exact):
     """Equal but for the rounding of a float32 network; ranks may swap where keys almost tie."""
     same = (found.anchor == exact.anchor).all(axis=1)
-    assert np.sum(~same) <= 1 + 0.1 * len(same)
+    # Passes can lead several anchors to one solution.
+    tied = (exact.residual[:, 1:] - 1e-4 < exact.residual[:, :-1]).any(axis=1)
+    assert np.sum(~same & ~tied) <= 1 + 0.1 * len(same)
     np.testing.assert_allclose(found.x[same], exact.x[same], rtol=0, atol=2e-5)
     np.testing.assert_allclose(found.residual, exact.residual, rtol=1e-3, atol=1e-4)
     assert (found.status[same] == exact.status[same]).mean() > 0.97

@@ -134,7 +134,7 @@ def test_other_settings_and_seeds_are_refused():
 
 @pytest.mark.parametrize("setting", ["known_forward", "noisy_data"])
 def test_the_learner_is_the_recipes(setting):
-    class Learner(fi.MLPRegressor):
+    class Learner(fi.DistilledRegressor):
         fitted = 0
 
         def fit(self, X, y):

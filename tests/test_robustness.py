@@ -48,7 +48,7 @@ def test_too_little_memory_in_a_thread_is_an_error_not_an_abort(n_threads):
         for name in ("dy_scale", "y_mean", "y_scale", "x_mean", "x_scale", "dx_scale"):
             twin[name] = one
         pipeline = _core.Pipeline(anchors, anchors, twin, None, -one, one, 0.1, 1.0, one, False,
-                                  False, 0.0, 1, None, "")
+                                  False, 0.0, 1, 1, None, "")
         resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))
         shape = (4, n_anchors)
         try:

@@ -113,11 +113,11 @@ PLAIN_LEARNED_FORWARD: dict[str, Any] = {
     "n_iter_no_change": None,
 }
 
-# The solvers' defaults.
+# The solvers' defaults, without polish.
 FAST = Recipe(
     name="fast",
     solver=TwinSolver,
-    known_forward={},
+    known_forward={"training_pairs": "solved", "n_passes": 2},
     noisy_data={"max_iter": 50},  # noise leaves less to be learned
     learner=DistilledRegressor,
     learned_forward={},

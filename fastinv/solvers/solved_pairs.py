@@ -196,7 +196,8 @@ def _replace_stuck(
     missing = np.concatenate([stuck.reshape(n, -1), np.zeros((n, 1), dtype=bool)], axis=1)
     rows = np.flatnonzero(stuck)
     of_target = rows // (others.shape[1] - 1)
-    apart = np.abs((others[of_target] - x_anchor[rows, None]) / radius).max(axis=2)
+    unit = np.where(radius > 0.0, radius, 1.0)  # 0 for an input that is the same everywhere
+    apart = np.abs((others[of_target] - x_anchor[rows, None]) / unit).max(axis=2)
     apart[missing[of_target]] = np.inf
     solved[rows] = others[of_target, apart.argmin(axis=1)]
 
