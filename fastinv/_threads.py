@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import joblib
 import threadpoolctl
@@ -36,6 +40,43 @@ class FastinvController(threadpoolctl.LibController):  # type: ignore[misc]
     def get_version(self) -> None:
         # Asked of every library whose name fits, before `check_symbols`: it may not be ours.
         return None
+
+
+class _BlasLimit:
+    """The limit that all callers of :func:`one_blas_thread` share: a BLAS has one per process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._n_users = 0
+        self._limit: Any = None
+
+    def enter(self) -> None:
+        with self._lock:
+            if self._n_users == 0:
+                self._limit = threadpoolctl.threadpool_limits(1, user_api="blas")
+            self._n_users += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._n_users -= 1
+            if self._n_users == 0:
+                self._limit.restore_original_limits()
+
+
+_BLAS_LIMIT = _BlasLimit()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """For results with the same bits: a BLAS adds up in another order with each number of threads.
+
+    Safe in several threads at once: the last to leave restores what the first has found.
+    """
+    _BLAS_LIMIT.enter()
+    try:
+        yield
+    finally:
+        _BLAS_LIMIT.leave()
 
 
 @cache

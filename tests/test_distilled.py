@@ -7,6 +7,7 @@ import pickle
 import signal
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Matern
 from sklearn.utils.estimator_checks import parametrize_with_checks
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import fastinv as fi
 from fastinv.estimators._gaussian_process import (
@@ -326,3 +327,15 @@ def test_bad_parameters_are_named(parameters, message):
     X, y, _ = wave(20)
     with pytest.raises((TypeError, ValueError), match=message):
         quick(**parameters).fit(X, y)
+
+
+def test_fits_in_threads_leave_the_blas_as_it_was():
+    """threadpoolctl alone does not: the last to leave restored what another had set."""
+    X = np.linspace(0.0, 1.0, 30)[:, None]
+    before = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    model = fi.DistilledRegressor((4,), n_points=50, max_iter=1, random_state=0)
+    with ThreadPoolExecutor(4) as executor:
+        fitted = list(executor.map(lambda _: clone(model).fit(X, X[:, 0]), range(8)))
+    after = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    assert after == before
+    assert len({one.parameters_.tobytes() for one in fitted}) == 1

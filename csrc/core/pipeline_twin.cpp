@@ -67,7 +67,9 @@ void Pipeline::correct_again(const double* targets, Tile& tile) const {
 
 // (y - y_a) / dy_scale, written to `feature`; returns its end.
 float* Pipeline::difference(const double* y, const double* y_a, float* feature) const {
-  for (std::int64_t j = 0; j < q_; ++j) *feature++ = feature_of((y[j] - y_a[j]) / twin_->dy_scale[j]);
+  for (std::int64_t j = 0; j < q_; ++j) {
+    *feature++ = feature_of((y[j] - y_a[j]) / twin_->dy_scale[j]);
+  }
   return feature;
 }
 

@@ -107,22 +107,22 @@ class GaussianProcess:
     ----------
     hyperparameters : Hyperparameters
     x : ndarray of shape (n, p)
-    cholesky : ndarray of shape (n, n)
-        Lower factor of the covariance of the noisy values there.
+    level2 : ndarray of shape (n,)
+        Squared levels there, see :meth:`Hyperparameters.noise_variances`.
     weights : ndarray of shape (n,)
         Of the covariances with the rows, in the mean.
     """
 
     hyperparameters: Hyperparameters
     x: Float64Array
-    cholesky: Float64Array
+    level2: Float64Array
     weights: Float64Array
 
     @classmethod
     def conditioned(cls, chosen: Hyperparameters, rows: Rows) -> GaussianProcess:
         x, z, level2 = rows
         lower = chosen.factor(x, level2)
-        return cls(chosen, x, lower, cho_solve((lower, True), z, check_finite=False))
+        return cls(chosen, x, level2, cho_solve((lower, True), z, check_finite=False))
 
     def mean(self, x: Float64Array) -> Float64Array:
         """(m,) at points (m, p)."""
@@ -133,13 +133,17 @@ class GaussianProcess:
         return self.hyperparameters.signal * means
 
     def variance(self, x: Float64Array) -> Float64Array:
-        """(m,) of the function without noise, at points (m, p)."""
+        """(m,) of the function without noise, at points (m, p).
+
+        The factor is made anew each time, rather than kept with every model.
+        """
+        lower = self.hyperparameters.factor(self.x, self.level2)
         signal = self.hyperparameters.signal
         variances = np.empty(len(x))
         for start in range(0, len(x), _CHUNK):
             rows = slice(start, start + _CHUNK)
             covariances = signal * self.hyperparameters.correlations(self.x, x[rows])[0]
-            half = solve_triangular(self.cholesky, covariances, lower=True, check_finite=False)
+            half = solve_triangular(lower, covariances, lower=True, check_finite=False)
             variances[rows] = signal - (half * half).sum(axis=0)
         return np.maximum(variances, 0.0)
 

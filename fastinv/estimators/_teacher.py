@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fastinv._threads import one_blas_thread
 from fastinv.backends.protocol import Float64Array
 from fastinv.estimators._gaussian_process import (
     GaussianProcess,
@@ -70,7 +71,8 @@ class Scale:
             return np.full(len(y), self.width)
         factor = self.power if self.power else 1.0
         in_units = np.maximum(y / self.unit, _TINY)
-        return self.unit * self.width * in_units ** (1.0 - self.power) / factor
+        with np.errstate(over="ignore"):  # infinite has no evidence, and is not chosen
+            return self.unit * self.width * in_units ** (1.0 - self.power) / factor
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,11 +121,13 @@ class Teacher:
 
     def predict(self, x: Float64Array) -> Float64Array:
         """Most probable y (m,) at points `x` (m, p)."""
-        return self.scale.to_y(self.process.mean((x - self.low) / self.width))
+        with one_blas_thread():
+            return self.scale.to_y(self.process.mean((x - self.low) / self.width))
 
     def std(self, x: Float64Array) -> Float64Array:
         """Standard deviation of f (m,) at points `x` (m, p), without noise."""
-        deviations = np.sqrt(self.process.variance((x - self.low) / self.width))
+        with one_blas_thread():
+            deviations = np.sqrt(self.process.variance((x - self.low) / self.width))
         return deviations * self.scale.y_per_z(self.predict(x))
 
 
@@ -190,4 +194,4 @@ def _tune(
 
 
 def _to_power(y: Float64Array, power: float) -> Float64Array:
-    return np.log(y) if power == 0.0 else y**power
+    return np.log(np.maximum(y, _TINY)) if power == 0.0 else y**power

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from fastinv._threads import one_blas_thread
 from fastinv._validation import RandomState, check_integer
 from fastinv.backends.protocol import Activation, Backend, Float64Array, FloatArray, NetworkSpec
 from fastinv.estimators._networks import mean_and_scale
@@ -128,8 +128,7 @@ class DistilledRegressor(MLPRegressor):
         """Random points and what the teachers say there; sets the teachers."""
         for values, name in ((X, "X"), (y, "y")):
             mean_and_scale(values, name)  # refuses what is too large for its variance
-        # A BLAS adds up in another order with each number of threads.
-        with threadpool_limits(1, user_api="blas"):
+        with one_blas_thread():
             self.teachers_ = [Teacher.fit(X, column, self.max_samples, rng) for column in y.T]
             points = _points(X, self.n_points, rng)
             said = np.column_stack([teacher.predict(points) for teacher in self.teachers_])

@@ -23,8 +23,8 @@ what is changed, the five nearest anchors are tried (anchors 1-5) and nothing is
 - *Evaluations of f* per target, exact or learned, to choose and to polish; one value for each
   experiment.
 - *Neighbouring data as pairs*: algorithm 1 on the anchors and the validation points instead of
-  pairs made with the formula. *Raw*: inputs (y, y_a, x_a) and steps x - x_a as they are, and no
-  candidate is replaced by its anchor where that is closer.
+  pairs made with the formula. *Raw*: inputs (y, y_a, x_a) and steps x - x_a as they are, one
+  pass, and no candidate is replaced by its anchor where that is closer.
 - *Learned f*: the same candidates, chosen by another f, or polished on it first. The exact f is the
   limit: no learner could do better."""
 

@@ -34,12 +34,12 @@ class Recipe:
     inside_bounds : bool
         Whether the solver knows the domain, and keeps solutions in it.
     fresh_pairs : bool, default=True
-        Whether table 1 trains on fresh pairs, drawn around the anchors with the formula; False
-        takes neighbouring points of the fixed data (algorithm 1), as table 2 always does.
+        Whether table 1 trains on pairs that are made with the formula; False gives the solver
+        the images of the points as data, as table 2 always does.
     n_anchors : int or None, default=None
         Keeps so many of the anchors; None keeps all.
     pair_radius_factor : float, default=1.0
-        Times the radius that fresh pairs are drawn in.
+        Times the solver's `pair_radius`.
     n_direct : int, default=5000
         Points that the direct network is trained on in table 1.
     n_ranked : int, default=50

@@ -12,7 +12,7 @@ from fastinv.estimators._networks import initial_parameters
 from fastinv.estimators.mlp import MLPRegressor
 from fastinv.solvers import TwinSolver
 from fastinv.solvers.fit_data import FitData
-from fastinv.solvers.pair_sources import PairSource
+from fastinv.solvers.pair_sources import N_VALIDATION_PAIRS, PairSource
 from fastinv.solvers.pairs import (
     Float32Array,
     FormulaPairs,
@@ -24,9 +24,8 @@ from fastinv.solvers.pairs import (
 )
 from fastinv.training import FixedData, Training
 
-_N_VALIDATION_PAIRS = 4096
 # Of ReduceLROnPlateau, by default: steps between anchors are small, and so are the losses.
-KERAS_MIN_DELTA = 1e-4
+_KERAS_MIN_DELTA = 1e-4
 _NO_LIMIT = 1e300  # no step counts as an extrapolation
 
 
@@ -83,7 +82,7 @@ class UnscaledTwinSolver(TwinSolver):
         radius = self._checked_radius(_box(x), x, rng)
         pairs = FormulaPairs(data.forward, x, y, everywhere, radius, self.pairs_per_epoch)
         scaling = RawPairs.of_shape(p, y.shape[1])
-        validation = scaling.rows(pairs.draw(rng, _N_VALIDATION_PAIRS))
+        validation = scaling.rows(pairs.draw(rng, N_VALIDATION_PAIRS))
         return scaling, ScaledFormulaPairs(pairs, scaling), validation
 
     def _of_data(self, data: FitData) -> PairSource:
@@ -101,7 +100,7 @@ class UnscaledTwinSolver(TwinSolver):
         return _without_biases(spec, initial_parameters(spec, rng))
 
     def _training(self) -> Training:
-        return replace(super()._training(), plateau_tol=KERAS_MIN_DELTA)
+        return replace(super()._training(), plateau_tol=_KERAS_MIN_DELTA)
 
 
 class UnscaledMLPRegressor(MLPRegressor):
@@ -114,7 +113,7 @@ class UnscaledMLPRegressor(MLPRegressor):
         return _without_biases(spec, initial_parameters(spec, rng))
 
     def _training(self) -> Training:
-        return replace(super()._training(), plateau_tol=KERAS_MIN_DELTA)
+        return replace(super()._training(), plateau_tol=_KERAS_MIN_DELTA)
 
 
 def _without_biases(spec: NetworkSpec, parameters: FloatArray) -> FloatArray:

@@ -11,6 +11,7 @@ from fastinv.backends.protocol import (
     Float64Array,
     TwinNetwork,
 )
+from fastinv.backends.reference.pipeline import distance
 from fastinv.forward import Forward
 from fastinv.solvers.images import Proposals, images_of
 
@@ -66,8 +67,7 @@ def corrected(
     new_flags = CandidateFlag.EXTRAPOLATED * (np.abs(steps) > twin.reach).any(axis=1)
     new_flags |= CandidateFlag.CLIPPED * (inside != moved).any(axis=1)
     new_images = images_of(forward, inside)
-    before = np.linalg.norm(images - targets, axis=1)
-    better = np.asarray(usable & (np.linalg.norm(new_images - targets, axis=1) < before))
+    better = np.asarray(usable & (distance(new_images, targets) < distance(images, targets)))
     return (
         np.where(better[:, None], inside, x),
         np.where(better[:, None], new_images, images),

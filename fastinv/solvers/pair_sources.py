@@ -13,20 +13,32 @@ from fastinv.solvers.pairs import (
     ScaledFormulaPairs,
     neighbor_pairs,
     pairs_with,
+    positive,
 )
 from fastinv.solvers.solved_pairs import SolvedPairs
 from fastinv.training import EpochSource, FixedData, Rows
 
 PairSource = tuple[PairScaling, EpochSource, Rows]  # the last are validated on
 
-_N_VALIDATION_PAIRS = 4096
+N_VALIDATION_PAIRS = 4096
 
 
 def solved_source(
     pairs: Pairs, anchors: tuple[Float64Array, Float64Array], pairs_per_epoch: int
 ) -> PairSource:
-    """Of `pairs`, which come in random order, the first validate and the others are trained on."""
-    held_out, trained = pairs.split(_N_VALIDATION_PAIRS)
+    """Of `pairs`, which come in random order, the first validate and the others are trained on.
+
+    Raises
+    ------
+    ValueError
+        There are fewer than two.
+    """
+    if len(pairs.x) < 2:
+        raise ValueError(
+            "n_pairs must leave at least 2 solved pairs, to train on and to validate, got "
+            f"{len(pairs.x)}: raise it, or give more anchors"
+        )
+    held_out, trained = pairs.split(N_VALIDATION_PAIRS)
     scaling = PairScaling.of_pairs(pairs, *anchors)
     source = SolvedPairs.of(trained, scaling, pairs_per_epoch)
     return scaling, source, scaling.rows(held_out)
@@ -34,8 +46,8 @@ def solved_source(
 
 def near_source(pairs: FormulaPairs, rng: np.random.Generator) -> PairSource:
     """Fresh pairs in every epoch; the first ones give the scales, and validate."""
-    sample = pairs.draw(rng, _N_VALIDATION_PAIRS)
-    scaling = PairScaling.of_pairs(sample, pairs.x, pairs.y, pairs.radius)
+    sample = pairs.draw(rng, N_VALIDATION_PAIRS)
+    scaling = PairScaling.of_pairs(sample, pairs.x, pairs.y, positive(pairs.radius))
     return scaling, ScaledFormulaPairs(pairs, scaling), scaling.rows(sample)
 
 

@@ -49,17 +49,18 @@ class PairScaling:
         """
         steps = pairs.x - pairs.x_anchor
         if dx_scale is None:
-            dx_scale = _positive(np.sqrt(np.mean(steps**2, axis=0)))
+            dx_scale = positive(np.sqrt(np.mean(steps**2, axis=0)))
         y_mean, y_scale = mean_and_scale(y, "y")
         x_mean, x_scale = mean_and_scale(x, "X")
         return cls(
-            dy_scale=_positive(np.sqrt(np.mean((pairs.y - pairs.y_anchor) ** 2, axis=0))),
+            dy_scale=positive(np.sqrt(np.mean((pairs.y - pairs.y_anchor) ** 2, axis=0))),
             y_mean=y_mean,
             y_scale=y_scale,
             x_mean=x_mean,
             x_scale=x_scale,
             dx_scale=dx_scale,
-            reach=REACH_MARGIN * float(np.abs(steps / dx_scale).max()),
+            # Where no pair has a step, as of an f in stairs, the network has to stay at 0.
+            reach=REACH_MARGIN * (float(np.abs(steps / dx_scale).max()) or 1.0),
         )
 
     def rows(self, pairs: Pairs) -> tuple[Float32Array, Float32Array]:
@@ -131,7 +132,8 @@ def reaching_radius(
     """
     radius = pair_radius(bounds, len(anchors))
     x = rng.uniform(bounds[:, 0], bounds[:, 1], size=(_N_GAP_SAMPLES, len(bounds)))
-    gaps = backend.neighbors(anchors / radius).query(x / radius, 1)[0]
+    unit = positive(radius)
+    gaps = backend.neighbors(anchors / unit).query(x / unit, 1)[0]
     return radius * max(1.0, _GAP_MARGIN * float(np.quantile(gaps, _GAP_QUANTILE)))
 
 
@@ -218,6 +220,6 @@ def reflected(x: Float64Array, bounds: Float64Array) -> Float64Array:
     return np.clip(x, low, high)
 
 
-def _positive(scale: Float64Array) -> Float64Array:
-    """`scale` with 1 for coordinates that are equal in all pairs."""
+def positive(scale: Float64Array) -> Float64Array:
+    """`scale` with 1 for coordinates in which nothing differs."""
     return np.where(scale > 0.0, scale, 1.0)

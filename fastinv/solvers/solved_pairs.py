@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fastinv._threads import one_blas_thread
 from fastinv.backends.protocol import Backend, Float64Array
 from fastinv.checkpoints import fingerprint
 from fastinv.estimators._networks import mean_and_scale
 from fastinv.forward import Forward
-from fastinv.solvers.pairs import Float32Array, Pairs, PairScaling, reflected
+from fastinv.solvers.pairs import Float32Array, Pairs, PairScaling, positive, reflected
 
 # Anchors per target, the nearest in y; as many as solvers commonly try.
 _N_ANCHORS = 8
@@ -27,9 +28,9 @@ _N_PAIRS, _PAIRS_TIMES_INPUTS = 200_000, 1_600_000
 _CHUNK = 8192  # rows solved at once, for the memory of their derivatives
 _FIRST_DAMPING, _LESS, _MORE, _MOST = 1e-4, 0.1, 30.0, 1e3
 _LEAST_RIDGE = 1e-30  # where f is flat, no step
-_STUCK = 1e-6  # the same of a start that found no solution
+_ROUNDINGS = 1e3  # of x, in a difference: its error does not show
 _CLOSE = 1e-10  # squared residual in units of the spread of y: enough for single precision
-
+_STUCK = 1e-6  # the same of a start that found no solution
 
 BoolArray = NDArray[np.bool_]
 
@@ -61,15 +62,12 @@ class Region:
     Attributes
     ----------
     box : ndarray of shape (p, 2)
-        Around all anchors, or the bounds.
-    limits : ndarray of shape (p, 2)
-        Of solutions: the same, but infinite for an input that goes round.
+        The bounds, or around all points; solutions stay inside.
     radius : ndarray of shape (p,)
         Unit of steps, see :func:`fastinv.solvers.pairs.pair_radius`.
     """
 
     box: Float64Array
-    limits: Float64Array
     radius: Float64Array
 
     def uniform(self, n: int, rng: np.random.Generator) -> Float64Array:
@@ -77,10 +75,10 @@ class Region:
         return rng.uniform(self.box[:, 0], self.box[:, 1], size=(n, len(self.box)))
 
     def around(self, points: Float64Array, n: int, rng: np.random.Generator) -> Float64Array:
-        """n points (n, p) up to a radius away from any of `points`, inside the limits."""
+        """n points (n, p) up to a radius away from any of `points`, inside the box."""
         steps = rng.uniform(-1.0, 1.0, size=(n, len(self.box))) * self.radius
         chosen = points[rng.integers(len(points), size=n)]
-        return reflected(chosen + steps, self.limits)
+        return reflected(chosen + steps, self.box)
 
 
 def affordable_pairs(n_inputs: int) -> int:
@@ -121,10 +119,21 @@ def solved_pairs(
     Returns
     -------
     Pairs
+        None where all are too far apart.
+
+    Raises
+    ------
+    ValueError
+        If f is finite at none of `points`.
     """
     x, y = anchors
     targets = forward(points)
     finite = np.isfinite(targets).all(axis=1)
+    if not finite.any():
+        raise ValueError(
+            f"{forward.name} must be finite inside bounds: of {len(points)} points drawn there "
+            "none has a finite image"
+        )
     points, targets = points[finite], np.ascontiguousarray(targets[finite])
     n_anchors = min(_N_ANCHORS, len(x))
     nearest = backend.neighbors(y).query(targets, n_anchors)[1].ravel()
@@ -133,9 +142,12 @@ def solved_pairs(
     targets = np.repeat(targets, n_anchors, axis=0)
     solved, squares = x_anchor.copy(), np.empty(len(x_anchor))
     y_scale = mean_and_scale(y, "y")[1]
-    for start in range(0, len(solved), _CHUNK):
-        rows = slice(start, start + _CHUNK)
-        squares[rows] = _solve(forward, solved[rows], images[rows], targets[rows], region, y_scale)
+    with one_blas_thread():
+        for start in range(0, len(solved), _CHUNK):
+            rows = slice(start, start + _CHUNK)
+            squares[rows] = _solve(
+                forward, solved[rows], images[rows], targets[rows], region, y_scale
+            )
     _replace_stuck(solved, squares > _STUCK, points, x_anchor, region.radius)
     width = region.box[:, 1] - region.box[:, 0]
     near = (np.abs(solved - x_anchor) <= _FARTHEST * width).all(axis=1)
@@ -158,17 +170,13 @@ def _solve(
     left = (targets - images) / y_scale
     squares = (left**2).sum(axis=1)
     damping = np.full(len(x), _FIRST_DAMPING)
-    identity = np.eye(targets.shape[1])
     for _ in range(_N_STEPS):
         rows = np.flatnonzero(squares > _CLOSE)
         slopes = _slopes(forward, x[rows], targets[rows] - left[rows] * y_scale, region)
         slopes /= y_scale[:, None]
-        gram = slopes @ slopes.transpose(0, 2, 1)
-        ridge = damping[rows] * np.trace(gram, axis1=1, axis2=2) + _LEAST_RIDGE
-        weights = np.linalg.solve(gram + ridge[:, None, None] * identity, left[rows, :, None])
-        steps = (slopes.transpose(0, 2, 1) @ weights)[:, :, 0]
+        steps = _damped_steps(slopes, damping[rows], left[rows])
         steps /= np.maximum(1.0, np.linalg.norm(steps, axis=1, keepdims=True))
-        tried = np.clip(x[rows] + region.radius * steps, *region.limits.T)
+        tried = np.clip(x[rows] + region.radius * steps, *region.box.T)
         tried_left = (targets[rows] - forward(tried)) / y_scale
         tried_squares = (tried_left**2).sum(axis=1)
         better = tried_squares < squares[rows]  # false where f is not finite
@@ -178,6 +186,21 @@ def _solve(
         factor = np.where(better, _LESS, _MORE)
         damping[rows] = np.minimum(damping[rows] * factor, _MOST)
     return np.asarray(squares)
+
+
+def _damped_steps(slopes: Float64Array, damping: Float64Array, left: Float64Array) -> Float64Array:
+    """The shortest steps (n, p) that `slopes` (n, q, p) lead along `left` (n, q), damped.
+
+    By the smaller of the two Gram matrices, which give the same: time grows with its cube.
+    """
+    transposed = slopes.transpose(0, 2, 1)
+    more_outputs = slopes.shape[1] > slopes.shape[2]
+    gram = transposed @ slopes if more_outputs else slopes @ transposed
+    ridge = damping * np.trace(gram, axis1=1, axis2=2) + _LEAST_RIDGE
+    damped = gram + ridge[:, None, None] * np.eye(gram.shape[1])
+    if more_outputs:
+        return np.asarray(np.linalg.solve(damped, transposed @ left[:, :, None])[:, :, 0])
+    return np.asarray((transposed @ np.linalg.solve(damped, left[:, :, None]))[:, :, 0])
 
 
 def _replace_stuck(
@@ -196,8 +219,7 @@ def _replace_stuck(
     missing = np.concatenate([stuck.reshape(n, -1), np.zeros((n, 1), dtype=bool)], axis=1)
     rows = np.flatnonzero(stuck)
     of_target = rows // (others.shape[1] - 1)
-    unit = np.where(radius > 0.0, radius, 1.0)  # 0 for an input that is the same everywhere
-    apart = np.abs((others[of_target] - x_anchor[rows, None]) / unit).max(axis=2)
+    apart = np.abs((others[of_target] - x_anchor[rows, None]) / positive(radius)).max(axis=2)
     apart[missing[of_target]] = np.inf
     solved[rows] = others[of_target, apart.argmin(axis=1)]
 
@@ -208,10 +230,12 @@ def _slopes(
     """df/dx (n, q, p) in units of the radius, by differences to the inside; 0 if not finite."""
     # What was learned may be a network in single precision.
     precision = np.finfo(np.float64 if forward.exact else np.float32).eps
-    sizes = np.sqrt(precision) * np.abs(region.box).max(axis=1)
+    low, high = region.box.T
+    rounding = np.finfo(np.float64).eps * np.abs(region.box).max(axis=1)
+    sizes = np.maximum(np.sqrt(precision) * 0.5 * (high - low), _ROUNDINGS * rounding)
     columns = []
     for i, size in enumerate(np.where(sizes > 0.0, sizes, 1.0)):
-        step = np.where(x[:, i] + size > region.limits[i, 1], -size, size)
+        step = np.where(x[:, i] + size > high[i], -size, size)
         shifted = x.copy()
         shifted[:, i] += step
         columns.append((forward(shifted) - images) * (region.radius[i] / step)[:, None])

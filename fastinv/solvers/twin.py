@@ -17,6 +17,7 @@ from fastinv._validation import (
     check_integer,
     check_n_neighbors,
     check_number,
+    check_option,
 )
 from fastinv.backends import get_backend
 from fastinv.backends.protocol import (
@@ -39,7 +40,7 @@ from fastinv.solvers.base import AnchorChoice
 from fastinv.solvers.fit_data import FitData
 from fastinv.solvers.pair_sources import PairSource, near_source, neighbor_source, solved_source
 from fastinv.solvers.pairs import FormulaPairs, pair_radius, reaching_radius
-from fastinv.solvers.refinement import is_cyclic, native_forward
+from fastinv.solvers.refinement import native_forward
 from fastinv.solvers.solved_pairs import Region, affordable_pairs, solved_pairs, targets_for
 from fastinv.training import Schedule, Training, train
 
@@ -95,8 +96,9 @@ class TwinSolver(AnchoredSolver):
         None takes "solved", but "near" where f is a regressor of another kind than fastinv's,
         which may be slow or without a derivative.
     n_pairs : int or None, default=None
-        Solved pairs. None takes 200,000, with more than 8 inputs fewer in proportion: each costs up
-        to six derivatives of f, by differences.
+        Solved pairs. None takes 200,000, with more than 8 inputs fewer in proportion. Each costs
+        up to six derivatives of f, by differences: in all some 1.6 million evaluations with 2
+        inputs and 7 million with 8, where "near" takes 2.6 million.
     pairs_per_epoch : int, default=25600
         Solved or fresh pairs trained on in an epoch.
     pair_radius : float or array-like of shape (p,), default=None
@@ -127,7 +129,7 @@ class TwinSolver(AnchoredSolver):
         None does so where f is exact and runs natively.
     periods : float or array-like of shape (p,), default=None
         Of inputs that are periodic, infinite for the others, as 2 pi of an angle: distances are
-        modulo them, and one whose bounds span its period has no bounds.
+        modulo them, and for the polish one whose bounds span its period has no bounds.
     checkpoint : str, os.PathLike or None, default=None
         File to write the training's state to, and to continue from, to the same bits, if it
         exists. Needs a `random_state` that is not None.
@@ -279,10 +281,8 @@ class TwinSolver(AnchoredSolver):
         check_integer(self.pairs_per_epoch, "pairs_per_epoch")
         if self.n_pairs is not None:
             check_integer(self.n_pairs, "n_pairs")
-        if self.training_pairs not in (None, *get_args(TrainingPairs)):
-            raise ValueError(
-                f"training_pairs must be 'solved', 'near' or None, got {self.training_pairs!r}"
-            )
+        if self.training_pairs is not None:
+            check_option(self.training_pairs, "training_pairs", get_args(TrainingPairs))
         check_integer(self.n_pair_neighbors, "n_pair_neighbors")
         if self.n_passes is not None:
             check_integer(self.n_passes, "n_passes")
@@ -325,17 +325,18 @@ class TwinSolver(AnchoredSolver):
                 backend, data.points, self.n_pair_neighbors, self.validation_fraction, rng
             )
         x, y = data.anchors
-        low, high = x.min(axis=0), x.max(axis=0)
+        around = np.concatenate([x, data.points[0]])
+        low, high = around.min(axis=0), around.max(axis=0)
         if data.bounds is None and (low == high).all():
             raise ValueError(
-                f"X must hold different points to pair, got n_samples={len(x)}, all the same"
+                "X must hold different points to pair, "
+                f"got n_samples={len(data.points[0])}, all the same"
             )
         box = np.stack([low, high], axis=1) if data.bounds is None else data.bounds
         radius = self._checked_radius(box, x, rng)
         if how == "near":
             return near_source(FormulaPairs(forward, x, y, box, radius, self.pairs_per_epoch), rng)
-        cyclic = is_cyclic(box[:, 0], box[:, 1], self.periods_)
-        region = Region(box, np.where(cyclic[:, None], [-np.inf, np.inf], box), radius)
+        region = Region(box, radius)
         n_targets = targets_for(self.n_pairs or affordable_pairs(len(box)), len(x))
         if forward.exact and data.bounds is not None:
             points = region.uniform(n_targets, rng)
