@@ -312,59 +312,23 @@ def test_the_edges_of_the_rules(backend):
     assert covered.status[0, 0] == fi.Status.APPROXIMATE
 
 
-# Several passes
-
-
-@fi.forward(n_inputs=1, n_outputs=1)
-def root(x, y):
-    y[0] = np.sqrt(x[0])
-
-
-def half_step(reach=10.0):
-    """A network that takes half of the step that y = x asks for, and nothing else."""
-    net = NetworkSpec((3, 1), "identity")
-    one, zero = np.ones(1), np.zeros(1)
-    weights = np.array([0.5, 0.0, 0.0, 0.0], dtype=np.float32)
-    return TwinNetwork(net, weights, one, zero, one, zero, one, one, reach)
-
-
-@pytest.mark.parametrize("backend", [REFERENCE, *CPP.values()])
-@pytest.mark.parametrize("n_passes", [1, 2, 3, 7])
-def test_each_pass_starts_where_the_one_before_ended(backend, n_passes):
-    anchors = np.array([[0.0], [3.0]])
-    spec = PipelineSpec(
-        anchors_x=anchors, anchors_y=anchors, twin=half_step(), forward=line.address,
-        lower=np.array([-9.0]), upper=np.array([9.0]), tol=1e-9, coverage=np.inf,
-        x_spread=np.ones(1), n_passes=n_passes,
-    )  # fmt: skip
-    ranked = backend.pipeline(spec).solve(np.array([[1.0], [np.nan]]), n_neighbors=2, k=2)
-    np.testing.assert_allclose(ranked.x[0].ravel(), [1 - 0.5**n_passes, 1 + 2 * 0.5**n_passes])
-    assert np.isnan(ranked.x[1]).all()
-    assert (ranked.status[1] == fi.Status.INVALID).all()
-
-
-@fi.forward(n_inputs=1, n_outputs=1)
-def line(x, y):
-    y[0] = x[0]
-
-
-@pytest.mark.parametrize("backend", [REFERENCE, *CPP.values()])
-def test_a_pass_that_comes_no_closer_or_has_no_image_changes_nothing(backend):
-    """The step overshoots for a root, or leads to where it is not a number."""
-    anchors = np.array([[0.25], [4.0]])
-    spec = PipelineSpec(
-        anchors_x=anchors, anchors_y=np.sqrt(anchors), twin=half_step(reach=0.1),
-        forward=root.address, lower=np.array([-9.0]), upper=np.array([9.0]), tol=1e-9,
-        coverage=np.inf, x_spread=np.ones(1), anchors_exact=False,
-    )  # fmt: skip
-    targets = np.array([[1.0], [-1.0], [-9.0]])
-    once = backend.pipeline(spec).solve(targets, n_neighbors=2, k=2)
-    more = backend.pipeline(replace(spec, n_passes=4)).solve(targets, n_neighbors=2, k=2)
-    assert (np.sort(more.residual) <= np.sort(once.residual)).all()
-    assert np.isinf(more.residual[2]).any() == np.isinf(once.residual[2]).any()
-    images = np.sqrt(np.where(more.x[:, :, 0] >= 0, more.x[:, :, 0], np.nan))
-    residual = np.abs(images - targets)
-    np.testing.assert_allclose(more.residual, np.where(np.isnan(residual), np.inf, residual))
+@pytest.mark.parametrize("isa", _core.isas())
+@pytest.mark.parametrize("learned", [False, True])
+def test_several_passes_give_the_same_bits_for_every_batch_and_number_of_threads(isa, learned):
+    spec = replace(make_spec(learned=learned), n_passes=3)
+    targets = targets_of(spec, 150)
+    pipeline = CPP[isa].pipeline(spec)
+    whole = pipeline.solve(targets, n_neighbors=7, k=5)
+    for n_threads in (2, 3):
+        again = pipeline.solve(targets, n_neighbors=7, k=5, n_threads=n_threads)
+        for field in FIELDS:
+            np.testing.assert_array_equal(getattr(again, field), getattr(whole, field))
+    for start, n in ((0, 1), (3, 7), (50, 33)):
+        part = pipeline.solve(targets[start : start + n], n_neighbors=7, k=5)
+        for field in FIELDS:
+            np.testing.assert_array_equal(
+                getattr(part, field), getattr(whole, field)[start : start + n]
+            )
 
 
 # Polish, and anchors that are spread in x
