@@ -93,7 +93,7 @@ class Demo:
         ``nearest``, ``direct``, ``twin_first`` and ``twin_best``: the anchors and the networks
         alone; ``twin_polished``: the twin solver with its defaults.
     latency : Latency
-        Of the twin network without polish, as are `status`, `found` and `solutions`.
+        Of the twin network without polish, as are `status` and `found`.
     status : dict of str to int
         Of the best solution of each target.
     found : tuple of Found
@@ -102,7 +102,7 @@ class Demo:
         By the twin solver with its defaults.
     targets : ndarray of shape (n, 2)
     solutions : Solutions
-        All that was found, from ``N_NEIGHBORS_FOR_ALL`` anchors.
+        By the twin solver with its defaults, from ``N_NEIGHBORS_FOR_ALL`` anchors.
     averages : ndarray of shape (n, 2)
         The direct network's answers.
     anchors_y : ndarray of shape (n_anchors, 2)
@@ -196,7 +196,7 @@ def run_demo(
     )
     first = copy.copy(twin).set_params(n_neighbors=1)
     best = twin.solve(targets)
-    everything = twin.solve(targets, k=min(N_NEIGHBORS_FOR_ALL, len(twin.anchors_x_)))
+    n_neighbors_for_all = min(N_NEIGHBORS_FOR_ALL, len(twin.anchors_x_))
     return Demo(
         random_state=random_state,
         n_anchors=len(twin.anchors_x_),
@@ -211,10 +211,10 @@ def run_demo(
         },
         latency=_latency(twin, targets, n_calls),
         status={status.name: int((best.status[:, 0] == status).sum()) for status in Status},
-        found=(_found(best), _found(everything)),
+        found=(_found(best), _found(twin.solve(targets, k=n_neighbors_for_all))),
         enumerated=_enumerated(polished, targets),
         targets=targets,
-        solutions=everything,
+        solutions=polished.solve(targets, k=n_neighbors_for_all),
         averages=direct.solve(targets).best,
         anchors_y=twin.anchors_y_,
     )
@@ -237,9 +237,11 @@ def draw_demo(demo: Demo, n_drawn: int = 4) -> Figure:
     plot_arm_solutions(solutions, targets, left)
     plot_arm_solutions(averages, targets, right, styles=(_AVERAGE, _AVERAGE), miss_color=_MISS)
     right.set_ylabel("")
-    best, direct = demo.methods["twin_best"], demo.methods["direct"]
+    best, direct = demo.methods["twin_polished"], demo.methods["direct"]
+    n_found, n_exact = sum(map(len, solutions)), sum(map(len, PROBLEM.preimages(targets)))
     left.set_title(
-        f"Twin network: every solution found\nRMSE {best.rmse:.2g} over {len(demo.targets)} targets"
+        f"Twin network and polish: {n_found} of {n_exact} solutions found\n"
+        f"RMSE {best.rmse:.0e} over {len(demo.targets)} targets"
     )
     right.set_title(
         f"Direct network: one answer, the average\nRMSE {direct.rmse:.2g} over the same targets"
