@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from fastinv._pace import Pace
 from fastinv._progress import Epoch, epoch_progress
 from fastinv._training_options import SCHEDULES, Schedule, Training
 from fastinv.backends.protocol import FloatArray, Trainer
@@ -174,7 +175,7 @@ def train(
     validation: Rows | None = None,
     network: Mapping[str, object] | None = None,
     after_epoch: AfterEpoch | None = None,
-    n_threads: int = 1,
+    n_threads: int | Pace = 1,
 ) -> Outcome:
     """Train until progress ends, ``max_iter`` epochs are done, or Ctrl-C.
 
@@ -198,7 +199,7 @@ def train(
         Called with the trainer, the number of epochs done and `rng` before each validation. It may
         change the trainer's state, and returns how many things it changed. For a checkpointed
         training to resume to the same bits it depends on these arguments alone.
-    n_threads : int, default=1
+    n_threads : int or Pace, default=1
         Has no influence on the result.
 
     Returns
@@ -227,12 +228,13 @@ def train(
         identity = _identity(source, training, rng, validation, network or {}, first)
         file = CheckpointFile(training.checkpoint, identity)
         state = _resumed(file, trainer, rng, state)
+    pace = n_threads if isinstance(n_threads, Pace) else Pace(n_threads)
     interrupted = False
     try:
         with epoch_progress(training.max_iter, state.epoch, training.verbose) as report:
             while not _has_ended(training, state):
                 state = _next_state(
-                    trainer, source, training, state, rng, validation, after_epoch, n_threads
+                    trainer, source, training, state, rng, validation, after_epoch, pace
                 )
                 report(state.history.last_epoch)
                 if file is not None and _is_due(training, state):
@@ -265,15 +267,16 @@ def _next_state(
     rng: np.random.Generator,
     validation: Rows | None,
     after_epoch: AfterEpoch | None,
-    n_threads: int,
+    pace: Pace,
 ) -> _State:
     """Train for one epoch, and judge it."""
     rate = training.rate(state.epoch, state.n_reductions)
     X, Y = source.epoch(rng)
     order = rng.permutation(len(X))
-    loss = trainer.train_epoch(
-        X, Y, order, batch_size=training.batch_size, learning_rate=rate, n_threads=n_threads
-    )
+    with pace.epoch() as n_threads:
+        loss = trainer.train_epoch(
+            X, Y, order, batch_size=training.batch_size, learning_rate=rate, n_threads=n_threads
+        )
     n_changes = None if after_epoch is None else after_epoch(trainer, state.epoch + 1, rng)
     validation_loss = None
     if validation is not None:

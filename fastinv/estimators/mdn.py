@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fastinv._pace import Pace
 from fastinv._threads import threads_that_pay
 from fastinv._validation import (
     RandomState,
@@ -531,7 +532,7 @@ class MixtureDensityNetwork(MultiOutputMixin, RegressorMixin, BaseEstimator):  #
                 **options,
             },
             after_epoch=revive if share else None,
-            n_threads=threads_that_pay(self.n_threads, training_flops(spec, batch_size)),
+            n_threads=Pace.of(self.n_threads, training_flops(spec, batch_size)),
         )
 
     def _first_means(self, targets: Float64Array, rng: np.random.Generator) -> Float64Array | None:

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fastinv._pace import Pace
 from fastinv._threads import threads_that_pay
 from fastinv._validation import RandomState, check_pairs, check_random_state
 from fastinv.backends import get_backend
@@ -334,7 +335,7 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
                 "backend": backend.name,
                 **options,
             },
-            n_threads=threads_that_pay(self.n_threads, training_flops(spec, batch_size)),
+            n_threads=Pace.of(self.n_threads, training_flops(spec, batch_size)),
         )
 
     def _examples(

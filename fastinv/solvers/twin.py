@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastinv._threads import threads_that_pay
+from fastinv._pace import Pace
 from fastinv._validation import (
     RandomState,
     as_float64,
@@ -392,7 +392,7 @@ class TwinSolver(AnchoredSolver):
                 "huber_delta": self.huber_delta,
                 "backend": backend.name,
             },
-            n_threads=threads_that_pay(self.n_threads, training_flops(spec, self.batch_size)),
+            n_threads=Pace.of(self.n_threads, training_flops(spec, self.batch_size)),
         )
         self.loss_curve_ = list(outcome.history.loss)
         self.validation_loss_curve_ = list(outcome.history.validation_loss)
