@@ -59,7 +59,7 @@ The paper's 1st anchor is the second nearest, so that it tries anchors 2 to 6: s
 "anchors 2-6". The column "anchors 1-5" has the same networks with the five nearest.
 With the recipe fast a candidate that is worse than its own anchor is replaced by that anchor.
 The direct network is trained with the absolute error, as in the paper. With one unknown it
-learns the median of the solutions, which can be a solution itself."""
+learns the median of the solutions, which may be one itself or far from all."""
 
 
 def reproduce(
@@ -73,7 +73,7 @@ def reproduce(
         typer.Option(
             min=1,
             help="How many, from --seed on.",
-            show_default="1; 5 with --table, --out or --ablation",
+            show_default="1; 5 with --table, --out, --jobs or --ablation",
         ),
     ] = None,
     table: Annotated[
@@ -253,7 +253,7 @@ def _write(out: Path, report: _Report) -> None:
 
 def _parse(text: str) -> tuple[Problem, ...]:
     try:
-        return tuple(experiment(int(number)) for number in text.split(","))
+        return tuple(experiment(number) for number in dict.fromkeys(map(int, text.split(","))))
     except ValueError as error:
         raise typer.BadParameter(
             f"{text!r} must be numbers from 1 to 9 like 1,7", param_hint="--experiments"

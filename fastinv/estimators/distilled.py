@@ -53,8 +53,8 @@ class DistilledRegressor(MLPRegressor):
         Epochs over those points.
     backend : {"auto", "cpp", "reference"} or Backend, default="auto"
     n_threads : int or None, default=None
-        None takes what :func:`fastinv._threads.resolve_n_threads` gives, but one thread where a
-        batch is too little work to share. The Gaussian processes run on one.
+        None takes as many as the process may use, but one where a batch is too little work to
+        share, or where other processes keep the processors busy. The Gaussian processes run on one.
     random_state : int, RandomState, Generator or None, default=None
         Of the rows and points chosen, the first weights and the order of points.
     verbose : int, default=0

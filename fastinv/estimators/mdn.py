@@ -136,8 +136,8 @@ class MixtureDensityNetwork(MultiOutputMixin, RegressorMixin, BaseEstimator):  #
         Epochs between two writes.
     backend : {"auto", "cpp", "reference"} or Backend, default="auto"
     n_threads : int or None, default=None
-        None takes what :func:`fastinv._threads.resolve_n_threads` gives, but one thread where a
-        batch is too little work to share.
+        None takes as many as the process may use, but one where a batch is too little work to
+        share, or where other processes keep the processors busy.
     random_state : int, RandomState, Generator or None, default=None
         Of the first weights and means, the validation rows and the order of rows.
     verbose : int, default=0

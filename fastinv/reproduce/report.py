@@ -74,7 +74,7 @@ paper's. The data are drawn anew for each seed, while the paper has drawn them o
 - *Branch recall*: the share of all exact solutions that the five polished candidates include, to
   1 % of the width of the domain; none where solutions form curves.
 - The direct network is trained with the absolute error. With one unknown it learns the median of
-  the solutions, which can be a solution itself."""
+  the solutions, which may be one itself or far from all."""
 
 
 def results_content(

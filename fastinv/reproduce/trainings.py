@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,7 +143,10 @@ def _timed_fit(model: TwinSolver | MLPRegressor, *data: Any, **options: Any) -> 
         If the training is interrupted, which by itself only ends it early.
     """
     start = time.perf_counter()
-    model.fit(*data, **options)
+    with warnings.catch_warnings():
+        # Nothing is kept here: the interruption is passed on.
+        warnings.filterwarnings("ignore", "Training interrupted", UserWarning)
+        model.fit(*data, **options)
     elapsed = time.perf_counter() - start
     if model.stopped_ == "interrupted":
         raise KeyboardInterrupt
