@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -112,7 +113,7 @@ def run_all(
     if check_integer(n_jobs, "n_jobs") == 1:
         yield from (function(*call) for call in calls)
         return
-    processes = ProcessPoolExecutor(n_jobs, get_context("spawn"), initializer=_take_one_thread)
+    processes = ProcessPoolExecutor(n_jobs, get_context("spawn"), initializer=_set_up_process)
     with processes as executor:
         futures: list[Future[Result]] = [executor.submit(function, *call) for call in calls]
         try:
@@ -127,5 +128,7 @@ def _run(table: int, number: int, seed: int, recipe: Recipe) -> ExperimentResult
     return run_experiment(experiment(number), seed, setting=SETTINGS[table], recipe=recipe)
 
 
-def _take_one_thread() -> None:
+def _set_up_process() -> None:
+    """One thread, and Ctrl-C, which the caller hears as well, ends it at once."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.environ["FASTINV_NUM_THREADS"] = "1"
