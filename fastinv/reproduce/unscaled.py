@@ -21,6 +21,7 @@ from fastinv.solvers.pairs import (
     ScaledFormulaPairs,
     neighbor_pairs,
     pairs_with,
+    resolve_radius,
 )
 from fastinv.training import FixedData, Training
 
@@ -79,7 +80,8 @@ class UnscaledTwinSolver(TwinSolver):
         x, y = data.anchors
         p = x.shape[1]
         everywhere = np.tile([-np.inf, np.inf], (p, 1))
-        radius = self._checked_radius(_box(x), x, rng)
+        backend = get_backend(self.backend)
+        radius = resolve_radius(self.pair_radius, backend, _box(x), x, y.shape[1], rng)
         pairs = FormulaPairs(data.forward, x, y, everywhere, radius, self.pairs_per_epoch)
         scaling = RawPairs.of_shape(p, y.shape[1])
         validation = scaling.rows(pairs.draw(rng, N_VALIDATION_PAIRS))

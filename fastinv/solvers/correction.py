@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastinv.backends.distances import distance
 from fastinv.backends.protocol import (
     FEATURE_LIMIT,
     Backend,
@@ -11,7 +12,6 @@ from fastinv.backends.protocol import (
     Float64Array,
     TwinNetwork,
 )
-from fastinv.backends.reference.pipeline import distance
 from fastinv.forward import Forward
 from fastinv.solvers.images import Proposals, images_of
 

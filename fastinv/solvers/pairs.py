@@ -11,8 +11,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from fastinv._validation import as_float64
 from fastinv.backends.protocol import Backend, Float64Array, IntArray, NetworkSpec, TwinNetwork
 from fastinv.checkpoints import fingerprint
 from fastinv.estimators._networks import mean_and_scale
@@ -135,6 +136,37 @@ def reaching_radius(
     unit = positive(radius)
     gaps = backend.neighbors(anchors / unit).query(x / unit, 1)[0]
     return radius * max(1.0, _GAP_MARGIN * float(np.quantile(gaps, _GAP_QUANTILE)))
+
+
+def resolve_radius(
+    radius: float | ArrayLike | None,
+    backend: Backend,
+    bounds: Float64Array,
+    anchors: Float64Array,
+    n_outputs: int,
+    rng: np.random.Generator,
+) -> Float64Array:
+    """The parameter `pair_radius` as an array of shape ``(p,)``, chosen where it is None.
+
+    Raises
+    ------
+    ValueError
+        It has another shape, or is not positive and finite.
+    """
+    n_inputs = len(bounds)
+    if radius is None:
+        # With more inputs than outputs, solutions are everywhere near: no gap to reach across.
+        if n_inputs > n_outputs:
+            return pair_radius(bounds, len(anchors))
+        return reaching_radius(backend, bounds, anchors, rng)
+    given = as_float64(radius, "pair_radius")
+    if given.shape not in ((), (n_inputs,)):
+        raise ValueError(
+            f"pair_radius must be a number or have shape ({n_inputs},), got {given.shape}"
+        )
+    if not (np.isfinite(given) & (given > 0.0)).all():
+        raise ValueError(f"pair_radius must be positive and finite, got {given.tolist()}")
+    return np.broadcast_to(given, (n_inputs,))
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike
 from fastinv._pace import Pace
 from fastinv._validation import (
     RandomState,
-    as_float64,
     check_integer,
     check_n_neighbors,
     check_number,
@@ -23,7 +22,6 @@ from fastinv.backends import get_backend
 from fastinv.backends.protocol import (
     Activation,
     Backend,
-    Float64Array,
     FloatArray,
     Loss,
     NetworkSpec,
@@ -39,7 +37,7 @@ from fastinv.solvers.anchored import AnchoredSolver
 from fastinv.solvers.base import AnchorChoice
 from fastinv.solvers.fit_data import FitData
 from fastinv.solvers.pair_sources import PairSource, near_source, neighbor_source, solved_source
-from fastinv.solvers.pairs import FormulaPairs, pair_radius, reaching_radius
+from fastinv.solvers.pairs import FormulaPairs, resolve_radius
 from fastinv.solvers.refinement import native_forward
 from fastinv.solvers.solved_pairs import Region, affordable_pairs, solved_pairs, targets_for
 from fastinv.training import Schedule, Training, train
@@ -334,7 +332,7 @@ class TwinSolver(AnchoredSolver):
                 f"got n_samples={len(data.points[0])}, all the same"
             )
         box = np.stack([low, high], axis=1) if data.bounds is None else data.bounds
-        radius = self._checked_radius(box, x, rng)
+        radius = resolve_radius(self.pair_radius, backend, box, x, self.n_outputs_, rng)
         if how == "near":
             return near_source(FormulaPairs(forward, x, y, box, radius, self.pairs_per_epoch), rng)
         region = Region(box, radius)
@@ -345,23 +343,6 @@ class TwinSolver(AnchoredSolver):
             points = region.around(data.points[0], n_targets, rng)
         pairs = solved_pairs(backend, forward, data.anchors, region, points)
         return solved_source(pairs, data.anchors, self.pairs_per_epoch)
-
-    def _checked_radius(
-        self, box: Float64Array, anchors: Float64Array, rng: np.random.Generator
-    ) -> Float64Array:
-        if self.pair_radius is None:
-            # With more inputs than outputs, solutions are everywhere near: no gap to reach across.
-            if self.n_features_in_ > self.n_outputs_:
-                return pair_radius(box, len(anchors))
-            return reaching_radius(get_backend(self.backend), box, anchors, rng)
-        radius = as_float64(self.pair_radius, "pair_radius")
-        if radius.shape not in ((), (len(box),)):
-            raise ValueError(
-                f"pair_radius must be a number or have shape ({len(box)},), got {radius.shape}"
-            )
-        if not (np.isfinite(radius) & (radius > 0.0)).all():
-            raise ValueError(f"pair_radius must be positive and finite, got {radius.tolist()}")
-        return np.broadcast_to(radius, (len(box),))
 
     def _train(
         self,

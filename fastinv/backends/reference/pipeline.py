@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastinv.backends import _pipeline_checks
+from fastinv.backends.distances import distance
 from fastinv.backends.protocol import (
     CandidateFlag,
     Candidates,
@@ -40,14 +41,6 @@ def twin_outputs(
         axis=2,
     )
     return mlp.forward(twin.spec, twin.parameters.astype(np.float64), limited(features))
-
-
-def distance(a: Float64Array, b: Float64Array) -> Float64Array:
-    """Euclidean distances over the last axis, right even where their squares overflow or vanish."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        plain = np.sqrt(((a - b) ** 2).sum(axis=-1))
-        scaled = np.hypot.reduce(np.abs(a - b), axis=-1)
-    return np.asarray(np.where(np.isfinite(plain) & (plain > 1e-140), plain, scaled))
 
 
 class Pipeline:

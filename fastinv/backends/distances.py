@@ -1,0 +1,15 @@
+"""Distances in y that hold where squares do not."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastinv.backends.protocol import Float64Array
+
+
+def distance(a: Float64Array, b: Float64Array) -> Float64Array:
+    """Euclidean distances over the last axis, right even where their squares overflow or vanish."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        plain = np.sqrt(((a - b) ** 2).sum(axis=-1))
+        scaled = np.hypot.reduce(np.abs(a - b), axis=-1)
+    return np.asarray(np.where(np.isfinite(plain) & (plain > 1e-140), plain, scaled))
