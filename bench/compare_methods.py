@@ -1,6 +1,6 @@
 """Compares ways of inverting f: how many of the solutions each one finds, and what that costs.
 
-    python bench/compare_methods.py --targets 100 --out bench/compare_methods.md
+    python bench/compare_methods.py --targets 100 --out bench/results/compare_methods.md
 
 The problems are the nine experiments of `fastinv.problems` and poses of two robot arms. All methods
 have the same bounds and one thread. Recall counts true solutions that are met within 1e-3 of the

@@ -79,7 +79,9 @@ def main():
     parser.add_argument("--dims", type=int, default=3)
     parser.add_argument("--queries", type=int, default=100_000)
     parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".png"))
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parent / "results" / "kdtree_growth.png"
+    )
     arguments = parser.parse_args()
     rows = [
         measure(n, arguments.dims, arguments.queries, arguments.repetitions)

@@ -9,7 +9,7 @@ a forward function with :func:`forward`; :mod:`fastinv.problems` has some to try
 from importlib.metadata import version
 
 from fastinv import problems, robots
-from fastinv._threads import register_with_threadpoolctl
+from fastinv._common.threads import register_with_threadpoolctl
 from fastinv.calibration import calibrate
 from fastinv.estimators import (
     DistilledRegressor,
@@ -17,7 +17,7 @@ from fastinv.estimators import (
     MLPRegressor,
     select_n_components,
 )
-from fastinv.forward import ForwardFunction, as_forward, forward
+from fastinv.functions.forward import ForwardFunction, as_forward, forward
 from fastinv.losses import mixture_nll
 from fastinv.mixture import Mixture
 from fastinv.neighbors import KDTree

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
-from fastinv._validation import (
+from fastinv._common.validation import (
     RandomState,
     as_float64,
     check_integer,

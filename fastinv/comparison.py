@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from fastinv.backends.protocol import Float64Array
-from fastinv.forward import Forward
+from fastinv.functions.forward import Forward
 from fastinv.solvers import DirectSolver, TwinSolver
 
 

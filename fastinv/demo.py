@@ -13,7 +13,7 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from fastinv import problems
-from fastinv._validation import check_integer
+from fastinv._common.validation import check_integer
 from fastinv.backends.protocol import Float64Array
 from fastinv.comparison import rmse_in_y, timed_fit
 from fastinv.plots import ArmStyle, plot_arm_solutions

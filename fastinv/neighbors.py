@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastinv._threads import threads_that_pay
-from fastinv._validation import as_float64, check_integer
+from fastinv._common.threads import threads_that_pay
+from fastinv._common.validation import as_float64, check_integer
 from fastinv.backends import Backend, get_backend
 
 FloatArray = NDArray[np.floating[Any]]

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import binom
 from sklearn.utils.validation import check_is_fitted
 
-from fastinv._validation import as_float64, check_number, check_pairs, check_targets
+from fastinv._common.validation import as_float64, check_number, check_pairs, check_targets
 from fastinv.backends.protocol import Float64Array
 from fastinv.calibration import Calibration
 from fastinv.solutions import Status
@@ -198,7 +198,7 @@ def plot_conditional(model: Any, X: ArrayLike, y: ArrayLike, ax: Axes | None = N
     ------
     NotFittedError
     ValueError
-        If x or y has more than one component, or as :func:`fastinv._validation.check_pairs`.
+        If x or y has more than one component, or as :func:`fastinv._common.validation.check_pairs`.
     """
     inputs, outputs = check_pairs(X, y)
     shape = inputs.shape[1], outputs.shape[1]

@@ -9,9 +9,9 @@
 #include <utility>
 #include <vector>
 
-#include "../core/differentiable.hpp"
-#include "../core/dispatch.hpp"
-#include "array_view.hpp"
+#include "function/differentiable.hpp"
+#include "base/dispatch.hpp"
+#include "bindings/array_view.hpp"
 
 namespace fastinv {
 

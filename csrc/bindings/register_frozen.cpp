@@ -9,10 +9,10 @@
 #include <memory>
 #include <vector>
 
-#include "../core/pipeline.hpp"
-#include "array_view.hpp"
-#include "registers.hpp"
-#include "solution.hpp"
+#include "solve/pipeline.hpp"
+#include "bindings/array_view.hpp"
+#include "bindings/registers.hpp"
+#include "bindings/solution.hpp"
 
 namespace fastinv {
 

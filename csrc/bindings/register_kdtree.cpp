@@ -6,10 +6,10 @@
 #include <utility>
 #include <vector>
 
-#include "../core/dispatch.hpp"
-#include "../core/kdtree.hpp"
-#include "array_view.hpp"
-#include "registers.hpp"
+#include "base/dispatch.hpp"
+#include "kdtree/kdtree.hpp"
+#include "bindings/array_view.hpp"
+#include "bindings/registers.hpp"
 
 namespace fastinv {
 

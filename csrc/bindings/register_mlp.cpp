@@ -4,11 +4,11 @@
 #include <atomic>
 #include <cmath>
 
-#include "../core/dispatch.hpp"
-#include "../core/mlp.hpp"
-#include "../core/trainer.hpp"
-#include "array_view.hpp"
-#include "registers.hpp"
+#include "base/dispatch.hpp"
+#include "mlp/mlp.hpp"
+#include "mlp/trainer.hpp"
+#include "bindings/array_view.hpp"
+#include "bindings/registers.hpp"
 
 namespace fastinv {
 

@@ -1,13 +1,13 @@
 // The solve pipeline, ranking, and batches of a compiled forward function.
 #include <algorithm>
 
-#include "../core/dispatch.hpp"
-#include "../core/parallel.hpp"
-#include "../core/pipeline.hpp"
-#include "../core/rank.hpp"
-#include "array_view.hpp"
-#include "models.hpp"
-#include "registers.hpp"
+#include "base/dispatch.hpp"
+#include "base/parallel.hpp"
+#include "solve/pipeline.hpp"
+#include "solve/rank.hpp"
+#include "bindings/array_view.hpp"
+#include "bindings/models.hpp"
+#include "bindings/registers.hpp"
 
 namespace fastinv {
 

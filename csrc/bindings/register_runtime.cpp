@@ -5,10 +5,10 @@
 #include <atomic>
 #include <chrono>
 
-#include "../core/dispatch.hpp"
-#include "../core/parallel.hpp"
-#include "array_view.hpp"
-#include "registers.hpp"
+#include "base/dispatch.hpp"
+#include "base/parallel.hpp"
+#include "bindings/array_view.hpp"
+#include "bindings/registers.hpp"
 
 #if defined(_WIN32)
 #define FASTINV_EXPORT extern "C" __declspec(dllexport)

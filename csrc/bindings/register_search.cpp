@@ -1,10 +1,10 @@
 // Polish, every solution, and paths of solutions.
 #include <memory>
 
-#include "../core/search.hpp"
-#include "array_view.hpp"
-#include "models.hpp"
-#include "registers.hpp"
+#include "solve/search/search.hpp"
+#include "bindings/array_view.hpp"
+#include "bindings/models.hpp"
+#include "bindings/registers.hpp"
 
 namespace fastinv {
 

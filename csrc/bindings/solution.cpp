@@ -1,4 +1,4 @@
-#include "solution.hpp"
+#include "bindings/solution.hpp"
 
 #include <pybind11/numpy.h>
 
@@ -6,8 +6,8 @@
 #include <initializer_list>
 #include <limits>
 
-#include "../core/pipeline.hpp"
-#include "registers.hpp"
+#include "solve/pipeline.hpp"
+#include "bindings/registers.hpp"
 
 namespace fastinv {
 

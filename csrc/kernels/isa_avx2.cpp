@@ -5,22 +5,22 @@
 #include <immintrin.h>
 #define FASTINV_AVX2
 
-#include "kernels.hpp"
+#include "kernels/kernels.hpp"
 
 namespace fastinv {
 namespace isa_avx2 {
 namespace {
 
-#include "simd.hpp"
-#include "gemm.inl.hpp"
-#include "transpose.inl.hpp"
-#include "elementary.inl.hpp"
-#include "mlp.inl.hpp"
-#include "mlp_backward.inl.hpp"
-#include "mixture.inl.hpp"
-#include "kdtree.inl.hpp"
-#include "ceiling.inl.hpp"
-#include "table.inl.hpp"
+#include "kernels/base/simd.hpp"
+#include "kernels/mlp/gemm.inl.hpp"
+#include "kernels/base/transpose.inl.hpp"
+#include "kernels/base/elementary.inl.hpp"
+#include "kernels/mlp/mlp.inl.hpp"
+#include "kernels/mlp/mlp_backward.inl.hpp"
+#include "kernels/mixture/mixture.inl.hpp"
+#include "kernels/kdtree/kdtree.inl.hpp"
+#include "kernels/base/ceiling.inl.hpp"
+#include "kernels/table.inl.hpp"
 
 }  // namespace
 

@@ -7,7 +7,7 @@ which is what ``fastinv bench`` does. Other packages are imported when they are 
 
 from fastinv.benchmarks.children import run_in_children
 from fastinv.benchmarks.measure import Settings, run_works
-from fastinv.benchmarks.peers import PEERS, PeerUnavailable
+from fastinv.benchmarks.peers.peers import PEERS, PeerUnavailable
 from fastinv.benchmarks.registry import find_works, works
 from fastinv.benchmarks.work import Job, Side, Work, disagreement
 

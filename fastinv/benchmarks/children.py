@@ -17,7 +17,7 @@ from pathlib import Path
 
 import fastinv
 from fastinv.benchmarks.measure import Event, Settings
-from fastinv.benchmarks.peers import usable_processors
+from fastinv.benchmarks.peers.peers import usable_processors
 from fastinv.benchmarks.work import Work
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")

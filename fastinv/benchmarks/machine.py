@@ -14,7 +14,7 @@ import numpy as np
 
 import fastinv
 from fastinv import _core
-from fastinv.benchmarks.peers import usable_processors, versions
+from fastinv.benchmarks.peers.peers import usable_processors, versions
 
 _FMA_SECONDS = 0.02
 _N_FMA = 5

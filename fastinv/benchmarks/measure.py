@@ -13,7 +13,7 @@ import numpy as np
 
 from fastinv.benchmarks.machine import Ceilings
 from fastinv.benchmarks.memory import workspace
-from fastinv.benchmarks.peers import PeerUnavailable, usable_processors
+from fastinv.benchmarks.peers.peers import PeerUnavailable, usable_processors
 from fastinv.benchmarks.work import Side, Work, disagreement
 
 OURS = "fastinv"
@@ -37,7 +37,7 @@ class Settings:
     Attributes
     ----------
     vs : tuple of str
-        Peers to measure, of :data:`fastinv.benchmarks.peers.PEERS`.
+        Peers to measure, of :data:`fastinv.benchmarks.peers.peers.PEERS`.
     repeats : int
         Samples per side; single calls take 2,000 times as many, 200 in all where `quick`.
     quick : bool

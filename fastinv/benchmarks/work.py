@@ -60,7 +60,7 @@ class Side:
 class Job:
     """A work with its data: our side, and how to make the other sides.
 
-    Making one may raise :class:`fastinv.benchmarks.peers.PeerUnavailable`.
+    Making one may raise :class:`fastinv.benchmarks.peers.peers.PeerUnavailable`.
     """
 
     ours: Side

@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from fastinv._threads import resolve_n_threads
+from fastinv._common.threads import resolve_n_threads
 from fastinv.backends import get_backend
 
 FAILED = 1

@@ -48,7 +48,7 @@ def bench(
     # Imported here: the works need all solvers, and the other commands do without them.
     from fastinv.benchmarks import PEERS, Settings, find_works, works
     from fastinv.benchmarks.machine import describe_machine
-    from fastinv.benchmarks.peers import usable_processors
+    from fastinv.benchmarks.peers.peers import usable_processors
 
     n_processors = len(usable_processors())
     if threads is not None and threads > n_processors:

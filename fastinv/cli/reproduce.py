@@ -46,8 +46,8 @@ from fastinv.reproduce import (
     run_tables,
 )
 from fastinv.reproduce.ablation import EXPERIMENTS as ABLATED
-from fastinv.reproduce.circumstances import circumstances
-from fastinv.reproduce.report import report_text, results_content
+from fastinv.reproduce.report.circumstances import circumstances
+from fastinv.reproduce.report.report import report_text, results_content
 
 _QUICK = "1,7"
 _ALL = "1,2,3,4,5,6,7,8,9"
@@ -238,7 +238,7 @@ def _make_folder(out: Path) -> None:
 
 
 def _write(out: Path, report: _Report) -> None:
-    from fastinv.reproduce.figures import draw_figures  # Matplotlib takes long to import
+    from fastinv.reproduce.report.figures import draw_figures  # Matplotlib takes long to import
 
     try:
         results = json.dumps(report.content, indent=1, allow_nan=False)

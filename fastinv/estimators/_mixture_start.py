@@ -22,7 +22,7 @@ from fastinv.backends.protocol import (
     NetworkSpec,
     Trainer,
 )
-from fastinv.estimators._networks import Float32Array, initial_parameters
+from fastinv.estimators.networks import Float32Array, initial_parameters
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fastinv._threads import one_blas_thread
+from fastinv._common.threads import one_blas_thread
 from fastinv.backends.protocol import Float64Array
 from fastinv.estimators._gaussian_process import (
     GaussianProcess,
     Hyperparameters,
     choose_hyperparameters,
 )
-from fastinv.estimators._networks import mean_and_scale
+from fastinv.estimators.networks import mean_and_scale
 
 # Rows that the evidence is computed from: its cost grows with their cube.
 _ROWS_TO_CHOOSE, _ROWS_TO_TUNE = 200, 350

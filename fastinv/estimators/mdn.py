@@ -14,9 +14,8 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastinv._pace import Pace
-from fastinv._threads import threads_that_pay
-from fastinv._validation import (
+from fastinv._common.threads import threads_that_pay
+from fastinv._common.validation import (
     RandomState,
     as_float64,
     check_flag,
@@ -46,7 +45,8 @@ from fastinv.estimators._mixture_start import (
     kmeans_means,
     quantile_means,
 )
-from fastinv.estimators._networks import (
+from fastinv.estimators.model_selection import CRITERIA, Criterion, select_n_components
+from fastinv.estimators.networks import (
     check_hidden_layer_sizes,
     check_resumable,
     mean_and_scale,
@@ -54,9 +54,9 @@ from fastinv.estimators._networks import (
     standardize,
     training_flops,
 )
-from fastinv.estimators.model_selection import CRITERIA, Criterion, select_n_components
 from fastinv.mixture import Mixture
 from fastinv.training import FixedData, Outcome, Rows, Schedule, Training, train
+from fastinv.training.pace import Pace
 
 InitMeans = Literal["kmeans", "quantile", "random"]
 INIT_MEANS: tuple[InitMeans, ...] = ("kmeans", "quantile", "random")

@@ -13,9 +13,8 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastinv._pace import Pace
-from fastinv._threads import threads_that_pay
-from fastinv._validation import RandomState, check_pairs, check_random_state
+from fastinv._common.threads import threads_that_pay
+from fastinv._common.validation import RandomState, check_pairs, check_random_state
 from fastinv.backends import get_backend
 from fastinv.backends.protocol import (
     Activation,
@@ -27,7 +26,7 @@ from fastinv.backends.protocol import (
     Network,
     NetworkSpec,
 )
-from fastinv.estimators._networks import (
+from fastinv.estimators.networks import (
     check_hidden_layer_sizes,
     check_resumable,
     initial_parameters,
@@ -37,6 +36,7 @@ from fastinv.estimators._networks import (
     training_flops,
 )
 from fastinv.training import FixedData, Outcome, Schedule, Training, train
+from fastinv.training.pace import Pace
 
 
 class MLPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]

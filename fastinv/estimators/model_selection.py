@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.model_selection import KFold
 
-from fastinv._validation import (
+from fastinv._common.validation import (
     as_float64,
     check_integer,
     check_option,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastinv._validation import as_float64, check_option
+from fastinv._common.validation import as_float64, check_option
 from fastinv.backends.protocol import COVARIANCES, Covariance, Float64Array
 from fastinv.mixture.densities import LARGEST_SCALE, log_sum_exp
 

@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike
 from scipy.linalg import solve_triangular
 from sklearn.mixture import GaussianMixture
 
-from fastinv._validation import as_float64
-from fastinv.backends._checks import FLOAT64
+from fastinv._common.validation import as_float64
+from fastinv.backends.checks.common import FLOAT64
 from fastinv.backends.protocol import Covariance, Float64Array, MixtureSpec
 from fastinv.backends.reference.mixture import LIMITS, weights
 

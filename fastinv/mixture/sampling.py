@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fastinv._validation import RandomState, check_random_state
+from fastinv._common.validation import RandomState, check_random_state
 from fastinv.backends.protocol import Float64Array, IntArray
 
 

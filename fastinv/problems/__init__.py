@@ -15,7 +15,7 @@ Examples
 
 from __future__ import annotations
 
-from fastinv._validation import check_integer
+from fastinv._common.validation import check_integer
 from fastinv.problems.arms import three_link_arm, two_link_arm, yaw_pitch_arm
 from fastinv.problems.ball import half_ball
 from fastinv.problems.curves import cubic, quartic, sine, wave

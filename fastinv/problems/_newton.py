@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from fastinv._compile import RowFunction
+from fastinv.functions.compilation import RowFunction
 
 Float64Array = NDArray[np.float64]
 

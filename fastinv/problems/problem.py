@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastinv._validation import (
+from fastinv._common.validation import (
     RandomState,
     as_float64,
     check_integer,
@@ -17,7 +17,7 @@ from fastinv._validation import (
     check_random_state,
     check_targets,
 )
-from fastinv.forward import ForwardFunction
+from fastinv.functions.forward import ForwardFunction
 
 Float64Array = NDArray[np.float64]
 

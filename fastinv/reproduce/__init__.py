@@ -11,8 +11,8 @@ from fastinv.reproduce.data import Split
 from fastinv.reproduce.errors import Errors, Moments
 from fastinv.reproduce.experiment import ExperimentResult, run_experiment
 from fastinv.reproduce.published import PaperResult, paper_result
-from fastinv.reproduce.recipes import FAST, PAPER, RECIPES, Recipe
 from fastinv.reproduce.runs import Table, run_tables
+from fastinv.reproduce.training.recipes import FAST, PAPER, RECIPES, Recipe
 
 __all__ = [
     "FAST",

@@ -9,10 +9,10 @@ from typing import Any
 
 from fastinv.problems import experiment
 from fastinv.reproduce.published import Setting
-from fastinv.reproduce.recipes import FAST, Recipe
 from fastinv.reproduce.runs import run_all
-from fastinv.reproduce.trainings import Plan
-from fastinv.reproduce.unscaled import UnscaledTwinSolver
+from fastinv.reproduce.training.recipes import FAST, Recipe
+from fastinv.reproduce.training.trainings import Plan
+from fastinv.reproduce.training.unscaled import UnscaledTwinSolver
 from fastinv.reproduce.variants import (
     UNCHANGED,
     Measured,

@@ -9,10 +9,10 @@ import numpy as np
 
 from fastinv.backends.protocol import Float64Array
 from fastinv.comparison import rmse_in_y
-from fastinv.forward import Forward
+from fastinv.functions.forward import Forward
 from fastinv.problems import Problem
 from fastinv.reproduce.data import Split
-from fastinv.reproduce.trainings import known
+from fastinv.reproduce.training.trainings import known
 from fastinv.solvers import NearestSolver
 
 # A candidate this near to an exact solution, in widths of the domain, has found it.

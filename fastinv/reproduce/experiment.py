@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fastinv._validation import check_integer
+from fastinv._common.validation import check_integer
 from fastinv.backends.protocol import Float64Array
-from fastinv.forward import Forward
+from fastinv.functions.forward import Forward
 from fastinv.problems import Problem
 from fastinv.reproduce.candidates import Judge, branch_recall
 from fastinv.reproduce.errors import N_ANCHORS_TRIED, Errors
 from fastinv.reproduce.published import Setting
-from fastinv.reproduce.recipes import FAST, Recipe
-from fastinv.reproduce.trainings import Plan, from_twin
+from fastinv.reproduce.training.recipes import FAST, Recipe
+from fastinv.reproduce.training.trainings import Plan, from_twin
 from fastinv.solvers import TwinSolver
 
 

@@ -7,7 +7,7 @@ from functools import cache
 from importlib import resources
 from typing import Literal
 
-from fastinv._validation import check_integer
+from fastinv._common.validation import check_integer
 from fastinv.reproduce.errors import Errors, Moments
 
 Setting = Literal["known_forward", "noisy_data"]

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
-from fastinv._validation import check_integer
+from fastinv._common.validation import check_integer
 from fastinv.problems import experiment
 from fastinv.reproduce.errors import Moments
 from fastinv.reproduce.experiment import ExperimentResult, run_experiment
 from fastinv.reproduce.published import Setting
-from fastinv.reproduce.recipes import FAST, Recipe
+from fastinv.reproduce.training.recipes import FAST, Recipe
 
 Result = TypeVar("Result")
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from fastinv.backends.protocol import Float64Array
 from fastinv.estimators.mlp import MLPRegressor
-from fastinv.forward import Forward
+from fastinv.functions.forward import Forward
 from fastinv.reproduce.candidates import Judge
 from fastinv.reproduce.errors import N_ANCHORS_TRIED
-from fastinv.reproduce.recipes import PLAIN_LEARNED_FORWARD
-from fastinv.reproduce.trainings import Plan, from_twin
-from fastinv.reproduce.unscaled import UnscaledTwinSolver
+from fastinv.reproduce.training.recipes import PLAIN_LEARNED_FORWARD
+from fastinv.reproduce.training.trainings import Plan, from_twin
+from fastinv.reproduce.training.unscaled import UnscaledTwinSolver
 from fastinv.solvers import TwinSolver
 
 UNCHANGED = ("recipe", "unchanged")

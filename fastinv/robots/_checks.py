@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastinv._validation import as_float64, check_option
+from fastinv._common.validation import as_float64, check_option
 
 Float64Array = NDArray[np.float64]
 JointType = Literal["revolute", "prismatic"]

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastinv._compile import RowFunction
+from fastinv.functions.compilation import RowFunction
 from fastinv.robots._transforms import z_to
 
 Float64Array = NDArray[np.float64]

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastinv._validation import as_float64, check_option
+from fastinv._common.validation import as_float64, check_option
 from fastinv.robots._transforms import check_transform, screws_x, screws_z
 
 Float64Array = NDArray[np.float64]

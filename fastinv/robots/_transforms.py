@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastinv._validation import as_float64
+from fastinv._common.validation import as_float64
 
 Float64Array = NDArray[np.float64]
 

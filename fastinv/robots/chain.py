@@ -9,8 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastinv._compile import RowFunction
-from fastinv._validation import (
+from fastinv._common.validation import (
     RandomState,
     as_float64,
     check_integer,
@@ -18,6 +17,7 @@ from fastinv._validation import (
     check_option,
     check_random_state,
 )
+from fastinv.functions.compilation import RowFunction
 from fastinv.robots._checks import (
     JointType,
     check_axes,

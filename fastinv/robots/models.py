@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastinv._validation import as_float64
+from fastinv._common.validation import as_float64
 from fastinv.robots.chain import SerialChain
 
 UR5_A = (0.0, -0.425, -0.39225, 0.0, 0.0, 0.0)

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from fastinv._threads import resolve_n_threads, threads_that_pay
-from fastinv._validation import check_n_neighbors
+from fastinv._common.threads import resolve_n_threads, threads_that_pay
+from fastinv._common.validation import check_n_neighbors
 from fastinv.backends import get_backend
-from fastinv.backends._pipeline_checks import check_out
+from fastinv.backends.checks.pipeline import check_out
 from fastinv.backends.protocol import Candidates, Float64Array, Ranked
 from fastinv.solvers.base import AnchorChoice, BaseSolver
 from fastinv.solvers.correction import corrected

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.stats import qmc
 
 from fastinv.backends.protocol import Backend, Float64Array
-from fastinv.forward import Forward
+from fastinv.functions.forward import Forward
 
 _MAX_ROUNDS = 30  # of drawing, where f is not defined everywhere inside the bounds
 _N_COVERAGE_SAMPLES = 2000

@@ -12,9 +12,8 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastinv._explanation import Circumstances
-from fastinv._threads import resolve_n_threads
-from fastinv._validation import (
+from fastinv._common.threads import resolve_n_threads
+from fastinv._common.validation import (
     RandomState,
     as_float64,
     check_number,
@@ -22,8 +21,8 @@ from fastinv._validation import (
     check_targets,
 )
 from fastinv.backends import get_backend
-from fastinv.backends._checks import FLOAT64
-from fastinv.backends._pipeline_checks import check_out, check_written
+from fastinv.backends.checks.common import FLOAT64
+from fastinv.backends.checks.pipeline import check_out, check_written
 from fastinv.backends.protocol import (
     CandidateFlag,
     Float64Array,
@@ -32,9 +31,10 @@ from fastinv.backends.protocol import (
     Ranked,
     TwinNetwork,
 )
-from fastinv.estimators._networks import mean_and_scale
-from fastinv.forward import Forward
+from fastinv.estimators.networks import mean_and_scale
+from fastinv.functions.forward import Forward
 from fastinv.solutions import Solutions
+from fastinv.solutions.explanation import Circumstances
 from fastinv.solvers.anchors import (
     coverage_of_data,
     coverage_of_formula,

@@ -12,7 +12,7 @@ from fastinv.backends.protocol import (
     Float64Array,
     TwinNetwork,
 )
-from fastinv.forward import Forward
+from fastinv.functions.forward import Forward
 from fastinv.solvers.images import Proposals, images_of
 
 

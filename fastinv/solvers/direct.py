@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastinv._validation import RandomState, check_integer
+from fastinv._common.validation import RandomState, check_integer
 from fastinv.backends.protocol import (
     Activation,
     Backend,

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.exceptions import NotFittedError
 
-from fastinv._explanation import Circumstances
-from fastinv._threads import threads_that_pay
-from fastinv._validation import (
+from fastinv._common.threads import threads_that_pay
+from fastinv._common.validation import (
     RandomState,
     as_float64,
     check_integer,
@@ -22,8 +21,9 @@ from fastinv._validation import (
 )
 from fastinv.backends import get_backend
 from fastinv.backends.protocol import Backend, Float64Array, PipelineSpec, Search
-from fastinv.forward import Forward
+from fastinv.functions.forward import Forward
 from fastinv.solutions import SolutionPath, Solutions
+from fastinv.solutions.explanation import Circumstances
 from fastinv.solvers.anchors import overall_spread
 from fastinv.solvers.images import images_of
 from fastinv.solvers.null_space import jacobians, n_free, walk

@@ -9,9 +9,9 @@ import numpy as np
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from fastinv._validation import as_float64, check_bounds, check_integer, check_pairs
+from fastinv._common.validation import as_float64, check_bounds, check_integer, check_pairs
 from fastinv.backends.protocol import Float64Array
-from fastinv.forward import Forward, as_forward
+from fastinv.functions.forward import Forward, as_forward
 from fastinv.solvers.anchors import draw_anchors
 
 Points = tuple[Float64Array, Float64Array]  # x (n, p) and y (n, q)

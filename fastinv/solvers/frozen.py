@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.exceptions import NotFittedError
 
 from fastinv import _core
-from fastinv._validation import as_float64, check_integer
+from fastinv._common.validation import as_float64, check_integer
 from fastinv.backends.protocol import Float64Array, Ranked
 from fastinv.solutions import Solution, Solutions, Status
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastinv.backends.protocol import Float64Array
-from fastinv.forward import Forward
+from fastinv.functions.forward import Forward
 
 Proposals = tuple[Float64Array, Float64Array, NDArray[np.uint8]]  # x (m, p), f(x) (m, q), flags
 

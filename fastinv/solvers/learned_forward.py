@@ -9,7 +9,7 @@ from sklearn.base import clone
 from fastinv.backends.protocol import Backend
 from fastinv.estimators.distilled import DistilledRegressor
 from fastinv.estimators.mlp import MLPRegressor
-from fastinv.forward import EstimatorForward, Forward
+from fastinv.functions.forward import EstimatorForward, Forward
 from fastinv.solvers.fit_data import Points
 
 # Up to so many pairs the network learns from Gaussian processes, which know more from few.

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
-from fastinv._threads import threads_that_pay
-from fastinv._validation import (
+from fastinv._common.threads import threads_that_pay
+from fastinv._common.validation import (
     RandomState,
     as_float64,
     check_integer,

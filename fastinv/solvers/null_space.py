@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastinv.backends.protocol import Float64Array, PipelineSpec, Search
-from fastinv.forward import Forward
+from fastinv.functions.forward import Forward
 
 # Of the largest singular value: what is below is zero but for the error of differences. The pose of
 # an arm has 12 numbers and 6 degrees of freedom.

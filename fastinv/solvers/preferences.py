@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastinv._validation import as_float64, check_number
+from fastinv._common.validation import as_float64, check_number
 from fastinv.backends.protocol import Float64Array
 from fastinv.solutions import Solutions, Status
 

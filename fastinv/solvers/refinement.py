@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastinv._validation import as_float64, check_integer
+from fastinv._common.validation import as_float64, check_integer
 from fastinv.backends.protocol import Backend, Float64Array, LearnedForward, RefineSpec
 from fastinv.estimators.mlp import MLPRegressor
-from fastinv.forward import Forward
+from fastinv.functions.forward import Forward
 
 BoolArray = NDArray[np.bool_]
 

@@ -10,8 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastinv._pace import Pace
-from fastinv._validation import (
+from fastinv._common.validation import (
     RandomState,
     check_integer,
     check_n_neighbors,
@@ -27,7 +26,7 @@ from fastinv.backends.protocol import (
     NetworkSpec,
     TwinNetwork,
 )
-from fastinv.estimators._networks import (
+from fastinv.estimators.networks import (
     check_hidden_layer_sizes,
     check_resumable,
     initial_parameters,
@@ -36,11 +35,12 @@ from fastinv.estimators._networks import (
 from fastinv.solvers.anchored import AnchoredSolver
 from fastinv.solvers.base import AnchorChoice
 from fastinv.solvers.fit_data import FitData
-from fastinv.solvers.pair_sources import PairSource, near_source, neighbor_source, solved_source
-from fastinv.solvers.pairs import FormulaPairs, resolve_radius
+from fastinv.solvers.pairs.pairs import FormulaPairs, resolve_radius
+from fastinv.solvers.pairs.solved import Region, affordable_pairs, solved_pairs, targets_for
+from fastinv.solvers.pairs.sources import PairSource, near_source, neighbor_source, solved_source
 from fastinv.solvers.refinement import native_forward
-from fastinv.solvers.solved_pairs import Region, affordable_pairs, solved_pairs, targets_for
 from fastinv.training import Schedule, Training, train
+from fastinv.training.pace import Pace
 
 TrainingPairs = Literal["near", "solved"]
 
@@ -103,8 +103,8 @@ class TwinSolver(AnchoredSolver):
     pair_radius : float or array-like of shape (p,), default=None
         Half-width in x of the box around an anchor that fresh partners are drawn from; the largest
         step towards a solved partner. None takes about the distance between neighbouring
-        anchors, see :func:`fastinv.solvers.pairs.reaching_radius`, never less than
-        :func:`fastinv.solvers.pairs.pair_radius`; just that with more inputs than outputs.
+        anchors, see :func:`fastinv.solvers.pairs.pairs.reaching_radius`, never less than
+        :func:`fastinv.solvers.pairs.pairs.pair_radius`; just that with more inputs than outputs.
     n_pair_neighbors : int, default=5
         Neighbours in x that each point is paired with, by "near" from data.
     early_stopping : bool, default=False

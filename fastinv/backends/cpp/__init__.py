@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastinv import _core
-from fastinv.backends import _checks
+from fastinv.backends.checks import common as _checks
 from fastinv.backends.cpp import mixture as mixtures
 from fastinv.backends.cpp.mlp import Network, Trainer, element_trainer, loss_and_gradient
 from fastinv.backends.cpp.neighbors import NeighborIndex

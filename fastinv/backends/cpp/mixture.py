@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastinv import _core
-from fastinv.backends import _checks
+from fastinv.backends.checks import common as _checks
 from fastinv.backends.cpp.mlp import Trainer
 from fastinv.backends.protocol import FloatArray, MixtureSpec, NetworkSpec
 

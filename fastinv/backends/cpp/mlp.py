@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastinv import _core
-from fastinv.backends import _checks
+from fastinv.backends.checks import common as _checks
 from fastinv.backends.protocol import FloatArray, IntArray, Loss, NetworkSpec
 
 _NETWORKS = {_checks.FLOAT32: _core.NetworkFloat32, _checks.FLOAT64: _core.NetworkFloat64}

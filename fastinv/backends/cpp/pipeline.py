@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastinv import _core
-from fastinv.backends import _pipeline_checks
+from fastinv.backends.checks import pipeline as _pipeline_checks
 from fastinv.backends.protocol import (
     Candidates,
     Float64Array,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastinv import _core
-from fastinv.backends import _search_checks
+from fastinv.backends.checks import search as _search_checks
 from fastinv.backends.cpp.pipeline import forward_fields
 from fastinv.backends.protocol import (
     Float64Array,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastinv.backends import _checks
+from fastinv.backends.checks import common as _checks
 from fastinv.backends.protocol import (
     Float64Array,
     FloatArray,

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastinv.backends import _checks
+from fastinv.backends.checks import common as _checks
 from fastinv.backends.protocol import Float64Array, MixtureSpec
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from fastinv.backends import _checks
+from fastinv.backends.checks import common as _checks
 from fastinv.backends.protocol import (
     Activation,
     Float64Array,

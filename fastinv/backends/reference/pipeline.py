@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fastinv.backends import _pipeline_checks
+from fastinv.backends.checks import pipeline as _pipeline_checks
 from fastinv.backends.distances import distance
 from fastinv.backends.protocol import (
     CandidateFlag,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastinv.backends import _search_checks
+from fastinv.backends.checks import search as _search_checks
 from fastinv.backends.protocol import (
     Float64Array,
     IntArray,

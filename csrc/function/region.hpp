@@ -1,0 +1,91 @@
+// Where x may be, and how far apart two of them are: bounds, units and periods of coordinates.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "function/differentiable.hpp"
+
+namespace fastinv {
+
+class Region {
+ public:
+  // p numbers each; `scale` positive, `periods` infinite where a coordinate is not periodic.
+  Region(std::vector<double> lower, std::vector<double> upper, std::vector<double> scale,
+         std::vector<double> periods)
+      : lower_(std::move(lower)),
+        upper_(std::move(upper)),
+        scale_(std::move(scale)),
+        periods_(std::move(periods)),
+        free_lower_(lower_),
+        free_upper_(upper_) {
+    for (std::size_t i = 0; i < lower_.size(); ++i) {
+      if (!is_cyclic(i)) continue;
+      free_lower_[i] = -std::numeric_limits<double>::infinity();
+      free_upper_[i] = std::numeric_limits<double>::infinity();
+    }
+  }
+
+  const std::vector<double>& lower() const { return lower_; }
+  const std::vector<double>& upper() const { return upper_; }
+  const std::vector<double>& scale() const { return scale_; }
+  // The bounds, but none for coordinates that may have every value modulo their period.
+  Box box() const { return {free_lower_.data(), free_upper_.data(), scale_.data()}; }
+
+  // Coordinates without bounds of their own into the period around the middle of their bounds, and
+  // exactly inside those: rounding may have left them outside.
+  void wrap(double* x) const {
+    for (std::size_t i = 0; i < lower_.size(); ++i) {
+      if (!is_cyclic(i)) continue;
+      const double between = 0.5 * (lower_[i] + upper_[i]);
+      const double middle = std::isfinite(between) ? between : 0.0;
+      const double wrapped = middle + nearest(x[i] - middle, i);
+      x[i] = std::min(std::max(wrapped, lower_[i]), upper_[i]);
+    }
+  }
+
+  bool contains(const double* x) const {
+    for (std::size_t i = 0; i < lower_.size(); ++i) {
+      if (!(lower_[i] <= x[i] && x[i] <= upper_[i])) return false;
+    }
+    return true;
+  }
+
+  // Whether a coordinate lies on its bound.
+  bool touches(const double* x) const {
+    for (std::size_t i = 0; i < lower_.size(); ++i) {
+      if (!is_cyclic(i) && (x[i] <= lower_[i] || x[i] >= upper_[i])) return true;
+    }
+    return false;
+  }
+
+  // In units of `scale`, modulo the periods.
+  double distance(const double* a, const double* b) const {
+    double sum = 0;
+    for (std::size_t i = 0; i < lower_.size(); ++i) {
+      const double d = nearest(a[i] - b[i], i) / scale_[i];
+      sum += d * d;
+    }
+    return std::sqrt(sum);
+  }
+
+ private:
+  // Whether a coordinate may have every value modulo its period.
+  bool is_cyclic(std::size_t i) const {
+    return periods_[i] < std::numeric_limits<double>::infinity() &&
+           upper_[i] - lower_[i] >= (1 - 1e-12) * periods_[i];
+  }
+  // The difference of least size among those that are the same modulo the period.
+  double nearest(double difference, std::size_t i) const {
+    if (periods_[i] == std::numeric_limits<double>::infinity()) return difference;
+    return difference - periods_[i] * std::round(difference / periods_[i]);
+  }
+
+  std::vector<double> lower_, upper_, scale_, periods_, free_lower_, free_upper_;
+};
+
+}  // namespace fastinv

@@ -1,0 +1,340 @@
+#include "mlp/trainer.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <optional>
+#include <stdexcept>
+
+#include "base/denormals.hpp"
+#include "base/parallel.hpp"
+
+namespace fastinv {
+
+namespace {
+
+constexpr std::int64_t kLossRows = 256;  // rows that a loss without gradient takes at a time
+constexpr auto kInterruptPeriod = std::chrono::milliseconds(50);
+
+}  // namespace
+
+Loss loss_from(const std::string& name) {
+  if (name == "squared_error") return Loss::squared_error;
+  if (name == "absolute_error") return Loss::absolute_error;
+  if (name == "huber") return Loss::huber;
+  throw std::invalid_argument("unknown loss '" + name + "'");
+}
+
+// What one batch needs between the layers; index l of the vectors is layer l's output, 0 the input.
+template <class T>
+struct Trainer<T>::Batch {
+  std::int64_t n_rows = 0;
+  std::int64_t batch_stride;  // of transposed deltas
+  std::vector<std::int64_t> strides;
+  std::vector<AlignedBuffer<T>> values, slopes, deltas, deltas_t;
+  AlignedBuffer<T> targets, mixture_losses;
+  std::vector<AlignedBuffer<T>> mixture_workspaces;  // one a thread
+  std::vector<double> row_losses;
+
+  Batch(const Trainer& trainer, std::int64_t max_rows, int n_threads)
+      : batch_stride(row_stride<T>(max_rows)) {
+    const NetworkShape& shape = trainer.shape_;
+    const Kernels<T>& kernels = trainer.kernels_;
+    for (std::size_t l = 0; l < shape.sizes.size(); ++l) {
+      const std::int64_t size = shape.sizes[l];
+      const std::int64_t stride = l == 0 ? size : row_stride<T>(size);
+      strides.push_back(stride);
+      values.emplace_back(max_rows * stride);
+      const bool behind = l > 0, hidden = behind && l + 1 < shape.sizes.size();
+      slopes.emplace_back(hidden && !slope_follows_value(shape.activation) ? max_rows * stride : 0);
+      deltas.emplace_back(behind ? max_rows * stride : 0);
+      deltas_t.emplace_back(behind ? round_up(size, kernels.lanes) * batch_stride : 0);
+    }
+    targets = AlignedBuffer<T>(max_rows * trainer.n_targets());
+    if (trainer.loss_.loss == Loss::mixture) {
+      mixture_losses = AlignedBuffer<T>(max_rows);
+      for (int t = 0; t < n_threads; ++t) {
+        mixture_workspaces.push_back(mixture_buffer(trainer.loss_.mixture, kernels));
+      }
+    }
+    row_losses.resize(static_cast<std::size_t>(max_rows));
+  }
+};
+
+// One pass over a batch, written for one member of a team: every member calls the same functions
+// in the same order, each does its part, and the barriers are where the next part needs them all.
+template <class T>
+class Trainer<T>::Step {
+ public:
+  Step(Trainer& trainer, Batch& batch, int thread, int n_threads, Barrier& barrier)
+      : trainer_(trainer), batch_(batch), thread_(thread), n_threads_(n_threads),
+        barrier_(barrier) {}
+
+  // Rows order[0..n) of X and Y (or the first n where order is null) into the batch.
+  void gather(const T* X, const T* Y, const std::int64_t* order) {
+    const std::int64_t p = trainer_.shape_.n_inputs(), q = trainer_.n_targets();
+    const Range rows = part_of(batch_.n_rows, thread_, n_threads_);
+    for (std::int64_t i = rows.begin; i < rows.end; ++i) {
+      const std::int64_t row = order ? order[i] : i;
+      std::copy(X + row * p, X + (row + 1) * p, batch_.values[0].data() + i * p);
+      std::copy(Y + row * q, Y + (row + 1) * q, batch_.targets.data() + i * q);
+    }
+    barrier_.wait();
+  }
+
+  void forward() {
+    const std::int64_t n_layers = trainer_.shape_.n_layers();
+    for (std::int64_t l = 1; l <= n_layers; ++l) {
+      const PackedLayer<T>& layer = trainer_.parameters_.layers()[l - 1];
+      ForwardTask<T> task{layer,
+                          batch_.values[l - 1].data(),
+                          batch_.values[l].data(),
+                          batch_.slopes[l].size() ? batch_.slopes[l].data() : nullptr,
+                          batch_.n_rows,
+                          batch_.strides[l - 1],
+                          batch_.strides[l],
+                          l == n_layers ? Activation::identity : trainer_.shape_.activation};
+      if (layer.n_panels >= n_threads_) {
+        const Range panels = part_of(layer.n_panels, thread_, n_threads_);
+        trainer_.kernels_.forward(task, panels.begin, panels.end);
+      } else {
+        const Range rows = part_of(batch_.n_rows, thread_, n_threads_);
+        task.in += rows.begin * task.in_stride;
+        task.out += rows.begin * task.out_stride;
+        if (task.slope) task.slope += rows.begin * task.out_stride;
+        task.n_rows = rows.end - rows.begin;
+        trainer_.kernels_.forward(task, 0, layer.n_panels);
+      }
+      barrier_.wait();
+    }
+  }
+
+  // Losses of the rows, and the deltas of the output layer.
+  void output_loss() {
+    const Range rows = part_of(batch_.n_rows, thread_, n_threads_);
+    if (trainer_.loss_.loss == Loss::mixture) {
+      mixture_loss(rows);
+    } else {
+      element_losses(rows);
+    }
+    const std::int64_t q = trainer_.shape_.n_outputs(), stride = batch_.strides.back();
+    T* const delta_t = batch_.deltas_t.back().data();
+    for (std::int64_t i = rows.begin; i < rows.end; ++i) {
+      const T* delta = batch_.deltas.back().data() + i * stride;
+      for (std::int64_t j = 0; j < q; ++j) delta_t[j * batch_.batch_stride + i] = delta[j];
+    }
+    if (thread_ == 0) {
+      for (std::int64_t j = 0; j < q; ++j) {
+        std::fill(delta_t + j * batch_.batch_stride + batch_.n_rows,
+                  delta_t + (j + 1) * batch_.batch_stride, T(0));
+      }
+    }
+    barrier_.wait();
+  }
+
+  // Backward pass with the update of every layer, or with `gradient` given, its gradient.
+  void backward(const UpdateTask<T>& options, const PackedParameters<T>* gradient) {
+    for (std::int64_t l = trainer_.shape_.n_layers(); l >= 1; --l) {
+      const PackedLayer<T>& layer = trainer_.parameters_.layers()[l - 1];
+      if (l > 1) {
+        input_gradient(layer, l);
+        // The update below overwrites weights that the others still multiply with.
+        barrier_.wait();
+      }
+      UpdateTask<T> task = options;
+      task.layer = layer;
+      task.first_moment = trainer_.first_moment_.layers()[l - 1];
+      task.second_moment = trainer_.second_moment_.layers()[l - 1];
+      if (gradient) task.gradient = gradient->layers()[l - 1];
+      task.in = batch_.values[l - 1].data();
+      task.delta_out = batch_.deltas[l].data();
+      task.n_rows = batch_.n_rows;
+      task.in_stride = batch_.strides[l - 1];
+      task.out_stride = batch_.strides[l];
+      const Range part = part_of(n_update_blocks(layer), thread_, n_threads_);
+      trainer_.kernels_.update(task, part.begin, part.end);
+    }
+    barrier_.wait();
+  }
+
+ private:
+  // Deltas of layer l - 1 from those of layer l.
+  void input_gradient(const PackedLayer<T>& layer, std::int64_t l) {
+    const Activation activation = trainer_.shape_.activation;
+    auto& below = slope_follows_value(activation) ? batch_.values : batch_.slopes;
+    const InputGradientTask<T> task{layer,
+                                    batch_.deltas[l].data(),
+                                    batch_.deltas_t[l].data(),
+                                    batch_.deltas[l - 1].data(),
+                                    batch_.deltas_t[l - 1].data(),
+                                    below[l - 1].data(),
+                                    activation,
+                                    batch_.n_rows,
+                                    batch_.batch_stride,
+                                    batch_.strides[l - 1],
+                                    batch_.strides[l]};
+    const std::int64_t unit_block = trainer_.kernels_.unit_block;
+    const Range part = part_of((layer.n_in + unit_block - 1) / unit_block, thread_, n_threads_);
+    trainer_.kernels_.input_gradient(task, part.begin, part.end);
+  }
+
+  std::int64_t n_update_blocks(const PackedLayer<T>& layer) const {
+    if (layer.narrow) return (layer.padded_in + layer.panel - 1) / layer.panel;
+    const std::int64_t row_block = trainer_.kernels_.row_block;
+    return layer.n_panels * ((layer.n_in + row_block - 1) / row_block);
+  }
+
+  void mixture_loss(Range rows) {
+    MixtureTask<T> task = mixture_task<T>(trainer_.loss_.mixture);
+    task.gradient_factor = T(1) / static_cast<T>(batch_.n_rows);
+    task.raw = batch_.values.back().data();
+    task.targets = batch_.targets.data();
+    task.losses = batch_.mixture_losses.data();
+    task.gradient = batch_.deltas.back().data();
+    task.workspace = batch_.mixture_workspaces[static_cast<std::size_t>(thread_)].data();
+    task.raw_stride = task.gradient_stride = batch_.strides.back();
+    trainer_.kernels_.mixture(task, rows.begin, rows.end);
+    for (std::int64_t i = rows.begin; i < rows.end; ++i) {
+      batch_.row_losses[i] = static_cast<double>(task.losses[i]);
+    }
+  }
+
+  void element_losses(Range rows) {
+    const std::int64_t q = trainer_.shape_.n_outputs(), stride = batch_.strides.back();
+    const T scale = T(1) / static_cast<T>(batch_.n_rows * q);
+    for (std::int64_t i = rows.begin; i < rows.end; ++i) {
+      const T* predicted = batch_.values.back().data() + i * stride;
+      const T* target = batch_.targets.data() + i * q;
+      T* delta = batch_.deltas.back().data() + i * stride;
+      double sum = 0;
+      for (std::int64_t j = 0; j < q; ++j) {
+        T slope;
+        sum += element_loss(predicted[j] - target[j], slope);
+        delta[j] = slope * scale;
+      }
+      batch_.row_losses[i] = sum / static_cast<double>(q);
+    }
+  }
+
+  double element_loss(T residual, T& slope) const {
+    const T size = std::abs(residual), sign = static_cast<T>((residual > 0) - (residual < 0));
+    switch (trainer_.loss_.loss) {
+      case Loss::squared_error:
+        slope = 2 * residual;
+        return static_cast<double>(residual) * static_cast<double>(residual);
+      case Loss::absolute_error:
+        slope = std::isnan(residual) ? residual : sign;
+        return static_cast<double>(size);
+      case Loss::huber:
+      case Loss::mixture:  // not a loss of elements
+        break;
+    }
+    const T delta = static_cast<T>(trainer_.loss_.huber_delta);
+    if (size > delta) {
+      slope = delta * sign;
+      const double excess = static_cast<double>(size) - 0.5 * trainer_.loss_.huber_delta;
+      return static_cast<double>(delta) * excess;
+    }
+    slope = residual;
+    return 0.5 * static_cast<double>(residual) * static_cast<double>(residual);
+  }
+
+  Trainer& trainer_;
+  Batch& batch_;
+  const int thread_, n_threads_;
+  Barrier& barrier_;
+};
+
+template <class T>
+Trainer<T>::Trainer(NetworkShape shape, const T* parameters, LossOptions loss, AdamOptions adam,
+                    const Kernels<T>& kernels)
+    : shape_(std::move(shape)),
+      loss_(loss),
+      adam_(adam),
+      kernels_(kernels),
+      parameters_(shape_, kernels),
+      first_moment_(shape_, kernels),
+      second_moment_(shape_, kernels) {
+  parameters_.pack(parameters);
+}
+
+template <class T>
+Trainer<T>::~Trainer() = default;
+
+template <class T>
+double Trainer<T>::train_epoch(const T* X, const T* Y, const std::int64_t* order,
+                               std::int64_t n_order, std::int64_t batch_size,
+                               double learning_rate, int n_threads, InterruptCheck& check) {
+  using Clock = std::chrono::steady_clock;
+  const std::int64_t max_rows = std::min(batch_size, n_order);
+  Batch batch(*this, max_rows, n_threads);
+  std::atomic<bool> stop{false};
+  double total = 0;
+  run_team(n_threads, [&](int thread, int team, Barrier& barrier) {
+    const DenormalsAreZero guard;
+    Step step(*this, batch, thread, team, barrier);
+    auto asked = Clock::now();
+    for (std::int64_t begin = 0; begin < n_order; begin += max_rows) {
+      if (thread == 0) {
+        batch.n_rows = std::min(max_rows, n_order - begin);
+        if (Clock::now() - asked > kInterruptPeriod) {
+          stop = check.interrupted();
+          asked = Clock::now();
+        }
+        if (!stop) ++step_;
+      }
+      barrier.wait();
+      if (stop) return;
+      step.gather(X, Y, order + begin);
+      step.forward();
+      step.output_loss();
+      if (thread == 0) {
+        for (std::int64_t i = 0; i < batch.n_rows; ++i) total += batch.row_losses[i];
+      }
+      const double t = static_cast<double>(step_);
+      UpdateTask<T> options{};
+      options.beta_1 = static_cast<T>(adam_.beta_1);
+      options.beta_2 = static_cast<T>(adam_.beta_2);
+      options.epsilon = static_cast<T>(adam_.epsilon);
+      options.step_size = static_cast<T>(learning_rate / (1 - std::pow(adam_.beta_1, t)));
+      options.second_unbiasing = static_cast<T>(1 / std::sqrt(1 - std::pow(adam_.beta_2, t)));
+      step.backward(options, nullptr);
+    }
+  });
+  return stop ? std::numeric_limits<double>::quiet_NaN() : total / static_cast<double>(n_order);
+}
+
+template <class T>
+double Trainer<T>::loss(const T* X, const T* Y, std::int64_t n_rows, T* gradient, int n_threads) {
+  // A gradient is of the whole batch at once; a loss alone can go piece by piece.
+  const std::int64_t max_rows = gradient ? n_rows : std::min(n_rows, kLossRows);
+  Batch batch(*this, max_rows, n_threads);
+  std::optional<PackedParameters<T>> packed;
+  if (gradient) packed.emplace(shape_, kernels_);
+  double total = 0;
+  run_team(n_threads, [&](int thread, int team, Barrier& barrier) {
+    Step step(*this, batch, thread, team, barrier);
+    for (std::int64_t begin = 0; begin < n_rows; begin += max_rows) {
+      if (thread == 0) batch.n_rows = std::min(max_rows, n_rows - begin);
+      barrier.wait();
+      step.gather(X + begin * shape_.n_inputs(), Y + begin * n_targets(), nullptr);
+      step.forward();
+      step.output_loss();
+      if (thread == 0) {
+        for (std::int64_t i = 0; i < batch.n_rows; ++i) total += batch.row_losses[i];
+      }
+      if (gradient) step.backward(UpdateTask<T>{}, &*packed);
+      // The next piece overwrites what thread 0 has just summed.
+      barrier.wait();
+    }
+  });
+  if (gradient) packed->unpack(gradient);
+  return total / static_cast<double>(n_rows);
+}
+
+template class Trainer<float>;
+template class Trainer<double>;
+
+}  // namespace fastinv

@@ -1,0 +1,72 @@
+// Training of multilayer perceptrons with Adam, a whole epoch a call.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "mixture/mixture.hpp"
+#include "mlp/mlp.hpp"
+
+namespace fastinv {
+
+enum class Loss : int { squared_error, absolute_error, huber, mixture };
+
+Loss loss_from(const std::string& name);
+
+struct AdamOptions {
+  double beta_1, beta_2, epsilon;
+};
+
+struct LossOptions {
+  Loss loss;
+  double huber_delta;
+  MixtureShape mixture;  // where loss is Loss::mixture
+};
+
+// Asked now and then during an epoch; true stops it.
+class InterruptCheck {
+ public:
+  virtual ~InterruptCheck() = default;
+  virtual bool interrupted() = 0;
+};
+
+// Parameters with Adam's moments.
+template <class T>
+class Trainer {
+ public:
+  Trainer(NetworkShape shape, const T* parameters, LossOptions loss, AdamOptions adam,
+          const Kernels<T>& kernels);
+  ~Trainer();
+
+  const NetworkShape& shape() const { return shape_; }
+  // Columns of Y: for a mixture its dimensions, else the network's outputs.
+  std::int64_t n_targets() const {
+    return loss_.loss == Loss::mixture ? loss_.mixture.n_dims : shape_.n_outputs();
+  }
+  // One step per batch of `order` (indices into the rows of X and Y, already checked). The mean
+  // loss over the rows; NaN where the check interrupted the epoch.
+  double train_epoch(const T* X, const T* Y, const std::int64_t* order, std::int64_t n_order,
+                     std::int64_t batch_size, double learning_rate, int n_threads,
+                     InterruptCheck& check);
+  // Mean loss over rows and outputs; with `gradient` (n_parameters, flat) its gradient as well.
+  double loss(const T* X, const T* Y, std::int64_t n_rows, T* gradient, int n_threads);
+
+  std::int64_t step() const { return step_; }
+  void set_step(std::int64_t step) { step_ = step; }
+  PackedParameters<T>& parameters() { return parameters_; }
+  PackedParameters<T>& first_moment() { return first_moment_; }
+  PackedParameters<T>& second_moment() { return second_moment_; }
+
+ private:
+  struct Batch;
+  class Step;
+
+  NetworkShape shape_;
+  LossOptions loss_;
+  AdamOptions adam_;
+  const Kernels<T>& kernels_;
+  PackedParameters<T> parameters_, first_moment_, second_moment_;
+  std::int64_t step_ = 0;
+};
+
+}  // namespace fastinv

@@ -1,0 +1,1 @@
+"""Checks and threads: what every layer uses and no user imports."""

@@ -1,0 +1,158 @@
+"""How many threads to use: the caller's number, the environment, threadpoolctl's limits."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import joblib
+import threadpoolctl
+
+from fastinv import _core
+from fastinv._common.validation import check_integer
+
+# Below this much work per call, waking other threads costs more than they bring.
+MIN_FLOPS_FOR_THREADS = 4e6
+MAX_THREADS = 1024
+
+
+class FastinvController(threadpoolctl.LibController):  # type: ignore[misc]
+    """Lets threadpoolctl read and set the limit that the extension holds, 0 standing for none.
+
+    Other packages have extensions called ``_core``, too: `check_symbols` tells ours from theirs.
+    """
+
+    user_api = "fastinv"
+    internal_api = "fastinv"
+    filename_prefixes = ("_core",)
+    check_symbols = ("fastinv_get_num_threads", "fastinv_set_num_threads")
+
+    def get_num_threads(self) -> int:
+        return int(self.dynlib.fastinv_get_num_threads())
+
+    def set_num_threads(self, num_threads: int) -> None:
+        self.dynlib.fastinv_set_num_threads(int(num_threads))
+
+    def get_version(self) -> None:
+        # Asked of every library whose name fits, before `check_symbols`: it may not be ours.
+        return None
+
+
+class _BlasLimit:
+    """The limit that all callers of :func:`one_blas_thread` share: a BLAS has one per process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._n_users = 0
+        self._limit: Any = None
+
+    def enter(self) -> None:
+        with self._lock:
+            if self._n_users == 0:
+                self._limit = threadpoolctl.threadpool_limits(1, user_api="blas")
+            self._n_users += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._n_users -= 1
+            if self._n_users == 0:
+                self._limit.restore_original_limits()
+
+
+_BLAS_LIMIT = _BlasLimit()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """For results with the same bits: a BLAS adds up in another order with each number of threads.
+
+    Safe in several threads at once: the last to leave restores what the first has found.
+    """
+    _BLAS_LIMIT.enter()
+    try:
+        yield
+    finally:
+        _BLAS_LIMIT.leave()
+
+
+@cache
+def register_with_threadpoolctl() -> None:
+    """Make ``threadpoolctl.threadpool_limits`` limit fastinv, too. Later calls do nothing."""
+    threadpoolctl.register(FastinvController)
+
+
+def resolve_n_threads(n_threads: int | None = None) -> int:
+    """The number of threads to use, at least 1.
+
+    Parameters
+    ----------
+    n_threads : int or None, default=None
+        None takes the processors that this process may use (affinity and cgroups are obeyed, read
+        once per process), at most ``FASTINV_NUM_THREADS`` if that is set, else at most
+        ``OMP_NUM_THREADS`` if that is set.
+
+    Returns
+    -------
+    int
+        `n_threads` or its default, at most the limit set through threadpoolctl, if any.
+
+    Raises
+    ------
+    TypeError
+        If `n_threads` is not an integer.
+    ValueError
+        If `n_threads` or the environment variable is not positive.
+    """
+    if n_threads is None:
+        n_threads = min(_n_processors(), _environment_limit() or _n_processors())
+    else:
+        n_threads = check_integer(n_threads, "n_threads")
+        if n_threads > MAX_THREADS:
+            raise ValueError(f"n_threads must be at most {MAX_THREADS}, got {n_threads}")
+    limit = _limit_of_threadpoolctl()
+    return min(n_threads, limit) if limit else n_threads
+
+
+def threads_that_pay(n_threads: int | None, flops: float) -> int:
+    """Like :func:`resolve_n_threads`, but None is 1 for less than ``MIN_FLOPS_FOR_THREADS``.
+
+    Results have the same bits for every number of threads, so only time depends on it.
+
+    Parameters
+    ----------
+    n_threads : int or None
+    flops : float
+        Floating-point operations between two points where threads wait for each other.
+    """
+    if n_threads is None and flops < MIN_FLOPS_FOR_THREADS:
+        return 1
+    return resolve_n_threads(n_threads)
+
+
+@cache
+def _n_processors() -> int:
+    return int(joblib.cpu_count())
+
+
+def _limit_of_threadpoolctl() -> int:
+    """0 where there is none."""
+    return int(_core.get_num_threads())
+
+
+def _environment_limit() -> int | None:
+    """The first of the two variables that is set to something."""
+    for name in ("FASTINV_NUM_THREADS", "OMP_NUM_THREADS"):
+        value = os.environ.get(name, "").strip()
+        if value:
+            # OpenMP allows a list, one number per nesting level; ours is the outermost.
+            number = value.split(",")[0].strip()
+            if not number.isdecimal() or int(number) < 1:
+                raise ValueError(
+                    f"environment variable {name} must be a positive integer, got {value!r}"
+                )
+            return int(number)
+    return None

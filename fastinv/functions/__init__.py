@@ -1,0 +1,1 @@
+"""Forward functions: what a solver inverts."""

@@ -1,0 +1,102 @@
+"""Forward functions that Python evaluates: a vectorised callable, a fitted regressor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastinv._common.validation import as_float64
+
+Float64Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CallableForward:
+    """A vectorised Python callable as a forward function.
+
+    Parameters
+    ----------
+    function : callable
+        Takes X (n, n_inputs) float64, a copy of the caller's, and returns (n, n_outputs) real
+        numbers, or (n,) where n_outputs is 1. It is not called for n = 0.
+    n_inputs, n_outputs : int
+    """
+
+    function: Callable[[Float64Array], ArrayLike]
+    n_inputs: int
+    n_outputs: int
+    exact = True
+    address = None
+
+    @property
+    def name(self) -> str:
+        """Name of the callable."""
+        return name_of(self.function)
+
+    def __call__(self, X: ArrayLike) -> Float64Array:
+        """Images (n, n_outputs), float64, of the rows of `X` (n, n_inputs)."""
+        return checked_call(self.function, self.name, X, self.n_inputs, self.n_outputs)
+
+
+@dataclass(frozen=True)
+class EstimatorForward:
+    """A fitted regressor as a forward function: learned, hence not exact.
+
+    Parameters
+    ----------
+    regressor : object
+        ``predict(X)`` takes (n, n_inputs) and returns (n, n_outputs), or (n,) where n_outputs
+        is 1; any fitted scikit-learn regressor does.
+    n_inputs, n_outputs : int
+    """
+
+    regressor: Any
+    n_inputs: int
+    n_outputs: int
+    exact = False
+    address = None
+
+    @property
+    def name(self) -> str:
+        """The regressor's method, such as ``LinearRegression.predict``."""
+        return name_of(self.regressor)
+
+    def __call__(self, X: ArrayLike) -> Float64Array:
+        """Predictions (n, n_outputs), float64, for the rows of `X` (n, n_inputs)."""
+        return checked_call(self.regressor.predict, self.name, X, self.n_inputs, self.n_outputs)
+
+
+def checked_call(
+    function: Callable[[Float64Array], ArrayLike],
+    name: str,
+    X: ArrayLike,
+    n_inputs: int,
+    n_outputs: int | None,
+) -> Float64Array:
+    """``function(X)`` as (n, n_outputs) float64; any number of columns where that is None."""
+    points = as_float64(X, "X")
+    if points.ndim != 2 or points.shape[1] != n_inputs:
+        raise ValueError(f"X must have shape (n, {n_inputs}) for {name}, got {points.shape}")
+    n = len(points)
+    if n == 0 and n_outputs is not None:
+        return np.empty((0, n_outputs))  # many callables fail on no rows at all
+    image = as_float64(function(points.copy()), f"what {name} returns")
+    table = image[:, None] if image.ndim == 1 else image
+    if table.ndim != 2 or len(table) != n or n_outputs not in (None, table.shape[1]):
+        columns = "n_outputs" if n_outputs is None else n_outputs
+        raise ValueError(
+            f"{name} must return an array of shape ({n}, {columns}) for X of shape "
+            f"{points.shape}, got {image.shape}"
+        )
+    return table
+
+
+def name_of(f: Any) -> str:
+    """What messages call a callable or a regressor."""
+    if hasattr(f, "predict"):
+        return f"{type(f).__name__}.predict"
+    return str(getattr(f, "__name__", type(f).__name__))

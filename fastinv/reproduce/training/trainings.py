@@ -1,0 +1,158 @@
+"""The trainings of an experiment: the learned forward function, the twin and direct networks."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastinv.backends import get_backend
+from fastinv.backends.protocol import Float64Array
+from fastinv.estimators.mlp import MLPRegressor
+from fastinv.functions.forward import EstimatorForward, Forward
+from fastinv.problems import Problem
+from fastinv.reproduce.data import Split
+from fastinv.reproduce.published import Setting
+from fastinv.reproduce.training.recipes import Recipe
+from fastinv.reproduce.training.unscaled import UnscaledTwinSolver
+from fastinv.solvers import TwinSolver
+from fastinv.solvers.pairs.pairs import pair_radius, reaching_radius
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What is trained on what: one experiment, one seed."""
+
+    problem: Problem
+    recipe: Recipe
+    noisy: bool
+    split: Split
+    seed_of_networks: int
+    seed_of_more_data: int
+    verbose: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        problem: Problem,
+        random_state: int,
+        setting: Setting,
+        recipe: Recipe,
+        verbose: int = 0,
+    ) -> Plan:
+        """Data and seeds of the networks from one seed; compiles f, which is no training."""
+        words = np.random.SeedSequence(random_state).generate_state(3)
+        of_data, of_more_data, of_networks = (int(word) for word in words)
+        noisy = setting == "noisy_data"
+        split = Split.of(problem, of_data, noisy=noisy, n_anchors=recipe.n_anchors)
+        return cls(problem, recipe, noisy, split, of_networks, of_more_data, verbose)
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """Parameters that all networks share."""
+        return {"random_state": self.seed_of_networks, "verbose": self.verbose}
+
+    def learned_forward(
+        self, learner: type[MLPRegressor], parameters: Any
+    ) -> tuple[Forward, float]:
+        """f as `learner` learns it from all points that are no targets, and the seconds."""
+        network = learner(**parameters, **self.training)
+        split = self.split
+        seconds = _timed_fit(network, split.points_x, _column_or_rows(split.points_y))
+        return _wrapped(network, self.problem), seconds
+
+    def forward(self) -> tuple[Forward, float | None]:
+        """What the methods take for f: the exact one, or as the recipe learns it, with seconds."""
+        if not self.noisy:
+            return self.problem.forward, None
+        return self.learned_forward(self.recipe.learner, self.recipe.learned_forward)
+
+    def twin(self, forward: Forward) -> tuple[TwinSolver, float]:
+        """The twin network, and the seconds of its training."""
+        recipe, split = self.recipe, self.split
+        solver = recipe.solver(
+            known(forward),
+            bounds=self.problem.bounds if recipe.inside_bounds else None,
+            anchor_choice="nearest",
+            refine=False,
+            n_neighbors=min(5, split.n_anchors),
+            **{**self._radius(), **(recipe.noisy_data if self.noisy else recipe.known_forward)},
+            **self.training,
+        )
+        if self.noisy or not recipe.fresh_pairs:
+            anchors = (split.anchors_x, split.anchors_y)
+            return solver, _timed_fit(solver, split.points_x, split.points_y, anchors=anchors)
+        return solver, _timed_fit(solver, split.anchors_x)
+
+    def direct(self) -> tuple[Float64Array, float]:
+        """What the network from y to x answers to the targets (n, p), and the seconds."""
+        problem, recipe, split = self.problem, self.recipe, self.split
+        if self.noisy:
+            X, y = split.points_x, split.points_y
+        else:
+            X, y = problem.sample(recipe.n_direct, self.seed_of_more_data, noise=0.0)
+        network = recipe.network(**recipe.direct, **self.training)
+        seconds = _timed_fit(network, y, _column_or_rows(X))
+        answers = network.predict(split.targets).reshape(-1, problem.n_inputs)
+        return np.clip(answers, *problem.bounds.T) if recipe.inside_bounds else answers, seconds
+
+    def _radius(self) -> dict[str, Any]:
+        """The radius of fresh pairs as a parameter, where it is not the solver's own choice."""
+        recipe, bounds = self.recipe, self.problem.bounds
+        if recipe.inside_bounds and recipe.pair_radius_factor == 1.0:
+            return {}
+        anchors = self.split.anchors_x
+        if recipe.inside_bounds and self.problem.n_inputs <= self.problem.n_outputs:
+            rng = np.random.default_rng(self.seed_of_networks)
+            radius = reaching_radius(get_backend(), bounds, anchors, rng)
+        else:
+            radius = pair_radius(bounds, len(anchors))
+        return {"pair_radius": recipe.pair_radius_factor * radius}
+
+
+def from_twin(twin: TwinSolver, split: Split, k: int) -> Float64Array:
+    """What the network makes (n, k, p) of the k anchors nearest to each target, in their order."""
+    if isinstance(twin, UnscaledTwinSolver):
+        return twin.by_anchor(split.targets, k)
+    anchors = split.nearest_anchors(k)
+    solutions = twin.solve(split.targets, k=k)
+    position = np.empty((len(anchors), split.n_anchors), dtype=np.intp)
+    np.put_along_axis(position, solutions.anchor, np.arange(k)[None], axis=1)
+    order = np.take_along_axis(position, anchors, axis=1)
+    return np.take_along_axis(solutions.x, order[:, :, None], axis=1)
+
+
+def known(forward: Forward) -> Any:
+    """`forward` as solvers take it."""
+    return forward.regressor if isinstance(forward, EstimatorForward) else forward
+
+
+def _wrapped(network: MLPRegressor, problem: Problem) -> Forward:
+    return EstimatorForward(network, problem.n_inputs, problem.n_outputs)
+
+
+def _timed_fit(model: TwinSolver | MLPRegressor, *data: Any, **options: Any) -> float:
+    """Train `model`, and return the seconds that it took.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the training is interrupted, which by itself only ends it early.
+    """
+    start = time.perf_counter()
+    with warnings.catch_warnings():
+        # Nothing is kept here: the interruption is passed on.
+        warnings.filterwarnings("ignore", "Training interrupted", UserWarning)
+        model.fit(*data, **options)
+    elapsed = time.perf_counter() - start
+    if model.stopped_ == "interrupted":
+        raise KeyboardInterrupt
+    return elapsed
+
+
+def _column_or_rows(values: Float64Array) -> Float64Array:
+    """`values` (n, 1) as (n,), which is what scikit-learn wants."""
+    return values.ravel() if values.shape[1] == 1 else values

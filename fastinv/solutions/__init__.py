@@ -1,0 +1,5 @@
+"""The results of solvers: solutions, ranked, each with its residual and status."""
+
+from fastinv.solutions.solutions import Solution, SolutionPath, Solutions, Status
+
+__all__ = ["Solution", "SolutionPath", "Solutions", "Status"]

@@ -1,0 +1,297 @@
+"""The result of a solve: every solution found, ranked, each with its residual and status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastinv import _core
+from fastinv.solutions.explanation import Circumstances, explain
+
+
+class Status(IntEnum):
+    """What is known of one solution. The description of each member is its message."""
+
+    CONVERGED = 0, "the residual is within the tolerance"
+    APPROXIMATE = 1, "the residual is above the tolerance"
+    EXTRAPOLATED = 2, "the network left the region that its training pairs were drawn from"
+    OUT_OF_BOUNDS = 3, "on the bounds the residual is above the tolerance"
+    UNREACHABLE = 4, "nothing found is near enough to the target"
+    INVALID = 5, "the target, the solution or its image is not finite"
+
+    description: str
+
+    def __new__(cls, value: int, description: str) -> Status:
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.description = description
+        return member
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class Solutions:
+    """Ranked solutions of ``f(x) = y`` for a batch of targets.
+
+    Attributes
+    ----------
+    targets : ndarray of shape (n, q), float64
+    x : ndarray of shape (n, k, p), float64
+        Solutions, best first.
+    residual : ndarray of shape (n, k), float64
+        ``||f(x) - y||`` (Euclidean, in the units of y), by the exact or the learned f;
+        ``inf`` where the status is INVALID.
+    anchor : ndarray of shape (n, k), int64
+        Row of the solver's ``anchors_x_`` that each solution came from, -1 if none.
+    status : ndarray of shape (n, k), int8
+        A :class:`Status` each.
+    count : ndarray of shape (n,), int64, or None
+        Of `solve_all`: how many solutions each target has; the others are padding. None of
+        `solve`, which gives k candidates.
+
+    Examples
+    --------
+    >>> import numpy as np, fastinv as fi
+    >>> X = np.linspace(-1, 1, 201)[:, None]
+    >>> solver = fi.NearestSolver(n_neighbors=2).fit(X, X**2)
+    >>> solutions = solver.solve([[0.25]])
+    >>> sorted(solutions.x.ravel().round(2).tolist())
+    [-0.5, 0.5]
+    >>> solutions.best.shape
+    (1, 1)
+    """
+
+    targets: NDArray[np.float64]
+    x: NDArray[np.float64]
+    residual: NDArray[np.float64]
+    anchor: NDArray[np.int64]
+    status: NDArray[np.int8]
+    count: NDArray[np.int64] | None = None
+    circumstances: Circumstances | None = None
+
+    def __init__(
+        self,
+        targets: NDArray[np.float64],
+        x: NDArray[np.float64],
+        residual: NDArray[np.float64],
+        anchor: NDArray[np.int64],
+        status: NDArray[np.int8],
+        count: NDArray[np.int64] | None = None,
+        circumstances: Circumstances | None = None,
+    ) -> None:
+        # The __init__ that dataclass makes for a frozen class takes more than twice the time.
+        fields = self.__dict__
+        fields["targets"] = targets
+        fields["x"] = x
+        fields["residual"] = residual
+        fields["anchor"] = anchor
+        fields["status"] = status
+        fields["count"] = count
+        fields["circumstances"] = circumstances
+
+    @property
+    def best(self) -> NDArray[np.float64]:
+        """The first solution of each target, shape (n, p)."""
+        return self.x[:, 0]
+
+    @property
+    def n_solutions(self) -> int:
+        """Solutions per target, k."""
+        return int(self.x.shape[1])
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, rows: int | slice | NDArray[np.intp] | NDArray[np.bool_]) -> Solutions:
+        """The solutions of some targets; an integer keeps the leading dimension."""
+        if isinstance(rows, int | np.integer):
+            n = len(self)
+            if not -n <= rows < n:
+                raise IndexError(f"target {rows} is out of range for {n} targets")
+            rows = slice(int(rows) % n, int(rows) % n + 1)
+        return Solutions(
+            self.targets[rows],
+            self.x[rows],
+            self.residual[rows],
+            self.anchor[rows],
+            self.status[rows],
+            None if self.count is None else self.count[rows],
+            self.circumstances,
+        )
+
+    def explain(self, i: int) -> str:
+        """In words, what is known of the solutions of target `i`.
+
+        For each solution the status and its reason: the residual against the tolerance and the
+        noise, the bounds that it lies on; and how far the target is from the nearest anchor.
+
+        Parameters
+        ----------
+        i : int
+            Which target.
+
+        Returns
+        -------
+        str
+            A line per solution, after one about the target.
+
+        Raises
+        ------
+        ValueError
+            These solutions were not made by a solver.
+        IndexError
+            There is no such target.
+
+        Examples
+        --------
+        >>> import fastinv as fi
+        >>> arm = fi.problems.two_link_arm
+        >>> solver = fi.NearestSolver(arm.forward, bounds=arm.bounds, random_state=0).fit()
+        >>> print(solver.solve_all([3.0, 0.0]).explain(0))
+        target (3, 0): its nearest anchor, 531, is 1 away in y; attainable ones are up to 0.193
+        1. UNREACHABLE, nothing found is near enough to the target: residual 1, tolerance 1.48e-09
+        """
+        if self.circumstances is None:
+            raise ValueError("these solutions do not say where they come from: a solver's do")
+        row = self[i]
+        is_padding = np.zeros(self.n_solutions, dtype=bool)
+        if row.count is not None:
+            is_padding[max(1, int(row.count[0])) :] = True
+        return explain(
+            row.targets[0],
+            row.x[0][~is_padding],
+            row.residual[0][~is_padding],
+            [list(Status)[s] for s in row.status[0][~is_padding]],
+            self.circumstances,
+        )
+
+    def __iter__(self) -> Iterator[Solutions]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        n, k, p = self.x.shape
+        number = f"{k} each" if self.count is None else f"{int(self.count.sum())} in all"
+        heading = f"Solutions: {n} target{'s' * (n != 1)}, {number}, x in R^{p}"
+        if n == 0:
+            return heading
+        counts = {status.name: int(np.sum(self.status[:, 0] == status)) for status in Status}
+        first = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        finite = self.residual[:, 0][np.isfinite(self.residual[:, 0])]
+        if len(finite):
+            first += f"; median residual {np.median(finite):.3g}, largest {finite.max():.3g}"
+        return f"{heading}\nbest: {first}"
+
+
+@dataclass(frozen=True, eq=False)
+class SolutionPath:
+    """A solution followed along a path of targets.
+
+    Attributes
+    ----------
+    targets : ndarray of shape (n, q), float64
+    x : ndarray of shape (n, p), float64
+        One solution per target; where there is none, the last one, and NaN for a target that is
+        not finite. Inputs that may have all values of their period go on beyond their bounds.
+    residual : ndarray of shape (n,), float64
+    status : ndarray of shape (n,), int8
+        CONVERGED, or UNREACHABLE where no solution was found; INVALID for a target that is not
+        finite.
+    jumped : ndarray of shape (n,), bool
+        Where the branch ended, and another had to be taken.
+    """
+
+    targets: NDArray[np.float64]
+    x: NDArray[np.float64]
+    residual: NDArray[np.float64]
+    status: NDArray[np.int8]
+    jumped: NDArray[np.bool_]
+
+    @property
+    def n_jumps(self) -> int:
+        """How often the branch ended."""
+        return int(self.jumped.sum())
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __repr__(self) -> str:
+        n, p = self.x.shape
+        reached = int((self.status == Status.CONVERGED).sum())
+        jumps = f"{self.n_jumps} jump{'s' * (self.n_jumps != 1)}"
+        return f"SolutionPath: {n} targets, {reached} reached, {jumps}, x in R^{p}"
+
+
+class Solution(_core.SolutionBuffer):
+    """Ranked solutions of ``f(x) = y`` for one target, as a frozen solver returns them.
+
+    All values lie in one piece of memory, made in tens of nanoseconds. An attribute is a view of
+    it, made anew each time: keep the ones that a loop needs. Filling the object again (``out=``)
+    shows in the views.
+
+    Attributes
+    ----------
+    target : ndarray of shape (q,), float64
+    x : ndarray of shape (k, p), float64
+        Solutions, best first.
+    residual : ndarray of shape (k,), float64
+    anchor : ndarray of shape (k,), int64
+    status : ndarray of shape (k,), int8
+        As in :class:`Solutions`.
+    best : ndarray of shape (p,), float64
+        The first solution.
+
+    Examples
+    --------
+    >>> import fastinv as fi
+    >>> arm = fi.problems.two_link_arm
+    >>> solver = fi.NearestSolver(arm.forward, bounds=arm.bounds, refine=False, random_state=0)
+    >>> hot = solver.fit().freeze(k=2)
+    >>> hot([1.4, 0.9])
+    Solution: 2 solutions, x in R^2; best APPROXIMATE, residual 0.0272
+    >>> hot([1.4, 0.9]).x.shape
+    (2, 2)
+    """
+
+    __slots__ = ()
+
+    @property
+    def n_solutions(self) -> int:
+        """How many, k."""
+        return len(self)
+
+    def as_solutions(self) -> Solutions:
+        """The same values, not copied, as a batch of one target."""
+        return Solutions(
+            self.target[None], self.x[None], self.residual[None], self.anchor[None],
+            self.status[None],
+        )  # fmt: skip
+
+    def __repr__(self) -> str:
+        k, p = self.x.shape
+        status = list(Status)[int(self.status[0])]
+        best = f"best {status.name}, residual {self.residual[0]:.3g}"
+        return f"Solution: {k} solution{'s' * (k != 1)}, x in R^{p}; {best}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        values = self.target, self.x, self.residual, self.anchor, self.status
+        return _restored, tuple(value.copy() for value in values)
+
+
+def _restored(
+    target: NDArray[np.float64],
+    x: NDArray[np.float64],
+    residual: NDArray[np.float64],
+    anchor: NDArray[np.int64],
+    status: NDArray[np.int8],
+) -> Solution:
+    solution = Solution(x.shape[0], x.shape[1], len(target))
+    solution.target[:] = target
+    solution.x[:] = x
+    solution.residual[:] = residual
+    solution.anchor[:] = anchor
+    solution.status[:] = status
+    return solution

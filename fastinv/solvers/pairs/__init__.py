@@ -1,0 +1,1 @@
+"""What twin networks are trained on."""
