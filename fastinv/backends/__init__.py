@@ -18,7 +18,7 @@ from fastinv.backends.protocol import (
     PipelineSpec,
     Ranked,
     Trainer,
-    TwinNetwork,
+    TwinModel,
 )
 from fastinv.backends.reference import ReferenceBackend
 
@@ -40,7 +40,7 @@ __all__ = [
     "Ranked",
     "ReferenceBackend",
     "Trainer",
-    "TwinNetwork",
+    "TwinModel",
     "get_backend",
 ]
 

@@ -34,7 +34,7 @@ from fastinv.backends.solving import (
     RefineSpec,
     Search,
     Track,
-    TwinNetwork,
+    TwinModel,
 )
 
 __all__ = [
@@ -64,7 +64,7 @@ __all__ = [
     "Search",
     "Track",
     "Trainer",
-    "TwinNetwork",
+    "TwinModel",
 ]
 
 

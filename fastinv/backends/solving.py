@@ -53,7 +53,7 @@ class LearnedForward:
 
 
 @dataclass(frozen=True)
-class TwinNetwork:
+class TwinModel:
     """F of ITNNR, eq. (5) and (6), with its scalings.
 
     ``features = [(y - y_a) / dy_scale, (y_a - y_mean) / y_scale, (x_a - x_mean) / x_scale]`` and
@@ -104,7 +104,7 @@ class PipelineSpec:
     ----------
     anchors_x : (n_anchors, p) float64
     anchors_y : (n_anchors, q) float64
-    twin : TwinNetwork or None
+    twin : TwinModel or None
         None proposes the anchors themselves (nearest-neighbour lookup).
     forward : int, LearnedForward or None
         The address of a compiled f, ``void(const double *x, double *y, int64_t n_rows)``; a
@@ -140,7 +140,7 @@ class PipelineSpec:
 
     anchors_x: Float64Array
     anchors_y: Float64Array
-    twin: TwinNetwork | None
+    twin: TwinModel | None
     forward: int | LearnedForward | None
     lower: Float64Array
     upper: Float64Array
@@ -161,7 +161,7 @@ class PipelineSpec:
         return self.n_passes * sum(
             network.spec.n_parameters
             for network in networks
-            if isinstance(network, TwinNetwork | LearnedForward)
+            if isinstance(network, TwinModel | LearnedForward)
         )
 
 

@@ -29,7 +29,7 @@ from fastinv.backends.protocol import (
     Pipeline,
     PipelineSpec,
     Ranked,
-    TwinNetwork,
+    TwinModel,
 )
 from fastinv.estimators.networks import mean_and_scale
 from fastinv.functions.forward import Forward
@@ -234,7 +234,7 @@ class BaseSolver(EnumerationMixin, MultiOutputMixin, RegressorMixin, BaseEstimat
         seed = int(rng.integers(2**31))
         return train_forward(self.forward, data.points, self.backend, self.n_threads, seed)
 
-    def _finish(self, data: FitData, twin: TwinNetwork | None, rng: np.random.Generator) -> None:
+    def _finish(self, data: FitData, twin: TwinModel | None, rng: np.random.Generator) -> None:
         """The end of `fit`: all that `solve` needs, as one immutable description."""
         backend = get_backend(self.backend)
         self.forward_ = forward = self._known_or_learned(data, rng)

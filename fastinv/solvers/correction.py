@@ -10,7 +10,7 @@ from fastinv.backends.protocol import (
     Backend,
     CandidateFlag,
     Float64Array,
-    TwinNetwork,
+    TwinModel,
 )
 from fastinv.functions.forward import Forward
 from fastinv.solvers.images import Proposals, images_of
@@ -18,7 +18,7 @@ from fastinv.solvers.images import Proposals, images_of
 
 def corrected(
     backend: Backend,
-    twin: TwinNetwork,
+    twin: TwinModel,
     forward: Forward,
     bounds: tuple[Float64Array, Float64Array],
     targets: Float64Array,
@@ -33,7 +33,7 @@ def corrected(
     Parameters
     ----------
     backend : Backend
-    twin : TwinNetwork
+    twin : TwinModel
     forward : Forward
     bounds : tuple of ndarrays of shape (p,)
         Lower and upper; a corrected x beyond them is moved onto them and flagged CLIPPED.

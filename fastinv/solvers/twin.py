@@ -24,7 +24,7 @@ from fastinv.backends.protocol import (
     FloatArray,
     Loss,
     NetworkSpec,
-    TwinNetwork,
+    TwinModel,
 )
 from fastinv.estimators.networks import (
     check_hidden_layer_sizes,
@@ -146,7 +146,7 @@ class TwinSolver(AnchoredSolver):
         f as it is used.
     anchors_x_, anchors_y_ : ndarray of shape (n_anchors, p), (n_anchors, q)
     bounds_ : ndarray of shape (p, 2) or None
-    twin_ : TwinNetwork
+    twin_ : TwinModel
         The network with its scales.
     residual_tol_ : float
         `residual_tol` in the units of y.
@@ -349,7 +349,7 @@ class TwinSolver(AnchoredSolver):
         training: Training,
         pair_source: PairSource,
         rng: np.random.Generator,
-    ) -> TwinNetwork:
+    ) -> TwinModel:
         scaling, source, validation = pair_source
         backend = get_backend(self.backend)
         p, q = self.n_features_in_, self.n_outputs_

@@ -18,7 +18,7 @@ from fastinv.backends import (
     NetworkSpec,
     PipelineSpec,
     ReferenceBackend,
-    TwinNetwork,
+    TwinModel,
     get_backend,
     protocol,
 )
@@ -126,7 +126,7 @@ X, Y = np.zeros((7, 2)), np.zeros((7, 1))
 ORDER = np.arange(7)
 MIXTURE, RAW = MixtureSpec(n_components=1, n_dims=1), np.zeros((7, 3))
 MIXTURE_SPEC = NetworkSpec((2, 3))
-TWIN = TwinNetwork(
+TWIN = TwinModel(
     NetworkSpec((4, 2)), np.zeros(10), dy_scale=np.ones(1), y_mean=np.zeros(1), y_scale=np.ones(1),
     x_mean=np.zeros(2), x_scale=np.ones(2), dx_scale=np.ones(2), reach=1.0,
 )  # fmt: skip

@@ -25,7 +25,7 @@ from fastinv.backends.protocol import (
     NetworkSpec,
     PipelineSpec,
     RefineSpec,
-    TwinNetwork,
+    TwinModel,
 )
 
 REFERENCE = get_backend("reference")
@@ -54,7 +54,7 @@ def make_spec(seed=0, p=2, q=3, n_anchors=60, with_twin=True, learned=False, act
     twin = None
     if with_twin:
         net = NetworkSpec((2 * q + p, 20, p), activation)
-        twin = TwinNetwork(
+        twin = TwinModel(
             net, (0.3 * rng.normal(size=net.n_parameters)).astype(np.float32), np.full(q, 0.5),
             np.zeros(q), np.ones(q), np.zeros(p), np.ones(p), np.full(p, 0.3), 1.1,
         )  # fmt: skip

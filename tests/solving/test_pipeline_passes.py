@@ -8,7 +8,7 @@ import pytest
 import fastinv as fi
 from fastinv import _core
 from fastinv.backends import get_backend
-from fastinv.backends.protocol import NetworkSpec, PipelineSpec, TwinNetwork
+from fastinv.backends.protocol import NetworkSpec, PipelineSpec, TwinModel
 
 REFERENCE = get_backend("reference")
 CPP = {isa: get_backend("cpp", isa=isa) for isa in _core.isas()}
@@ -24,7 +24,7 @@ def half_step(reach=10.0):
     net = NetworkSpec((3, 1), "identity")
     one, zero = np.ones(1), np.zeros(1)
     weights = np.array([0.5, 0.0, 0.0, 0.0], dtype=np.float32)
-    return TwinNetwork(net, weights, one, zero, one, zero, one, one, reach)
+    return TwinModel(net, weights, one, zero, one, zero, one, one, reach)
 
 
 @pytest.mark.parametrize("backend", [REFERENCE, *CPP.values()])

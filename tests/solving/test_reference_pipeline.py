@@ -18,7 +18,7 @@ from fastinv.backends import (
     NetworkSpec,
     PipelineSpec,
     ReferenceBackend,
-    TwinNetwork,
+    TwinModel,
 )
 from fastinv.backends.reference import pipeline as reference_pipeline
 from fastinv.solutions import Status
@@ -65,7 +65,7 @@ def line_spec(**changes):
 def constant_twin(output, **changes):
     """A twin network on the line whose output is `output` for every pair."""
     one, zero = np.ones(1), np.zeros(1)
-    twin = TwinNetwork(
+    twin = TwinModel(
         spec=NetworkSpec((3, 1)),
         parameters=np.array([0.0, 0.0, 0.0, output]),
         dy_scale=one, y_mean=zero, y_scale=one, x_mean=zero, x_scale=one, dx_scale=one,
@@ -101,7 +101,7 @@ def test_candidates_follow_the_formula_of_the_twin_network(dtype):
     rng = np.random.default_rng(SEED_TWIN)
     p, q, n_anchors = 2, 3, 33
     spec = NetworkSpec((2 * q + p, 5, p), "tanh")
-    twin = TwinNetwork(
+    twin = TwinModel(
         spec=spec,
         parameters=rng.normal(size=spec.n_parameters).astype(dtype),
         dy_scale=rng.uniform(1, 2, q), y_mean=rng.normal(size=q), y_scale=rng.uniform(1, 2, q),

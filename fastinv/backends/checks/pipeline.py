@@ -25,7 +25,7 @@ from fastinv.backends.protocol import (
     PipelineSpec,
     Ranked,
     RefineSpec,
-    TwinNetwork,
+    TwinModel,
 )
 
 UINT8 = np.dtype(np.uint8)
@@ -68,7 +68,7 @@ def _check_refine(refine: RefineSpec, p: int) -> None:
     check_number("refine.separation", refine.separation)
 
 
-def _check_twin(twin: TwinNetwork, p: int, q: int) -> None:
+def _check_twin(twin: TwinModel, p: int, q: int) -> None:
     _check_network("twin", twin.spec, twin.parameters, 2 * q + p, p)
     for name, length in (("y_mean", q), ("x_mean", p)):
         check_array(f"twin.{name}", getattr(twin, name), (length,), (FLOAT64,))

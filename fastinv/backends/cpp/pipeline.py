@@ -15,7 +15,7 @@ from fastinv.backends.protocol import (
     PipelineSpec,
     Ranked,
     RefineSpec,
-    TwinNetwork,
+    TwinModel,
 )
 
 
@@ -130,7 +130,7 @@ class Pipeline:
         )
 
 
-def _network_fields(network: TwinNetwork | LearnedForward) -> dict[str, Any]:
+def _network_fields(network: TwinModel | LearnedForward) -> dict[str, Any]:
     return {
         "layer_sizes": list(network.spec.layer_sizes),
         "activation": network.spec.activation,
@@ -142,7 +142,7 @@ def _network_fields(network: TwinNetwork | LearnedForward) -> dict[str, Any]:
     }
 
 
-def _twin_fields(twin: TwinNetwork) -> dict[str, Any]:
+def _twin_fields(twin: TwinModel) -> dict[str, Any]:
     return {
         **_network_fields(twin),
         "dy_scale": np.ascontiguousarray(twin.dy_scale),

@@ -16,7 +16,7 @@ from fastinv.backends.protocol import (
     IntArray,
     PipelineSpec,
     Ranked,
-    TwinNetwork,
+    TwinModel,
 )
 from fastinv.backends.reference import mlp
 from fastinv.backends.reference.forward import Forward, limited
@@ -29,7 +29,7 @@ CONVERGED, APPROXIMATE, EXTRAPOLATED, OUT_OF_BOUNDS, UNREACHABLE, INVALID = rang
 
 
 def twin_outputs(
-    twin: TwinNetwork, y: Float64Array, anchors_y: Float64Array, anchors_x: Float64Array
+    twin: TwinModel, y: Float64Array, anchors_y: Float64Array, anchors_x: Float64Array
 ) -> Float64Array:
     """Scaled differences ``(n, k, p)`` of targets `y` ``(n, k, q)`` from their anchors."""
     features = np.concatenate(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from fastinv.backends import get_backend
-from fastinv.backends.protocol import Float64Array, FloatArray, NetworkSpec, TwinNetwork
+from fastinv.backends.protocol import Float64Array, FloatArray, NetworkSpec, TwinModel
 from fastinv.estimators.mlp import MLPRegressor
 from fastinv.estimators.networks import initial_parameters
 from fastinv.solvers import TwinSolver
@@ -44,8 +44,8 @@ class RawPairs(PairScaling):
         inputs = np.hstack([pairs.y, pairs.y_anchor, pairs.x_anchor])
         return inputs.astype(np.float32), (pairs.x - pairs.x_anchor).astype(np.float32)
 
-    def network(self, spec: NetworkSpec, parameters: Float32Array) -> TwinNetwork:
-        """The same function of (y - y_a, y_a, x_a), which is what a TwinNetwork takes.
+    def network(self, spec: NetworkSpec, parameters: Float32Array) -> TwinModel:
+        """The same function of (y - y_a, y_a, x_a), which is what a TwinModel takes.
 
         For W_1 y + W_2 y_a is W_1 (y - y_a) + (W_1 + W_2) y_a.
         """

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastinv._common.validation import as_float64
-from fastinv.backends.protocol import Backend, Float64Array, IntArray, NetworkSpec, TwinNetwork
+from fastinv.backends.protocol import Backend, Float64Array, IntArray, NetworkSpec, TwinModel
 from fastinv.estimators.networks import mean_and_scale
 from fastinv.functions.forward import Forward
 from fastinv.training.checkpoints import fingerprint
@@ -30,7 +30,7 @@ _N_GAP_SAMPLES, _GAP_QUANTILE, _GAP_MARGIN = 2000, 0.999, 1.2
 
 @dataclass(frozen=True, eq=False)
 class PairScaling:
-    """Scales of the network's inputs and outputs, in the notation of TwinNetwork."""
+    """Scales of the network's inputs and outputs, in the notation of TwinModel."""
 
     dy_scale: Float64Array
     y_mean: Float64Array
@@ -76,9 +76,9 @@ class PairScaling:
         targets = (pairs.x - pairs.x_anchor) / self.dx_scale
         return inputs.astype(np.float32), targets.astype(np.float32)
 
-    def network(self, spec: NetworkSpec, parameters: Float32Array) -> TwinNetwork:
+    def network(self, spec: NetworkSpec, parameters: Float32Array) -> TwinModel:
         """The trained network with these scales."""
-        return TwinNetwork(
+        return TwinModel(
             spec,
             parameters,
             self.dy_scale,
