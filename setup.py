@@ -22,28 +22,7 @@ if IS_X86:
         ],
     }
 
-SOURCES = [
-    "csrc/module.cpp",
-    "csrc/bindings/register_frozen.cpp",
-    "csrc/bindings/register_kdtree.cpp",
-    "csrc/bindings/register_mlp.cpp",
-    "csrc/bindings/register_pipeline.cpp",
-    "csrc/bindings/register_runtime.cpp",
-    "csrc/bindings/register_search.cpp",
-    "csrc/bindings/solution.cpp",
-    "csrc/function/differentiable.cpp",
-    "csrc/base/dispatch.cpp",
-    "csrc/kdtree/kdtree.cpp",
-    "csrc/mlp/mlp.cpp",
-    "csrc/solve/search/path.cpp",
-    "csrc/solve/pipeline.cpp",
-    "csrc/solve/pipeline_rank.cpp",
-    "csrc/solve/pipeline_twin.cpp",
-    "csrc/solve/polish.cpp",
-    "csrc/solve/search/search.cpp",
-    "csrc/solve/search/starts.cpp",
-    "csrc/mlp/trainer.cpp",
-]
+SOURCES = sorted(set(glob("csrc/**/*.cpp", recursive=True)) - set(glob("csrc/kernels/*.cpp")))
 
 # Products and sums are fused only where the kernels say so: the same bits from every compiler
 # setting, and from vector code and its scalar remainder.

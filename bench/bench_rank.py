@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from fastinv.backends import get_backend
+from fastinv.backends import (
+    get_backend,
+)
 
 
 @pytest.mark.parametrize("peer", ["fastinv", "numpy"])

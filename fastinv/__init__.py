@@ -17,7 +17,7 @@ from fastinv.estimators import (
     MLPRegressor,
     select_n_components,
 )
-from fastinv.functions.forward import ForwardFunction, as_forward, forward
+from fastinv.functions import ForwardFunction, Function, Goal, Region, as_forward, forward
 from fastinv.losses import mixture_nll
 from fastinv.mixture import Mixture
 from fastinv.neighbors import KDTree
@@ -38,6 +38,8 @@ __all__ = [
     "DistilledRegressor",
     "ForwardFunction",
     "FrozenSolver",
+    "Function",
+    "Goal",
     "KDTree",
     "MLPRegressor",
     "Mixture",
@@ -45,6 +47,7 @@ __all__ = [
     "MixtureSolver",
     "NearestSolver",
     "Problem",
+    "Region",
     "Solution",
     "SolutionPath",
     "Solutions",

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
+from fastinv._common.arrays import Float64Array, IntArray
 from fastinv._common.validation import (
     RandomState,
     as_float64,
     check_integer,
     check_targets,
 )
-from fastinv.backends.protocol import Float64Array, IntArray
 from fastinv.mixture import Mixture
 
 LEVELS = tuple(np.linspace(0.05, 0.95, 19).round(2).tolist())

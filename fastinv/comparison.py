@@ -6,12 +6,12 @@ import time
 
 import numpy as np
 
-from fastinv.backends.protocol import Float64Array
-from fastinv.functions.forward import Forward
+from fastinv._common.arrays import Float64Array
+from fastinv.functions.function import Function
 from fastinv.solvers import DirectSolver, TwinSolver
 
 
-def rmse_in_y(forward: Forward, x: Float64Array, targets: Float64Array) -> float:
+def rmse_in_y(forward: Function, x: Float64Array, targets: Float64Array) -> float:
     """Root mean square of f(x) - y over targets and components.
 
     As the published code of Wetzel (2026), "Inverting Non-Injective Functions with Twin Neural
@@ -19,7 +19,7 @@ def rmse_in_y(forward: Forward, x: Float64Array, targets: Float64Array) -> float
 
     Parameters
     ----------
-    forward : Forward
+    forward : Function
     x : ndarray of shape (n, p)
         One solution per target.
     targets : ndarray of shape (n, q)

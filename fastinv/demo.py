@@ -13,13 +13,13 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from fastinv import problems
+from fastinv._common.arrays import Float64Array
 from fastinv._common.validation import check_integer
-from fastinv.backends.protocol import Float64Array
 from fastinv.comparison import rmse_in_y, timed_fit
 from fastinv.plots import ArmStyle, plot_arm_solutions
 from fastinv.solutions import Solutions, Status
 from fastinv.solvers import BaseSolver, DirectSolver, NearestSolver, TwinSolver
-from fastinv.solvers.refinement import resolve_passes
+from fastinv.solvers.fitting.refinement import resolve_passes
 
 PROBLEM = problems.two_link_arm
 # Anchors tried where every solution is wanted: the second one need not be among the nearest five.

@@ -9,8 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastinv._common.threads import threads_that_pay
 from fastinv._common.validation import as_float64, check_integer, check_number, check_option
-from fastinv.backends import Backend, get_backend
-from fastinv.backends.protocol import COVARIANCES, Covariance, MixtureSpec
+from fastinv.backends import (
+    Backend,
+    get_backend,
+)
+from fastinv.functions.networks import COVARIANCES, Covariance, MixtureSpec
 
 FloatArray = NDArray[np.floating[Any]]
 

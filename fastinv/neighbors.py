@@ -9,7 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastinv._common.threads import threads_that_pay
 from fastinv._common.validation import as_float64, check_integer
-from fastinv.backends import Backend, get_backend
+from fastinv.backends import (
+    Backend,
+    get_backend,
+)
 
 FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.int64]

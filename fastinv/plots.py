@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike
 from scipy.stats import binom
 from sklearn.utils.validation import check_is_fitted
 
+from fastinv._common.arrays import Float64Array
 from fastinv._common.validation import as_float64, check_number, check_pairs, check_targets
-from fastinv.backends.protocol import Float64Array
 from fastinv.calibration import Calibration
 from fastinv.solutions import Status
 from fastinv.solvers import BaseSolver

@@ -9,7 +9,7 @@
 #include <memory>
 #include <vector>
 
-#include "solve/pipeline.hpp"
+#include "solve/chain/pipeline.hpp"
 #include "bindings/array_view.hpp"
 #include "bindings/registers.hpp"
 #include "bindings/solution.hpp"
@@ -29,13 +29,15 @@ struct FrozenCall {
   py::object solver;
   py::object pipeline_owner;  // keeps `pipeline` alive
   const Pipeline* pipeline;   // null: all goes through Python
-  std::int64_t n_neighbors, n_neighbors_near, k, p = 0, q = 0;
+  std::int64_t n_candidates, n_candidates_near, k, p = 0, q = 0;
+  double tol = 0;
   py::object solution_type;
   bool releases_gil = false;
 
-  SolveArrays arrays_of(SolutionObject& out, const double* near) const {
-    return {out.target(),   near, 1, near ? n_neighbors_near : n_neighbors, k, out.x(),
-            out.residual(), out.anchor(), out.status()};
+  // Solves for out.target(), near the state where it is not null.
+  void solve(const double* state, SolutionObject& out) const {
+    pipeline->solve({out.target(), state, 1, p, q, tol}, state ? n_candidates_near : n_candidates,
+                    {k, out.x(), out.residual(), out.anchor(), out.status()}, 1);
   }
 };
 
@@ -55,7 +57,7 @@ bool takes_long(const FrozenCall& self, const Matrix<const double>& probes) {
     Clock::duration shortest = Clock::duration::max();
     for (int repetition = 0; repetition < kRepetitions; ++repetition) {
       const auto start = Clock::now();
-      self.pipeline->solve(self.arrays_of(scratch, nullptr), 1);
+      self.solve(nullptr, scratch);
       shortest = std::min(shortest, Clock::now() - start);
     }
     if (shortest > kLongCall) return true;
@@ -64,8 +66,8 @@ bool takes_long(const FrozenCall& self, const Matrix<const double>& probes) {
 }
 
 std::unique_ptr<FrozenCall> make_frozen(py::object solver, py::object pipeline,
-                                        std::int64_t n_neighbors, std::int64_t n_neighbors_near,
-                                        std::int64_t k, py::object solution_type,
+                                        std::int64_t n_candidates, std::int64_t n_candidates_near,
+                                        std::int64_t k, double tol, py::object solution_type,
                                         const py::array& probes) {
   const py::object buffer = py::module_::import("fastinv._core").attr("SolutionBuffer");
   if (!PyType_Check(solution_type.ptr()) ||
@@ -77,21 +79,22 @@ std::unique_ptr<FrozenCall> make_frozen(py::object solver, py::object pipeline,
   self->solver = std::move(solver);
   self->solution_type = std::move(solution_type);
   self->pipeline = nullptr;
-  self->n_neighbors = n_neighbors;
-  self->n_neighbors_near = n_neighbors_near;
+  self->n_candidates = n_candidates;
+  self->n_candidates_near = n_candidates_near;
   self->k = k;
+  self->tol = tol;
   if (pipeline.is_none()) return self;
   self->pipeline = pipeline.cast<const Pipeline*>();
   self->pipeline_owner = std::move(pipeline);
   const Pipeline& native = *self->pipeline;
-  if (!native.has_forward()) throw py::value_error("this pipeline has no forward function");
-  if (k < 1 || k > n_neighbors || n_neighbors > n_neighbors_near ||
-      n_neighbors_near > native.n_anchors()) {
+  if (!native.has_function()) throw py::value_error("this pipeline's function runs in Python only");
+  if (k < 1 || k > n_candidates || n_candidates > n_candidates_near ||
+      n_candidates_near > native.anchors().size()) {
     throw py::value_error(
-        "they must satisfy 1 <= k <= n_neighbors <= n_neighbors_near <= n_anchors");
+        "they must satisfy 1 <= k <= n_candidates <= n_candidates_near <= number of anchors");
   }
-  self->p = native.p();
-  self->q = native.q();
+  self->p = native.n_inputs();
+  self->q = native.n_outputs();
   self->releases_gil = takes_long(*self, in_matrix<double>(probes, "probes", self->q));
   return self;
 }
@@ -185,9 +188,9 @@ void solve_one(const FrozenCall& self, const double* target, const double* near,
   std::copy_n(target, self.q, out.target());
   if (self.releases_gil) {
     const py::gil_scoped_release release;
-    self.pipeline->solve(self.arrays_of(out, near), 1);
+    self.solve(near, out);
   } else {
-    self.pipeline->solve(self.arrays_of(out, near), 1);
+    self.solve(near, out);
   }
 }
 
@@ -231,8 +234,9 @@ void set_call(PyHeapTypeObject* type) { type->ht_type.tp_call = &call; }
 void register_frozen(py::module_& m) {
   register_solution(m);
   py::class_<FrozenCall>(m, "FrozenCall", py::custom_type_setup(&set_call))
-      .def(py::init(&make_frozen), py::arg("solver"), py::arg("pipeline"), py::arg("n_neighbors"),
-           py::arg("n_neighbors_near"), py::arg("k"), py::arg("solution_type"), py::arg("probes"))
+      .def(py::init(&make_frozen), py::arg("solver"), py::arg("pipeline"), py::arg("n_candidates"),
+           py::arg("n_candidates_near"), py::arg("k"), py::arg("tol"), py::arg("solution_type"),
+           py::arg("probes"))
       .def_readonly("k", &FrozenCall::k, "Solutions per target.")
       .def_readonly("_solver", &FrozenCall::solver)
       .def_property_readonly("_is_native",

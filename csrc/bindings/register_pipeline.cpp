@@ -1,213 +1,164 @@
-// The solve pipeline, ranking, and batches of a compiled forward function.
-#include <algorithm>
+// The chain from targets to ranked solutions, whole and link by link, and ranking by itself.
+#include <memory>
+#include <optional>
 
 #include "base/dispatch.hpp"
-#include "base/parallel.hpp"
-#include "solve/pipeline.hpp"
-#include "solve/rank.hpp"
-#include "bindings/array_view.hpp"
-#include "bindings/models.hpp"
+#include "bindings/nouns.hpp"
 #include "bindings/registers.hpp"
+#include "solve/chain/ordering.hpp"
+#include "solve/chain/pipeline.hpp"
 
 namespace fastinv {
 
 namespace {
 
-constexpr std::int64_t kRowsPerThread = 64;  // fewer rows of f are not worth a thread
-
-std::unique_ptr<Pipeline> make_pipeline(const py::array& anchors_x, const py::array& anchors_y,
-                                        const std::optional<py::dict>& twin,
-                                        const py::object& forward, const py::array& lower,
-                                        const py::array& upper, double tol, double coverage,
-                                        const py::array& x_spread, bool anchors_exact,
-                                        bool trust_residual, double apart, std::int64_t pool,
-                                        std::int64_t n_passes,
-                                        const std::optional<py::dict>& refine,
-                                        const std::string& isa) {
-  const auto x = in_matrix<double>(anchors_x, "anchors_x");
-  const auto y = in_matrix<double>(anchors_y, "anchors_y");
-  const std::int64_t p = x.cols, q = y.cols;
-  if (x.rows != y.rows || x.rows < 1 || p < 1 || q < 1) {
-    throw py::value_error("anchors_x and anchors_y must have the same number of rows, at least 1");
+PipelineOptions options_of(py::handle given) {
+  PipelineOptions options;
+#define FASTINV_READ_OPTION(type, name) options.name = given.attr(#name).cast<type>();
+  FASTINV_PIPELINE_OPTIONS(FASTINV_READ_OPTION)
+#undef FASTINV_READ_OPTION
+  if (options.pool_factor < 1 || options.n_passes < 1) {
+    throw py::value_error("pool_factor and n_passes must be at least 1");
   }
-  std::optional<TwinModel> twin_model;
+  return options;
+}
+
+std::unique_ptr<Pipeline> make_pipeline(const std::shared_ptr<Problem>& problem,
+                                        const std::shared_ptr<Anchors>& anchors,
+                                        const std::optional<py::dict>& twin, py::handle options,
+                                        const std::string& isa) {
+  const std::int64_t p = problem->n_inputs(), q = problem->n_outputs;
+  if (anchors->n_inputs() != p || anchors->n_outputs() != q) {
+    throw py::value_error("anchors must have the inputs and outputs of the problem");
+  }
+  std::optional<TwinModel> model;
   if (twin) {
     const py::dict& d = *twin;
-    twin_model.emplace(TwinModel{network_of(d, 2 * q + p, p, isa), entry(d, "dy_scale", q),
-                                 entry(d, "y_mean", q), entry(d, "y_scale", q),
-                                 entry(d, "x_mean", p), entry(d, "x_scale", p),
-                                 entry(d, "dx_scale", p), d["reach"].cast<double>()});
+    model.emplace(TwinModel{network_of(d, 2 * q + p, p, isa), entry(d, "dy_scale", q),
+                            entry(d, "y_mean", q), entry(d, "y_scale", q), entry(d, "x_mean", p),
+                            entry(d, "x_scale", p), entry(d, "dx_scale", p),
+                            d["reach"].cast<double>()});
   }
-  ForwardChoice f = forward_of(forward, p, q, isa);
-  std::optional<RefineOptions> refine_options;
-  if (refine) {
-    const py::dict& d = *refine;
-    refine_options.emplace(RefineOptions{
-        address_of(d["jacobian"]), d["max_evaluations"].cast<std::int64_t>(),
-        entry(d, "periods", p), d["separation"].cast<double>()});
-  }
-  if (pool < 1) throw py::value_error("pool must be at least 1, got " + std::to_string(pool));
-  if (n_passes < 1) {
-    throw py::value_error("n_passes must be at least 1, got " + std::to_string(n_passes));
-  }
-  return std::make_unique<Pipeline>(
-      std::vector<double>(x.data, x.data + x.rows * p),
-      std::vector<double>(y.data, y.data + y.rows * q), p, q, std::move(twin_model), f.compiled,
-      std::move(f.learned),
-      PipelineOptions{vector_of(lower, "lower", p), vector_of(upper, "upper", p),
-                      vector_of(x_spread, "x_spread", p), tol, coverage, anchors_exact,
-                      trust_residual, apart, pool, n_passes},
-      std::move(refine_options), kernels<double>(isa));
+  return std::make_unique<Pipeline>(problem, anchors, std::move(model), options_of(options));
 }
 
-SolveArrays solve_arrays(const Pipeline& self, const py::array& targets,
-                         const std::optional<py::array>& near, std::int64_t n_neighbors,
-                         std::int64_t k, const py::array& x, const py::array& residual,
-                         const py::array& anchor, const py::array& status) {
-  const auto y = in_matrix<double>(targets, "targets", self.q());
-  if (n_neighbors < 1 || n_neighbors > self.n_anchors() || k < 1 || k > n_neighbors) {
-    throw py::value_error("k and n_neighbors must satisfy 1 <= k <= n_neighbors <= n_anchors");
-  }
-  SolveArrays arrays{};
-  arrays.targets = y.data;
-  arrays.n = y.rows;
-  arrays.n_neighbors = n_neighbors;
-  arrays.k = k;
-  if (near) {
-    const auto states = in_matrix<double>(*near, "near", self.p());
-    if (states.rows != y.rows) throw py::value_error("near must have one row per target");
-    arrays.near = states.data;
-  }
-  arrays.x = block<double>(x, "x", y.rows, k, self.p(), true);
-  arrays.residual = out_matrix<double>(residual, "residual", y.rows, k).data;
-  arrays.anchor = out_matrix<std::int64_t>(anchor, "anchor", y.rows, k).data;
-  arrays.status = out_matrix<std::int8_t>(status, "status", y.rows, k).data;
-  return arrays;
+void require_function(const Pipeline& self) {
+  if (!self.has_function()) throw py::value_error("this pipeline's function runs in Python only");
 }
 
-void solve(const Pipeline& self, const py::array& targets, const std::optional<py::array>& near,
-           std::int64_t n_neighbors, std::int64_t k, const py::array& x,
-           const py::array& residual, const py::array& anchor, const py::array& status,
-           int n_threads) {
-  const SolveArrays arrays =
-      solve_arrays(self, targets, near, n_neighbors, k, x, residual, anchor, status);
-  if (!self.has_forward()) throw py::value_error("this pipeline has no forward function");
+void require_counts(const Pipeline& self, std::int64_t n_candidates, std::int64_t k) {
+  if (k < 1 || k > n_candidates || n_candidates > self.anchors().size()) {
+    throw py::value_error(
+        "k and n_candidates must satisfy 1 <= k <= n_candidates <= number of anchors");
+  }
+}
+
+// Fills arrays that the caller brings.
+void solve_into(const Pipeline& self, py::handle given, std::int64_t n_candidates,
+                const py::array& x, const py::array& residual, const py::array& anchor,
+                const py::array& status, int n_threads) {
+  const GoalArrays goal(given, self.n_inputs(), self.n_outputs());
+  detail::require(residual.ndim() == 2, "residual", "2-dimensional");
+  const std::int64_t k = residual.shape(1);
+  require_function(self);
+  require_counts(self, n_candidates, k);
+  const Ranked out =
+      ranked_of(x, residual, anchor, status, goal.view.n, k, self.n_inputs());
   checked_threads(n_threads);
   const py::gil_scoped_release release;
-  self.solve(arrays, n_threads);
+  self.solve(goal.view, n_candidates, out, n_threads);
 }
 
-// Like `solve`, but makes the arrays (x, residual, anchor, status).
-py::tuple solve_new(const Pipeline& self, const py::array& targets,
-                    const std::optional<py::array>& near, std::int64_t n_neighbors, std::int64_t k,
-                    int n_threads) {
-  const std::int64_t n = in_matrix<double>(targets, "targets", self.q()).rows;
-  if (k < 1 || k > self.n_anchors()) {
-    throw py::value_error("k must be from 1 to the number of anchors");
+// Makes the arrays (x, residual, anchor, status).
+py::tuple solve(const Pipeline& self, py::handle given, std::int64_t n_candidates, std::int64_t k,
+                int n_threads) {
+  const GoalArrays goal(given, self.n_inputs(), self.n_outputs());
+  require_function(self);
+  require_counts(self, n_candidates, k);
+  checked_threads(n_threads);
+  const std::int64_t n = goal.view.n;
+  py::array_t<double> x({n, k, self.n_inputs()}), residual({n, k});
+  py::array_t<std::int64_t> anchor({n, k});
+  py::array_t<std::int8_t> status({n, k});
+  const Ranked out{k, x.mutable_data(), residual.mutable_data(), anchor.mutable_data(),
+                   status.mutable_data()};
+  {
+    const py::gil_scoped_release release;
+    self.solve(goal.view, n_candidates, out, n_threads);
   }
-  const py::array_t<double> x({n, k, self.p()}), residual({n, k});
-  const py::array_t<std::int64_t> anchor({n, k});
-  const py::array_t<std::int8_t> status({n, k});
-  solve(self, targets, near, n_neighbors, k, x, residual, anchor, status, n_threads);
-  return py::make_tuple(x, residual, anchor, status);
+  return py::make_tuple(std::move(x), std::move(residual), std::move(anchor), std::move(status));
 }
 
-void candidates(const Pipeline& self, const py::array& targets, std::int64_t n_neighbors,
-                const py::array& x, const py::array& anchor, const py::array& flags,
-                const py::array& anchor_distance, int n_threads) {
-  const auto y = in_matrix<double>(targets, "targets", self.q());
-  if (n_neighbors < 1 || n_neighbors > self.n_anchors()) {
-    throw py::value_error("n_neighbors must be from 1 to the number of anchors");
+enum class Link { propose, correct, evaluate, polish };
+
+template <Link link>
+void run_link(const Pipeline& self, py::handle given, py::handle candidates, int n_threads) {
+  const GoalArrays goal(given, self.n_inputs(), self.n_outputs());
+  if (link == Link::evaluate || link == Link::polish) require_function(self);
+  if (link != Link::propose) {  // which alone does not read the anchors' indices
+    CandidateArrays(candidates, goal.view.n, self.n_inputs(), self.n_outputs(),
+                    self.anchors().size(), false);
   }
-  const CandidateArrays out{
-      block<double>(x, "x", y.rows, n_neighbors, self.p(), true),
-      out_matrix<std::int64_t>(anchor, "anchor", y.rows, n_neighbors).data,
-      out_matrix<std::uint8_t>(flags, "flags", y.rows, n_neighbors).data,
-      out_vector<double>(anchor_distance, "anchor_distance", y.rows).data};
+  const CandidateArrays arrays(candidates, goal.view.n, self.n_inputs(), self.n_outputs(),
+                               self.anchors().size(), true);
+  if (link == Link::propose) require_counts(self, arrays.view.n_per_target, 1);
   checked_threads(n_threads);
   const py::gil_scoped_release release;
-  self.candidates(y.data, y.rows, n_neighbors, out, n_threads);
+  switch (link) {
+    case Link::propose:
+      return self.propose(goal.view, arrays.view, n_threads);
+    case Link::correct:
+      return self.correct(goal.view, arrays.view, n_threads);
+    case Link::evaluate:
+      return self.evaluate(arrays.view, n_threads);
+    case Link::polish:
+      return self.polish(goal.view, arrays.view, n_threads);
+  }
 }
 
-void rank_candidates(const Pipeline& self, const py::array& targets,
-                     const std::optional<py::array>& near, const py::array& cx,
-                     const py::array& canchor, const py::array& cflags,
-                     const py::array& canchor_distance, const py::array& fx, std::int64_t k,
-                     const py::array& x, const py::array& residual, const py::array& anchor,
-                     const py::array& status) {
-  detail::require(canchor.ndim() == 2, "candidate_anchor", "2-dimensional");
-  const std::int64_t n_neighbors = canchor.shape(1);
-  const SolveArrays arrays =
-      solve_arrays(self, targets, near, n_neighbors, k, x, residual, anchor, status);
-  const auto anchors = in_matrix<std::int64_t>(canchor, "candidate_anchor", n_neighbors);
-  const auto flags = in_matrix<std::uint8_t>(cflags, "candidate_flags", n_neighbors);
-  const auto distances = in_vector<double>(canchor_distance, "candidate_anchor_distance", arrays.n);
-  if (anchors.rows != arrays.n || flags.rows != arrays.n) {
-    throw py::value_error("candidates must have one row per target");
+void rank(const Pipeline& self, py::handle given, py::handle candidates, const py::array& x,
+          const py::array& residual, const py::array& anchor, const py::array& status) {
+  const GoalArrays goal(given, self.n_inputs(), self.n_outputs());
+  const CandidateArrays arrays(candidates, goal.view.n, self.n_inputs(), self.n_outputs(),
+                               self.anchors().size(), false);
+  detail::require(residual.ndim() == 2, "residual", "2-dimensional");
+  const std::int64_t k = residual.shape(1);
+  if (k < 1 || k > arrays.view.n_per_target) {
+    throw py::value_error("k must be from 1 to the number of candidates");
   }
-  for (std::int64_t i = 0; i < arrays.n * n_neighbors; ++i) {
-    if (anchors.data[i] < 0 || anchors.data[i] >= self.n_anchors()) {
-      throw py::index_error("candidate_anchor holds an index outside the anchors");
-    }
-  }
-  // Ranking only reads what CandidateArrays points to.
-  const CandidateArrays from{block<double>(cx, "candidate_x", arrays.n, n_neighbors, self.p()),
-                             const_cast<std::int64_t*>(anchors.data),
-                             const_cast<std::uint8_t*>(flags.data),
-                             const_cast<double*>(distances.data)};
-  const double* images = block<double>(fx, "fx", arrays.n, n_neighbors, self.q());
+  const Ranked out = ranked_of(x, residual, anchor, status, goal.view.n, k, self.n_inputs());
   const py::gil_scoped_release release;
-  self.rank(arrays, from, images);
+  self.rank(goal.view, arrays.view, out);
 }
 
-void rank(const py::array& residuals, const py::array& order) {
+void order(const py::array& residuals, const py::array& out) {
   const auto r = in_matrix<double>(residuals, "residuals");
-  const auto out = out_matrix<std::int64_t>(order, "order", r.rows, r.cols);
+  const auto places = out_matrix<std::int64_t>(out, "order", r.rows, r.cols);
   const py::gil_scoped_release release;
-  rank_rows(r.data, r.rows, r.cols, out.data);
-}
-
-void evaluate_forward(std::uintptr_t address, const py::array& X, const py::array& out,
-                      int n_threads) {
-  if (address == 0) throw py::value_error("address must not be null");
-  const auto x = in_matrix<double>(X, "X");
-  detail::check<double>(out, "out", 2, true);
-  const auto y = out_matrix<double>(out, "out", x.rows, out.shape(1));
-  const auto f = reinterpret_cast<CompiledForward>(address);
-  checked_threads(n_threads);
-  const py::gil_scoped_release release;
-  const std::int64_t useful = (x.rows + kRowsPerThread - 1) / kRowsPerThread;
-  const int n = static_cast<int>(std::clamp<std::int64_t>(useful, 1, n_threads));
-  run_independent(n, [&](int thread) {
-    const Range rows = part_of(x.rows, thread, n);
-    f(x.data + rows.begin * x.cols, y.data + rows.begin * y.cols, rows.end - rows.begin);
-  });
+  rank_rows(r.data, r.rows, r.cols, places.data);
 }
 
 }  // namespace
 
 void register_pipeline(py::module_& m) {
-  py::class_<Pipeline>(m, "Pipeline")
-      .def(py::init(&make_pipeline), py::arg("anchors_x"), py::arg("anchors_y"), py::arg("twin"),
-           py::arg("forward"), py::arg("lower"), py::arg("upper"), py::arg("tol"),
-           py::arg("coverage"), py::arg("x_spread"), py::arg("anchors_exact"),
-           py::arg("trust_residual"), py::arg("apart"), py::arg("pool"), py::arg("n_passes"),
-           py::arg("refine"),
-           py::arg("isa"))
-      .def("solve", &solve, py::arg("targets"), py::arg("near"), py::arg("n_neighbors"),
-           py::arg("k"), py::arg("x"), py::arg("residual"), py::arg("anchor"), py::arg("status"),
+  py::class_<Pipeline> pipeline(m, "Pipeline");
+  pipeline
+      .def(py::init(&make_pipeline), py::arg("problem"), py::arg("anchors"), py::arg("twin"),
+           py::arg("options"), py::arg("isa"))
+      .def("solve", &solve, py::arg("goal"), py::arg("n_candidates"), py::arg("k"),
            py::arg("n_threads"))
-      .def("solve_new", &solve_new, py::arg("targets"), py::arg("near"), py::arg("n_neighbors"),
-           py::arg("k"), py::arg("n_threads"))
-      .def("candidates", &candidates, py::arg("targets"), py::arg("n_neighbors"), py::arg("x"),
-           py::arg("anchor"), py::arg("flags"), py::arg("anchor_distance"), py::arg("n_threads"))
-      .def("rank", &rank_candidates, py::arg("targets"), py::arg("near"), py::arg("candidate_x"),
-           py::arg("candidate_anchor"), py::arg("candidate_flags"),
-           py::arg("candidate_anchor_distance"), py::arg("fx"), py::arg("k"), py::arg("x"),
+      .def("solve_into", &solve_into, py::arg("goal"), py::arg("n_candidates"), py::arg("x"),
+           py::arg("residual"), py::arg("anchor"), py::arg("status"), py::arg("n_threads"))
+      .def("rank", &rank, py::arg("goal"), py::arg("candidates"), py::arg("x"),
            py::arg("residual"), py::arg("anchor"), py::arg("status"));
-  m.def("rank", &rank, py::arg("residuals"), py::arg("order"));
-  m.def("evaluate_forward", &evaluate_forward, py::arg("address"), py::arg("X"), py::arg("out"),
-        py::arg("n_threads"));
+  const auto def_link = [&pipeline](const char* name, auto link) {
+    pipeline.def(name, link, py::arg("goal"), py::arg("candidates"), py::arg("n_threads"));
+  };
+  def_link("propose", &run_link<Link::propose>);
+  def_link("correct", &run_link<Link::correct>);
+  def_link("evaluate", &run_link<Link::evaluate>);
+  def_link("polish", &run_link<Link::polish>);
+  m.def("rank", &order, py::arg("residuals"), py::arg("order"));
 }
 
 }  // namespace fastinv

@@ -8,6 +8,7 @@ namespace fastinv {
 void register_runtime(pybind11::module_& m);
 void register_mlp(pybind11::module_& m);
 void register_kdtree(pybind11::module_& m);
+void register_problem(pybind11::module_& m);
 void register_pipeline(pybind11::module_& m);
 void register_frozen(pybind11::module_& m);
 void register_search(pybind11::module_& m);

@@ -6,7 +6,7 @@
 #include <initializer_list>
 #include <limits>
 
-#include "solve/pipeline.hpp"
+#include "function/status.hpp"
 #include "bindings/registers.hpp"
 
 namespace fastinv {

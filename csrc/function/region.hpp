@@ -8,9 +8,15 @@
 #include <utility>
 #include <vector>
 
-#include "function/differentiable.hpp"
-
 namespace fastinv {
+
+// The bounds that steps respect, none for coordinates that may have every value modulo their
+// period; `scale` is the size of a coordinate's changes that matter.
+struct Box {
+  const double* lower;
+  const double* upper;
+  const double* scale;
+};
 
 class Region {
  public:
@@ -21,20 +27,29 @@ class Region {
         upper_(std::move(upper)),
         scale_(std::move(scale)),
         periods_(std::move(periods)),
-        free_lower_(lower_),
-        free_upper_(upper_) {
+        step_lower_(lower_),
+        step_upper_(upper_) {
     for (std::size_t i = 0; i < lower_.size(); ++i) {
       if (!is_cyclic(i)) continue;
-      free_lower_[i] = -std::numeric_limits<double>::infinity();
-      free_upper_[i] = std::numeric_limits<double>::infinity();
+      step_lower_[i] = -std::numeric_limits<double>::infinity();
+      step_upper_[i] = std::numeric_limits<double>::infinity();
     }
   }
 
+  std::int64_t n_inputs() const { return static_cast<std::int64_t>(lower_.size()); }
   const std::vector<double>& lower() const { return lower_; }
   const std::vector<double>& upper() const { return upper_; }
   const std::vector<double>& scale() const { return scale_; }
-  // The bounds, but none for coordinates that may have every value modulo their period.
-  Box box() const { return {free_lower_.data(), free_upper_.data(), scale_.data()}; }
+  Box box() const { return {step_lower_.data(), step_upper_.data(), scale_.data()}; }
+
+  // Coordinate i, moved onto the bounds where it is beyond them.
+  double clipped(double x, std::int64_t i) const {
+    return std::min(std::max(x, lower_[i]), upper_[i]);
+  }
+  // The same for the bounds that steps respect.
+  double clipped_step(double x, std::int64_t i) const {
+    return std::min(std::max(x, step_lower_[i]), step_upper_[i]);
+  }
 
   // Coordinates without bounds of their own into the period around the middle of their bounds, and
   // exactly inside those: rounding may have left them outside.
@@ -85,7 +100,7 @@ class Region {
     return difference - periods_[i] * std::round(difference / periods_[i]);
   }
 
-  std::vector<double> lower_, upper_, scale_, periods_, free_lower_, free_upper_;
+  std::vector<double> lower_, upper_, scale_, periods_, step_lower_, step_upper_;
 };
 
 }  // namespace fastinv

@@ -1,12 +1,12 @@
 // Damped Gauss-Newton within bounds (Levenberg 1944; Marquardt 1963; bounds by projection onto the
 // active set, Bertsekas 1982, "Projected Newton Methods for Optimization Problems with Simple
-// Constraints"): from a start x towards f(x) = y. With more unknowns than equations the step is the
+// Constraints"): from starts x towards f(x) = y. With more unknowns than equations the step is the
 // shortest one, in units of Box::scale.
 #pragma once
 
 #include <cstdint>
 
-#include "function/differentiable.hpp"
+#include "function/problem.hpp"
 
 namespace fastinv {
 
@@ -14,10 +14,6 @@ enum class PolishEnd : int {
   solved,      // the residual is at the level of rounding
   stationary,  // no direction inside the bounds reduces it further
   evaluations  // the cap was reached
-};
-
-struct PolishOptions {
-  std::int64_t max_evaluations;  // of f, derivatives included
 };
 
 struct PolishResult {
@@ -29,36 +25,50 @@ struct PolishResult {
   double first_step, later_steps;
 };
 
+// Starts within the bounds, with their images. Each moves so that its image comes closer to its
+// target, never away from it; where the image is not finite, it stays where it is.
+struct PolishBatch {
+  std::int64_t n;
+  const double* targets;           // start i is for target i / starts_per_target, each (q)
+  std::int64_t starts_per_target;
+  double* x;              // (n, p)
+  double* fx;             // (n, q)
+  PolishResult* results;  // (n)
+};
+
 // Immutable; any number of threads may use it, each with scratch of its own.
 class Polish {
  public:
-  Polish(const Differentiable& f, Box box, PolishOptions options)
-      : f_(f), box_(box), options_(options) {}
+  // `problem`, whose function is not null, must outlive this object. max_evaluations: of f, for
+  // each start, derivatives included.
+  Polish(const Problem& problem, std::int64_t max_evaluations)
+      : f_(*problem.function), box_(problem.region.box()), max_evaluations_(max_evaluations) {}
 
-  // Doubles of scratch, beside those of f.
-  std::int64_t n_doubles() const;
-  // Moves x (p), which lies within the bounds, so that fx (q), given as f(x), comes closer to
-  // y (q); never away from it. x and fx stay as they are where f(x) is not finite.
-  PolishResult run(const double* y, double* x, double* fx, double* scratch,
-                   DerivativeScratch derivative_scratch) const;
+  // Memory of one thread, beside that of the function.
+  struct Scratch {
+    double *jac, *residual, *gradient, *step, *x, *fx, *matrix, *system, *first_x;
+    Scratch() = default;
+    Scratch(Taker& take, std::int64_t p, std::int64_t q);
+  };
+  void run(const PolishBatch& batch, const Scratch& scratch,
+           const FunctionScratch& function_scratch) const;
 
  private:
-  struct Work;
-  void find_residual(const double* y, const double* fx, Work& work) const;
-  bool prepare(const double* x, double squared, Work& work) const;
-  void hold(std::int64_t coordinate, Work& work) const;
-  bool hold_outward(const double* x, Work& work) const;
-  double squared_after_step(const Work& work) const;
-  bool factorize(Work& work) const;
-  void find_step(Work& work) const;
-  double advance(const double* y, const double* x, Work& work,
-                 DerivativeScratch derivative_scratch) const;
-  double take_step(const double* y, const double* x, double squared, Work& work,
-                   DerivativeScratch derivative_scratch) const;
+  struct Run;
+  PolishResult polish_one(const double* y, double* x, double* fx, Run& run) const;
+  void find_residual(const double* y, const double* fx, Run& run) const;
+  bool prepare(const double* x, double squared, Run& run) const;
+  void hold(std::int64_t coordinate, Run& run) const;
+  bool hold_outward(const double* x, Run& run) const;
+  double squared_after_step(const Run& run) const;
+  bool factorize(Run& run) const;
+  void find_step(Run& run) const;
+  double advance(const double* y, const double* x, Run& run) const;
+  double take_step(const double* y, const double* x, double squared, Run& run) const;
 
-  const Differentiable& f_;
+  const Function& f_;
   Box box_;
-  PolishOptions options_;
+  std::int64_t max_evaluations_;
 };
 
 }  // namespace fastinv

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastinv.backends.protocol import Float64Array
+from fastinv._common.arrays import Float64Array
 
 
 def distance(a: Float64Array, b: Float64Array) -> Float64Array:

@@ -7,60 +7,36 @@ from __future__ import annotations
 
 from typing import Any, Protocol, runtime_checkable
 
-from fastinv.backends.networks import (
-    ACTIVATIONS,
-    COVARIANCES,
-    LOSSES,
-    Activation,
-    Covariance,
-    Float64Array,
-    FloatArray,
-    IntArray,
-    Loss,
-    MixtureSpec,
-    Network,
-    NetworkSpec,
-    Trainer,
-)
+from fastinv._common.arrays import Float64Array, FloatArray, IntArray
+from fastinv.backends.networks import Network, Trainer
 from fastinv.backends.solving import (
     FEATURE_LIMIT,
+    Anchors,
     CandidateFlag,
     Candidates,
-    LearnedForward,
     Pipeline,
-    PipelineSpec,
+    PipelineOptions,
     Polished,
     Ranked,
-    RefineSpec,
     Search,
     Track,
     TwinModel,
 )
+from fastinv.functions.networks import Loss, MixtureSpec, NetworkSpec
+from fastinv.functions.problem import Problem
 
 __all__ = [
-    "ACTIVATIONS",
-    "COVARIANCES",
     "FEATURE_LIMIT",
-    "LOSSES",
-    "Activation",
+    "Anchors",
     "Backend",
     "CandidateFlag",
     "Candidates",
-    "Covariance",
-    "Float64Array",
-    "FloatArray",
-    "IntArray",
-    "LearnedForward",
-    "Loss",
-    "MixtureSpec",
     "NeighborIndex",
     "Network",
-    "NetworkSpec",
     "Pipeline",
-    "PipelineSpec",
+    "PipelineOptions",
     "Polished",
     "Ranked",
-    "RefineSpec",
     "Search",
     "Track",
     "Trainer",
@@ -168,10 +144,22 @@ class Backend(Protocol):
         NaN last."""
         ...
 
-    def pipeline(self, spec: PipelineSpec) -> Pipeline:
-        """The solve pipeline for `spec`."""
+    def anchors(self, x: Float64Array, y: Float64Array) -> Anchors:
+        """Anchors with x ``(n, p)`` and y ``(n, q)``, finite, n at least 1."""
         ...
 
-    def search(self, spec: PipelineSpec) -> Search:
-        """The search for all solutions; `spec` has a ``forward`` and a ``refine``."""
+    def pipeline(
+        self,
+        problem: Problem,
+        anchors: Anchors,
+        twin: TwinModel | None = None,
+        options: PipelineOptions | None = None,
+    ) -> Pipeline:
+        """The chain for `problem`; `anchors` are this backend's."""
+        ...
+
+    def search(
+        self, problem: Problem, anchors: Anchors, options: PipelineOptions | None = None
+    ) -> Search:
+        """The search for all solutions; `anchors` are this backend's, their y images of f."""
         ...

@@ -1,15 +1,28 @@
-"""From targets to solutions, as backends describe it: the pipeline, the polish and the search."""
+"""From targets to solutions, as backends offer it: the chain, the polish and the search.
+
+The chain has five links: *propose* candidates for a target, *correct* them by a twin network,
+*evaluate* f, *polish*, and *rank*. A pipeline runs them all, or one by one.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fastinv.backends.networks import Float64Array, FloatArray, IntArray, NetworkSpec
+from fastinv._common.arrays import (
+    BoolArray,
+    FlagArray,
+    Float64Array,
+    FloatArray,
+    IntArray,
+    StatusArray,
+)
+from fastinv._common.validation import check_integer, check_number
+from fastinv.functions.goal import Goal
+from fastinv.functions.networks import NetworkSpec
+from fastinv.functions.problem import Problem
 
 if TYPE_CHECKING:
     from fastinv import _core
@@ -19,46 +32,64 @@ if TYPE_CHECKING:
 FEATURE_LIMIT = 1e6
 
 
-@dataclass(frozen=True)
-class Candidates:
-    """Candidates ``(n, k)`` in the order of their anchors, before ranking.
-
-    ``x`` is ``(n, k, p)``, inside the bounds; ``flags`` holds bits of :class:`CandidateFlag`;
-    ``anchor_distance`` is each target's distance in y to its nearest anchor, ``(n,)``.
-    """
-
-    x: Float64Array
-    anchor: IntArray
-    flags: NDArray[np.uint8]
-    anchor_distance: Float64Array
+def limited(features: Float64Array) -> Float64Array:
+    """Scaled inputs of a network, those far beyond the usual set to the limit."""
+    return np.clip(features, -FEATURE_LIMIT, FEATURE_LIMIT)
 
 
 class CandidateFlag:
     """Bits of :attr:`Candidates.flags`."""
 
     EXTRAPOLATED = 1  # the network left the region that its training pairs were drawn from
-    CLIPPED = 2  # the prediction left the bounds and was moved onto them
+    CLIPPED = 2  # x lies on a bound
 
 
-@dataclass(frozen=True)
-class LearnedForward:
-    """A network that stands for f: ``f(x) = y_mean + y_scale * net((x - x_mean) / x_scale)``."""
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Candidates for n targets, k each, as one link of the chain hands them to the next.
 
-    spec: NetworkSpec
-    parameters: FloatArray
-    x_mean: Float64Array
-    x_scale: Float64Array
-    y_mean: Float64Array
-    y_scale: Float64Array
+    Attributes
+    ----------
+    x : ndarray of shape (n, k, p), float64
+    fx : ndarray of shape (n, k, q), float64
+        Images of x: the anchors' own after *propose*, unknown after *correct*, f(x) after
+        *evaluate* and *polish*.
+    anchor : ndarray of shape (n, k), int64
+        Row of the anchor that each comes from.
+    flags : ndarray of shape (n, k), uint8
+        Bits of :class:`CandidateFlag`.
+    anchor_distance : ndarray of shape (n,), float64
+        From each target to its nearest anchor, in y; NaN where the target is not finite.
+    """
+
+    x: Float64Array
+    fx: Float64Array
+    anchor: IntArray
+    flags: FlagArray
+    anchor_distance: Float64Array
+
+    @classmethod
+    def empty(cls, n: int, k: int, p: int, q: int) -> Candidates:
+        """Memory for `k` candidates of each of `n` targets; its values are not set."""
+        return cls(
+            np.empty((n, k, p)),
+            np.empty((n, k, q)),
+            np.empty((n, k), dtype=np.int64),
+            np.empty((n, k), dtype=np.uint8),
+            np.empty(n),
+        )
+
+    def copy(self) -> Candidates:
+        """The same values in arrays of their own, C-contiguous."""
+        return Candidates(*(np.array(getattr(self, f.name), order="C") for f in fields(self)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TwinModel:
-    """F of ITNNR, eq. (5) and (6), with its scalings.
+    """F of ITNNR with its scalings: eq. (5) and (6) of Wetzel (2026).
 
-    ``features = [(y - y_a) / dy_scale, (y_a - y_mean) / y_scale, (x_a - x_mean) / x_scale]`` and
-    ``x = x_a + dx_scale * net(features)``; an output beyond ``reach`` in any coordinate is an
-    extrapolation.
+    ``x = x_a + dx_scale * net(features)``, with the features of :meth:`features`; an output beyond
+    ``reach`` in any coordinate is an extrapolation.
     """
 
     spec: NetworkSpec
@@ -71,98 +102,78 @@ class TwinModel:
     dx_scale: Float64Array
     reach: float
 
-
-@dataclass(frozen=True)
-class RefineSpec:
-    """How candidates are polished, and when two solutions are one.
-
-    Parameters
-    ----------
-    jacobian : int or None
-        The address of ``void(const double *x, double *jac, int64_t n_rows)``, with ``jac``
-        ``(n, q, p)``; None takes central differences, or the network's own derivative.
-    max_evaluations : int
-        Of f, per candidate.
-    periods : (p,) float64
-        Infinite where a coordinate is not periodic. A periodic one whose bounds span its period
-        has no bounds of its own.
-    separation : float
-        Distance, in units of ``x_spread``, up to which two solutions are one.
-    """
-
-    jacobian: int | None
-    max_evaluations: int
-    periods: Float64Array
-    separation: float
-
-
-@dataclass(frozen=True)
-class PipelineSpec:
-    """All that is needed to go from targets to ranked solutions.
-
-    Parameters
-    ----------
-    anchors_x : (n_anchors, p) float64
-    anchors_y : (n_anchors, q) float64
-    twin : TwinModel or None
-        None proposes the anchors themselves (nearest-neighbour lookup).
-    forward : int, LearnedForward or None
-        The address of a compiled f, ``void(const double *x, double *y, int64_t n_rows)``; a
-        network; or None, when the caller evaluates f between ``candidates`` and ``rank``.
-    lower, upper : (p,) float64
-        Bounds, infinite where there are none.
-    tol : float
-        Residual at or below which a candidate is CONVERGED, in the units of y.
-    coverage : float
-        A target with its nearest anchor and its best residual both beyond this distance is
-        UNREACHABLE.
-    x_spread : (p,) float64
-        Units of x in which distances to `near` are measured, positive.
-    anchors_exact : bool
-        True says that ``anchors_y = f(anchors_x)`` holds: a candidate with a residual above its
-        anchor's own, or one that is not finite, is then replaced by the anchor, without flags.
-    trust_residual : bool
-        False (a learned f) ranks extrapolated candidates behind all others.
-    apart : float
-        Above 0, each of the ``n_neighbors`` anchors is the nearest in y among those that are
-        farther than this, in units of ``x_spread``, from all that were chosen before it; the
-        nearest of the others fill up what is then missing.
-    pool : int
-        They are chosen from the ``pool * n_neighbors`` anchors nearest in y.
-    n_passes : int
-        How often ``solve`` applies the twin network: after the first time to each candidate with
-        its image, in place of the anchor, and what comes no closer to the target is left out.
-    refine : RefineSpec or None
-        None leaves the candidates as they are. Otherwise ``solve`` polishes each of them, or its
-        anchor where that is exact and closer, and ranks all but the best of those CONVERGED ones
-        that are one solution behind all others that are valid.
-    """
-
-    anchors_x: Float64Array
-    anchors_y: Float64Array
-    twin: TwinModel | None
-    forward: int | LearnedForward | None
-    lower: Float64Array
-    upper: Float64Array
-    tol: float
-    coverage: float
-    x_spread: Float64Array
-    anchors_exact: bool = True
-    trust_residual: bool = True
-    apart: float = 0.0
-    pool: int = 8
-    n_passes: int = 1
-    refine: RefineSpec | None = None
-
-    @cached_property
-    def n_weights(self) -> int:
-        """Weights of the networks that each candidate passes through, in all passes."""
-        networks = (self.twin, self.forward)
-        return self.n_passes * sum(
-            network.spec.n_parameters
-            for network in networks
-            if isinstance(network, TwinModel | LearnedForward)
+    def features(self, y: Float64Array, y_a: Float64Array, x_a: Float64Array) -> Float64Array:
+        """Inputs ``(..., 2q + p)`` of the network, for targets and anchors of such shapes."""
+        return np.concatenate(
+            [
+                (y - y_a) / self.dy_scale,
+                (y_a - self.y_mean) / self.y_scale,
+                (x_a - self.x_mean) / self.x_scale,
+            ],
+            axis=-1,
         )
+
+
+def _option(default: Any, **limits: float | None) -> Any:
+    return field(default=default, metadata=limits)
+
+
+@dataclass(frozen=True)
+class PipelineOptions:
+    """How the chain goes from targets to ranked solutions.
+
+    A field here, a line of ``csrc/solve/chain/options.hpp``, and the link that acts on it make an
+    option.
+
+    Parameters
+    ----------
+    coverage : float, default=inf
+        A target with its nearest anchor and its best residual both beyond this distance in y is
+        UNREACHABLE.
+    anchors_exact : bool, default=True
+        Whether the anchors' y are f(x). A candidate with a residual above its anchor's own, or one
+        that is not finite, is then replaced by the anchor, without flags.
+    trust_residual : bool, default=True
+        False, for a learned f, ranks extrapolated candidates behind all others.
+    branch_distance : float, default=0.0
+        Above 0, each of the anchors of a target is the nearest in y among those that are farther
+        than this, in units of the region, from all that were chosen before it; the nearest of the
+        others fill up what is then missing.
+    pool_factor : int, default=8
+        They are chosen from so many times as many anchors, the nearest in y.
+    n_passes : int, default=1
+        How often the twin network is applied: after the first time to each candidate with its
+        image, in place of the anchor, and what comes no closer to the target is left out.
+    polish : bool, default=False
+        Whether candidates are polished, each or its anchor where that is exact and closer. Then
+        all but the best of those CONVERGED ones that are one solution are ranked behind all others
+        that are valid.
+    max_evaluations : int, default=200
+        Of f, for each candidate that is polished and each start of a search.
+    separation : float, default=1e-6
+        Distance, in units of the region, up to which two solutions are one.
+    """
+
+    coverage: float = _option(np.inf, minimum=0.0)
+    anchors_exact: bool = _option(True)
+    trust_residual: bool = _option(True)
+    branch_distance: float = _option(0.0, minimum=0.0)
+    pool_factor: int = _option(8, minimum=1)
+    n_passes: int = _option(1, minimum=1)
+    polish: bool = _option(False)
+    max_evaluations: int = _option(200, minimum=1)
+    separation: float = _option(1e-6, minimum=0.0)
+
+    def __post_init__(self) -> None:
+        for option in fields(self):
+            value = getattr(self, option.name)
+            if isinstance(option.default, bool):
+                if not isinstance(value, bool):
+                    raise TypeError(f"{option.name} must be True or False, got {value!r}")
+            elif isinstance(option.default, int):
+                check_integer(value, option.name, option.metadata["minimum"])
+            elif value != np.inf:
+                check_number(value, option.name, minimum=option.metadata["minimum"])
 
 
 class Ranked(NamedTuple):
@@ -171,7 +182,17 @@ class Ranked(NamedTuple):
     x: Float64Array
     residual: Float64Array
     anchor: IntArray
-    status: NDArray[np.int8]
+    status: StatusArray
+
+    @classmethod
+    def empty(cls, n: int, k: int, p: int) -> Ranked:
+        """Memory for `k` solutions of each of `n` targets; its values are not set."""
+        return cls(
+            np.empty((n, k, p)),
+            np.empty((n, k)),
+            np.empty((n, k), dtype=np.int64),
+            np.empty((n, k), dtype=np.int8),
+        )
 
     def copied_into(self, out: Ranked) -> Ranked:
         """`out`, with these values."""
@@ -191,7 +212,7 @@ class Polished(NamedTuple):
     fx: Float64Array
     residual: Float64Array
     n_evaluations: IntArray
-    end: NDArray[np.int8]
+    end: StatusArray
 
 
 class Track(NamedTuple):
@@ -199,96 +220,135 @@ class Track(NamedTuple):
 
     x: Float64Array
     residual: Float64Array
-    status: NDArray[np.int8]
-    jumped: NDArray[np.bool_]
+    status: StatusArray
+    jumped: BoolArray
 
 
-class Search(Protocol):
-    """Every solution. Immutable and safe to share."""
+class Anchors(Protocol):
+    """Points ``x`` (n, p) with their images ``y`` (n, q), indexed once. Immutable."""
 
-    def polish(self, targets: Float64Array, x: Float64Array, *, n_threads: int = 1) -> Polished:
-        """From starts `x` ``(n, p)``, within the bounds, towards f(x) = `targets` ``(n, q)``."""
-        ...
+    @property
+    def x(self) -> Float64Array: ...
+    @property
+    def y(self) -> Float64Array: ...
 
-    def solve_all(
-        self, targets: Float64Array, *, k: int, n_starts: int, tol: float, n_threads: int = 1
-    ) -> tuple[Ranked, IntArray]:
-        """Up to `k` distinct solutions of each target, and their counts ``(n,)``.
+    def __len__(self) -> int: ...
 
-        A solution has a residual of at most `tol`. They are sorted by residual, all that is
-        rounding counting as 0, and then by coordinates; the rest is NaN, ``inf``, -1 and INVALID.
-        A target without any has count 0 and in its first place the nearest attainable point found,
-        UNREACHABLE (APPROXIMATE where evaluations ran out). `n_starts` anchors are tried.
-        """
-        ...
-
-    def solve_path(
-        self, targets: Float64Array, start: Float64Array, *, n_starts: int, tol: float
-    ) -> Track:
-        """The solution that begins at `start` ``(p,)``, followed along `targets` ``(n, q)``.
-
-        Where its branch ends, it jumps to the solution nearest to where it was; where there is
-        none, it stays there, UNREACHABLE.
-        """
+    def nearest(
+        self, targets: Float64Array, k: int, *, n_threads: int = 1
+    ) -> tuple[Float64Array, IntArray]:
+        """Distances in y ``(n, k)``, ascending, and indices ``(n, k)`` of the anchors nearest to
+        finite `targets` ``(n, q)``; ties go to the lowest index."""
         ...
 
 
 class Pipeline(Protocol):
-    """Target to ranked solutions: ITNNR, algorithm 2. Immutable and safe to share."""
+    """The chain from targets to ranked solutions: ITNNR, algorithm 2, with a polish.
+
+    Immutable and safe to share. The links leave the candidates that they are given as they are.
+    """
+
+    @property
+    def problem(self) -> Problem: ...
+    @property
+    def anchors(self) -> Anchors: ...
+    @property
+    def twin(self) -> TwinModel | None: ...
+    @property
+    def options(self) -> PipelineOptions: ...
 
     def solve(
         self,
-        targets: Float64Array,
+        goal: Goal,
         *,
-        n_neighbors: int,
+        n_candidates: int,
         k: int,
-        near: Float64Array | None = None,
         n_threads: int = 1,
         out: Ranked | None = None,
     ) -> Ranked:
-        """The best `k` of `n_neighbors` candidates for each row of `targets` ``(n, q)``.
+        """All links: the best `k` of `n_candidates` for each target; 1 <= k <= n_candidates.
 
-        Candidates are ranked by group, then by key, then by the order of their anchors. Groups:
-        with `near` ``(n, p)`` the CONVERGED ones come first, their key being the distance to
-        `near` in units of ``x_spread``; then all others by residual; where ``trust_residual`` is
-        False, those flagged EXTRAPOLATED behind them by residual, converged or not; INVALID ones
-        last.
+        `out` is filled and returned where it is given; ``goal.near`` may be a part of it.
+        """
+        ...
+
+    def propose(self, goal: Goal, n_candidates: int, *, n_threads: int = 1) -> Candidates:
+        """The anchors near each target, with their images.
+
+        A target that is not finite gets the first anchors, so that f sees nothing unusual, and a
+        distance of NaN; :meth:`rank` marks its row.
+        """
+        ...
+
+    def correct(self, goal: Goal, candidates: Candidates, *, n_threads: int = 1) -> Candidates:
+        """Candidates after a step of the twin network from their x and fx, and inside the bounds;
+        their images are not known. Without a network they are only moved into the bounds.
+
+        Where the target or the image is not finite there is no step.
+        """
+        ...
+
+    def evaluate(self, goal: Goal, candidates: Candidates, *, n_threads: int = 1) -> Candidates:
+        """Candidates with their images; NaN where f has none."""
+        ...
+
+    def polish(self, goal: Goal, candidates: Candidates, *, n_threads: int = 1) -> Candidates:
+        """Candidates, or their anchors where those are exact and closer, after damped Gauss-Newton
+        steps."""
+        ...
+
+    def rank(self, goal: Goal, candidates: Candidates, k: int) -> Ranked:
+        """The best `k` of the candidates.
+
+        They are ranked by group, then by key, then by their order. Groups: with ``goal.near`` the
+        CONVERGED ones come first, their key being the distance to that state in units of the
+        region; then all others by residual; where residuals are not to be trusted, those flagged
+        EXTRAPOLATED behind them by residual, converged or not; after a polish, copies of CONVERGED
+        solutions; INVALID ones last.
 
         A status is the first that holds of: INVALID (target, x or residual not finite; the
         residual is then inf, and for a target that is not finite x is NaN and the anchor -1),
         CONVERGED (residual <= tol), UNREACHABLE (of the whole row), OUT_OF_BOUNDS (clipped),
         EXTRAPOLATED, APPROXIMATE.
-
-        `out` is filled and returned where it is given; `near` may be a part of it.
-        """
-        ...
-
-    def candidates(
-        self, targets: Float64Array, *, n_neighbors: int, n_threads: int = 1
-    ) -> Candidates:
-        """The candidates alone, for an f that only Python can evaluate.
-
-        A target that is not finite gets the first anchors, so that f sees nothing unusual, and
-        a distance of NaN; :meth:`rank` marks its row.
-        """
-        ...
-
-    def rank(
-        self,
-        targets: Float64Array,
-        candidates: Candidates,
-        fx: Float64Array,
-        *,
-        k: int,
-        near: Float64Array | None = None,
-    ) -> Ranked:
-        """Rank `candidates` by their images `fx` ``(n, n_neighbors, q)``.
-
-        An x that is not finite counts as a residual of inf, whatever its image.
         """
         ...
 
     def native(self) -> _core.Pipeline | None:
         """The compiled pipeline, for calls that leave out Python's layers; None where there is
-        none."""
+        none, or f runs in Python only."""
+        ...
+
+
+class Search(Protocol):
+    """Every solution of a problem. Immutable and safe to share."""
+
+    @property
+    def problem(self) -> Problem: ...
+
+    def polish(self, goal: Goal, x: Float64Array, *, n_threads: int = 1) -> Polished:
+        """From starts `x` ``(n, p)``, one for each target, within the bounds."""
+        ...
+
+    def jacobians(self, x: Float64Array) -> Float64Array:
+        """dy_i/dx_j ``(n, q, p)`` at points `x` ``(n, p)`` within the bounds."""
+        ...
+
+    def solve_all(
+        self, goal: Goal, *, k: int, n_starts: int, n_threads: int = 1
+    ) -> tuple[Ranked, IntArray]:
+        """Up to `k` distinct solutions of each target, and their counts ``(n,)``.
+
+        They are sorted by residual, all that is rounding counting as 0, and then by coordinates;
+        the rest is NaN, ``inf``, -1 and INVALID. A target without any has count 0 and in its first
+        place the nearest attainable point found, UNREACHABLE (APPROXIMATE where evaluations ran
+        out). `n_starts` anchors are tried.
+        """
+        ...
+
+    def solve_path(self, goal: Goal, start: Float64Array, *, n_starts: int) -> Track:
+        """The solution that begins at `start` ``(p,)``, followed along the targets.
+
+        Where its branch ends, it jumps to the solution nearest to where it was; where there is
+        none, it stays there, UNREACHABLE.
+        """
         ...

@@ -9,7 +9,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastinv.backends.protocol import FloatArray, NetworkSpec
+from fastinv._common.arrays import FloatArray
+from fastinv.functions.networks import NetworkSpec
 
 Answer = tuple[NDArray[Any], ...]
 

@@ -17,7 +17,7 @@ from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.linalg.lapack import dpotri
 from scipy.optimize import minimize
 
-from fastinv.backends.protocol import Float64Array
+from fastinv._common.arrays import Float64Array
 
 Kernel = Literal["gaussian", "matern"]
 Rows = tuple[Float64Array, Float64Array, Float64Array]  # x (n, p), z (n,), squared level (n,)

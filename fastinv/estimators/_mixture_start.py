@@ -13,16 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from fastinv._common.arrays import Float64Array, FloatArray, IntArray
 from fastinv.backends.protocol import (
     Backend,
-    Float64Array,
-    FloatArray,
-    IntArray,
-    MixtureSpec,
-    NetworkSpec,
     Trainer,
 )
 from fastinv.estimators.networks import Float32Array, initial_parameters
+from fastinv.functions.networks import MixtureSpec, NetworkSpec
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 

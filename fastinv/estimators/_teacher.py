@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fastinv._common.arrays import Float64Array
 from fastinv._common.threads import one_blas_thread
-from fastinv.backends.protocol import Float64Array
 from fastinv.estimators._gaussian_process import (
     GaussianProcess,
     Hyperparameters,

@@ -6,12 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fastinv._common.arrays import Float64Array, FloatArray
 from fastinv._common.threads import one_blas_thread
 from fastinv._common.validation import RandomState, check_integer
-from fastinv.backends.protocol import Activation, Backend, Float64Array, FloatArray, NetworkSpec
+from fastinv.backends.protocol import (
+    Backend,
+)
 from fastinv.estimators._teacher import Teacher
 from fastinv.estimators.mlp import MLPRegressor
 from fastinv.estimators.networks import mean_and_scale
+from fastinv.functions.networks import Activation, NetworkSpec
 from fastinv.training import Training
 
 # Of the points that the teachers are asked at, those around rows rather than uniform in the box.

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fastinv._common.arrays import Float64Array, FloatArray
 from fastinv._common.threads import threads_that_pay
 from fastinv._common.validation import (
     RandomState,
@@ -26,17 +27,13 @@ from fastinv._common.validation import (
     check_random_state,
     check_targets,
 )
-from fastinv.backends import get_backend
+from fastinv.backends import (
+    get_backend,
+)
 from fastinv.backends.protocol import (
     FEATURE_LIMIT,
-    Activation,
     Backend,
-    Covariance,
-    Float64Array,
-    FloatArray,
-    MixtureSpec,
     Network,
-    NetworkSpec,
 )
 from fastinv.estimators._mixture_start import (
     REVIVE_UNTIL,
@@ -54,6 +51,7 @@ from fastinv.estimators.networks import (
     standardize,
     training_flops,
 )
+from fastinv.functions.networks import Activation, Covariance, MixtureSpec, NetworkSpec
 from fastinv.mixture import Mixture
 from fastinv.training import FixedData, Outcome, Rows, Schedule, Training, train
 from fastinv.training.pace import Pace

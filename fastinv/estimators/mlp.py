@@ -13,18 +13,15 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fastinv._common.arrays import Float64Array, FloatArray
 from fastinv._common.threads import threads_that_pay
 from fastinv._common.validation import RandomState, check_pairs, check_random_state
-from fastinv.backends import get_backend
+from fastinv.backends import (
+    get_backend,
+)
 from fastinv.backends.protocol import (
-    Activation,
     Backend,
-    Float64Array,
-    FloatArray,
-    LearnedForward,
-    Loss,
     Network,
-    NetworkSpec,
 )
 from fastinv.estimators.networks import (
     check_hidden_layer_sizes,
@@ -35,6 +32,8 @@ from fastinv.estimators.networks import (
     standardize,
     training_flops,
 )
+from fastinv.functions.code import NetworkCode
+from fastinv.functions.networks import Activation, Loss, NetworkSpec
 from fastinv.training import FixedData, Outcome, Schedule, Training, train
 from fastinv.training.pace import Pace
 
@@ -265,10 +264,10 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
         out[...] = (scaled * self.y_scale_ + self.y_mean_).reshape(shape)
         return out
 
-    def learned_forward(self) -> LearnedForward:
-        """The fitted network with its scalings, as the solve pipeline takes it."""
+    def network_code(self) -> NetworkCode:
+        """The fitted network with its scalings, as kernels run it."""
         check_is_fitted(self)
-        return LearnedForward(
+        return NetworkCode(
             self.spec_, self.parameters_, self.x_mean_, self.x_scale_, self.y_mean_, self.y_scale_
         )
 

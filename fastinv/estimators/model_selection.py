@@ -11,13 +11,13 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.model_selection import KFold
 
+from fastinv._common.arrays import Float64Array
 from fastinv._common.validation import (
     as_float64,
     check_integer,
     check_option,
     check_random_state,
 )
-from fastinv.backends.protocol import Float64Array
 
 if TYPE_CHECKING:
     from fastinv.estimators.mdn import MixtureDensityNetwork

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastinv._common.arrays import Float64Array, IntArray
 from fastinv._common.validation import RandomState, check_integer, check_number
-from fastinv.backends.protocol import Float64Array, IntArray, NetworkSpec
+from fastinv.functions.networks import NetworkSpec
 
 Float32Array = NDArray[np.float32]
 

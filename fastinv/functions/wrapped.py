@@ -1,4 +1,4 @@
-"""Forward functions that Python evaluates: a vectorised callable, a fitted regressor."""
+"""Functions that Python evaluates: a vectorised callable, a fitted regressor."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from fastinv._common.arrays import Float64Array
 from fastinv._common.validation import as_float64
-
-Float64Array = NDArray[np.float64]
+from fastinv.functions.code import NetworkCode
+from fastinv.functions.function import Function
 
 
 @dataclass(frozen=True)
-class CallableForward:
-    """A vectorised Python callable as a forward function.
+class CallableFunction(Function):
+    """A vectorised Python callable as a function.
 
     Parameters
     ----------
@@ -30,7 +31,6 @@ class CallableForward:
     n_inputs: int
     n_outputs: int
     exact = True
-    address = None
 
     @property
     def name(self) -> str:
@@ -43,8 +43,8 @@ class CallableForward:
 
 
 @dataclass(frozen=True)
-class EstimatorForward:
-    """A fitted regressor as a forward function: learned, hence not exact.
+class LearnedFunction(Function):
+    """A fitted regressor as a function: learned, hence not exact.
 
     Parameters
     ----------
@@ -58,12 +58,17 @@ class EstimatorForward:
     n_inputs: int
     n_outputs: int
     exact = False
-    address = None
 
     @property
     def name(self) -> str:
         """The regressor's method, such as ``LinearRegression.predict``."""
         return name_of(self.regressor)
+
+    @property
+    def code(self) -> NetworkCode | None:
+        """The network, where the regressor is one of fastinv's."""
+        network_code = getattr(self.regressor, "network_code", None)
+        return None if network_code is None else network_code()
 
     def __call__(self, X: ArrayLike) -> Float64Array:
         """Predictions (n, n_outputs), float64, for the rows of `X` (n, n_inputs)."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastinv._common.arrays import Float64Array
 from fastinv._common.validation import as_float64, check_option
-from fastinv.backends.protocol import COVARIANCES, Covariance, Float64Array
+from fastinv.functions.networks import COVARIANCES, Covariance
 from fastinv.mixture.densities import LARGEST_SCALE, log_sum_exp
 
 

@@ -7,10 +7,11 @@ from numpy.typing import ArrayLike
 from scipy.linalg import solve_triangular
 from sklearn.mixture import GaussianMixture
 
+from fastinv._common.arrays import Float64Array
 from fastinv._common.validation import as_float64
 from fastinv.backends.checks.common import FLOAT64
-from fastinv.backends.protocol import Covariance, Float64Array, MixtureSpec
 from fastinv.backends.reference.mixture import LIMITS, weights
+from fastinv.functions.networks import Covariance, MixtureSpec
 
 
 def from_raw_outputs(

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastinv.backends.protocol import Covariance, Float64Array
+from fastinv._common.arrays import Float64Array
+from fastinv.functions.networks import Covariance
 
 HALF_LOG_2_PI = 0.5 * float(np.log(2.0 * np.pi))
 LARGEST_SCALE = 1e140  # and 1 / LARGEST_SCALE the smallest: squares stay finite and positive

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.mixture import GaussianMixture
 
+from fastinv._common.arrays import Float64Array, IntArray
 from fastinv._common.validation import RandomState, check_integer, check_number
-from fastinv.backends.protocol import Covariance, Float64Array, IntArray, MixtureSpec
+from fastinv.functions.networks import Covariance, MixtureSpec
 from fastinv.mixture import checks
 from fastinv.mixture.conversion import from_raw_outputs, to_gaussian_mixture
 from fastinv.mixture.densities import log_densities, scale_matrix

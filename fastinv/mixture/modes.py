@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastinv.backends.protocol import Float64Array, IntArray
+from fastinv._common.arrays import Float64Array, IntArray
 from fastinv.mixture.densities import log_sum_exp, solve_lower
 
 # Lengths are in local standard deviations: the metric is that of the mean precision of the

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from fastinv.backends.protocol import Float64Array
+from fastinv._common.arrays import Float64Array
 from fastinv.mixture.densities import HALF_LOG_2_PI, log_sum_exp
 
 Interval = tuple[float, float]

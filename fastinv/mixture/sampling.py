@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from fastinv._common.arrays import Float64Array, IntArray
 from fastinv._common.validation import RandomState, check_random_state
-from fastinv.backends.protocol import Float64Array, IntArray
 
 
 def draw(

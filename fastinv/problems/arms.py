@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastinv.functions.forward import forward
+from fastinv.functions.compiled import forward
 from fastinv.problems._three_link import distance_to_curve
 from fastinv.problems._two_link import elbow_solutions
 from fastinv.problems.problem import Noise, Problem

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastinv.functions.forward import forward
+from fastinv.functions.compiled import forward
 from fastinv.problems.problem import Noise, Problem
 
 Float64Array = NDArray[np.float64]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from fastinv.functions.forward import forward
+from fastinv.functions.compiled import forward
 from fastinv.problems._newton import polish, real_roots
 from fastinv.problems.problem import Noise, Problem
 

@@ -17,7 +17,7 @@ from fastinv._common.validation import (
     check_random_state,
     check_targets,
 )
-from fastinv.functions.forward import ForwardFunction
+from fastinv.functions.compiled import ForwardFunction
 
 Float64Array = NDArray[np.float64]
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastinv.backends.protocol import Float64Array
+from fastinv._common.arrays import Float64Array
 from fastinv.comparison import rmse_in_y
-from fastinv.functions.forward import Forward
+from fastinv.functions.function import Function
 from fastinv.problems import Problem
 from fastinv.reproduce.data import Split
 from fastinv.reproduce.training.trainings import known
@@ -35,12 +35,12 @@ class Judge:
     """
 
     problem: Problem
-    forward: Forward  # exact or learned
+    forward: Function  # exact or learned
     targets: Float64Array
     polisher: NearestSolver
 
     @classmethod
-    def of(cls, problem: Problem, forward: Forward, split: Split) -> Judge:
+    def of(cls, problem: Problem, forward: Function, split: Split) -> Judge:
         """With a polish inside the bounds, on the exact f or on the learned one."""
         polisher = NearestSolver(
             known(forward),
@@ -58,7 +58,7 @@ class Judge:
         """The RMSE of the solutions from each of the k anchors."""
         return tuple(self.rmse(solutions) for solutions in x.swapaxes(0, 1))
 
-    def best(self, x: Float64Array, forward: Forward | None = None) -> Float64Array:
+    def best(self, x: Float64Array, forward: Function | None = None) -> Float64Array:
         """The solution (n, p) with the smallest residual by `forward`, by default its own."""
         flat = self.problem.project(x.reshape(-1, x.shape[2]))
         images = (forward or self.forward)(flat).reshape(*x.shape[:2], -1)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastinv.backends.protocol import Float64Array, IntArray
+from fastinv._common.arrays import Float64Array, IntArray
 from fastinv.problems import Problem
 
 

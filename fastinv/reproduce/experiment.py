@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from fastinv._common.arrays import Float64Array
 from fastinv._common.validation import check_integer
-from fastinv.backends.protocol import Float64Array
-from fastinv.functions.forward import Forward
+from fastinv.functions.function import Function
 from fastinv.problems import Problem
 from fastinv.reproduce.candidates import Judge, branch_recall
 from fastinv.reproduce.errors import N_ANCHORS_TRIED, Errors
@@ -120,7 +120,7 @@ def run_experiment(
 
 
 def _both_protocols(
-    plan: Plan, forward: Forward, twin: TwinSolver, average: Float64Array
+    plan: Plan, forward: Function, twin: TwinSolver, average: Float64Array
 ) -> tuple[Errors, Errors]:
     """From the second nearest anchor on, and from the nearest on; `average` (n, p) is direct."""
     split = plan.split

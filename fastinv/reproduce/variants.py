@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from fastinv.backends.protocol import Float64Array
+from fastinv._common.arrays import Float64Array
 from fastinv.estimators.mlp import MLPRegressor
-from fastinv.functions.forward import Forward
+from fastinv.functions.function import Function
 from fastinv.reproduce.candidates import Judge
 from fastinv.reproduce.errors import N_ANCHORS_TRIED
 from fastinv.reproduce.training.recipes import PLAIN_LEARNED_FORWARD
@@ -122,7 +122,7 @@ def _by_polish(
 def _by_learner(plan: Plan, five: Float64Array, n_passes: int) -> list[Measured]:
     """The same candidates with other learned forward functions, and with the exact one."""
     rows = []
-    learners: dict[str, tuple[Forward, float | None]] = {}
+    learners: dict[str, tuple[Function, float | None]] = {}
     for epochs in _EPOCHS_OF_PLAIN:
         parameters = {**PLAIN_LEARNED_FORWARD, "max_iter": epochs}
         learned = plan.learned_forward(MLPRegressor, parameters)

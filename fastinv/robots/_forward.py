@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastinv.functions.forward import ForwardFunction
+from fastinv.functions.compiled import ForwardFunction
 from fastinv.robots._codegen import N_OUTPUTS, Output, forward_rows
 
 if TYPE_CHECKING:

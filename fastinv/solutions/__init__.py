@@ -1,5 +1,6 @@
 """The results of solvers: solutions, ranked, each with its residual and status."""
 
-from fastinv.solutions.solutions import Solution, SolutionPath, Solutions, Status
+from fastinv.functions.status import Status
+from fastinv.solutions.solutions import Solution, SolutionPath, Solutions
 
 __all__ = ["Solution", "SolutionPath", "Solutions", "Status"]

@@ -4,33 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastinv import _core
+from fastinv.functions.status import Status
 from fastinv.solutions.explanation import Circumstances, explain
-
-
-class Status(IntEnum):
-    """What is known of one solution. The description of each member is its message."""
-
-    CONVERGED = 0, "the residual is within the tolerance"
-    APPROXIMATE = 1, "the residual is above the tolerance"
-    EXTRAPOLATED = 2, "the network left the region that its training pairs were drawn from"
-    OUT_OF_BOUNDS = 3, "on the bounds the residual is above the tolerance"
-    UNREACHABLE = 4, "nothing found is near enough to the target"
-    INVALID = 5, "the target, the solution or its image is not finite"
-
-    description: str
-
-    def __new__(cls, value: int, description: str) -> Status:
-        member = int.__new__(cls, value)
-        member._value_ = value
-        member.description = description
-        return member
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -156,7 +137,7 @@ class Solutions:
         1. UNREACHABLE, nothing found is near enough to the target: residual 1, tolerance 1.48e-09
         """
         if self.circumstances is None:
-            raise ValueError("these solutions do not say where they come from: a solver's do")
+            raise ValueError("only solutions that a solver made can be explained")
         row = self[i]
         is_padding = np.zeros(self.n_solutions, dtype=bool)
         if row.count is not None:

@@ -1,8 +1,9 @@
-"""What all solvers share: `predict`, `solve`, and the pipeline behind it."""
+"""What all solvers share: `predict`, `solve` and its relatives, and the chain behind them."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal, get_args
 
@@ -12,7 +13,8 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastinv._common.threads import resolve_n_threads
+from fastinv._common.arrays import Float64Array
+from fastinv._common.threads import resolve_n_threads, threads_that_pay
 from fastinv._common.validation import (
     RandomState,
     as_float64,
@@ -21,46 +23,56 @@ from fastinv._common.validation import (
     check_targets,
 )
 from fastinv.backends import get_backend
+from fastinv.backends.chain import finish
 from fastinv.backends.checks.common import FLOAT64
-from fastinv.backends.checks.pipeline import check_out, check_written
+from fastinv.backends.checks.solving import check_out, check_runs_natively, check_written
 from fastinv.backends.protocol import (
+    Anchors,
     CandidateFlag,
-    Float64Array,
+    Candidates,
     Pipeline,
-    PipelineSpec,
+    PipelineOptions,
     Ranked,
+    Search,
     TwinModel,
 )
 from fastinv.estimators.networks import mean_and_scale
-from fastinv.functions.forward import Forward
-from fastinv.solutions import Solutions
+from fastinv.functions.function import Function
+from fastinv.functions.goal import Goal
+from fastinv.functions.problem import Problem
+from fastinv.functions.region import Region
+from fastinv.solutions import SolutionPath, Solutions
 from fastinv.solutions.explanation import Circumstances
-from fastinv.solvers.anchors import (
+from fastinv.solvers.enumeration.all_solutions import all_solutions
+from fastinv.solvers.enumeration.paths import solution_path
+from fastinv.solvers.enumeration.preferences import Preference
+from fastinv.solvers.enumeration.samples import sample_solutions
+from fastinv.solvers.fitting.anchors import (
+    branch_distance,
     coverage_of_data,
     coverage_of_formula,
     overall_spread,
 )
-from fastinv.solvers.enumeration import EnumerationMixin
-from fastinv.solvers.fit_data import FitData, check_fit_data, check_range
-from fastinv.solvers.frozen import FrozenSolver, NativeCall
-from fastinv.solvers.images import Proposals, noise_of
-from fastinv.solvers.learned_forward import train_forward
-from fastinv.solvers.refinement import (
-    branch_distance,
+from fastinv.solvers.fitting.fit_data import FitData, check_fit_data, check_range
+from fastinv.solvers.fitting.learned_forward import noise_of, train_forward
+from fastinv.solvers.fitting.refinement import (
     check_periods,
-    is_cyclic,
-    native_forward,
-    refine_spec,
+    max_evaluations,
     resolve_passes,
     resolve_refine,
+    separation,
 )
+from fastinv.solvers.frozen import FrozenSolver, NativeCall
 
 AnchorChoice = Literal["spread", "nearest"]
 
-_MADE_AGAIN = ("_pipeline", "_search")  # native objects, from what is pickled
+_FLOPS_PER_PROPOSAL = 20_000.0  # evaluation, polish and ranking
+# Largest residual of a solution that is enumerated, in units of the spread of y.
+_TOL, _TOL_LEARNED = 1e-9, 1e-5
+_MADE_AGAIN = ("_anchors", "_pipeline", "_search")  # native objects, from what is pickled
 
 
-class BaseSolver(EnumerationMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """Base of the solvers: subclasses train in `fit`, between `_start` and `_finish`, and say in
     `_ranked` where candidates come from."""
 
@@ -71,6 +83,8 @@ class BaseSolver(EnumerationMixin, MultiOutputMixin, RegressorMixin, BaseEstimat
     refine: bool | None
     periods: Any
     random_state: RandomState
+    n_threads: int | None
+    _anchors: Anchors
     _pipeline: Pipeline
     _falls_back_on_anchors = True  # where an anchor is closer than what was made of it
 
@@ -129,19 +143,215 @@ class BaseSolver(EnumerationMixin, MultiOutputMixin, RegressorMixin, BaseEstimat
         ValueError
             Wrong shapes, `near` not finite, or `k` above the number of anchors.
         """
-        if not hasattr(self, "pipeline_spec_"):
-            raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit first")
+        self._require_fit()
         targets = _own_targets(y, self.n_outputs_)
         states = None if near is None else self._check_near(near, len(targets))
+        goal = Goal(targets, self.residual_tol_, states)
         if out is None:
-            ranked = self._ranked(targets, k, states)
+            ranked = self._ranked(goal, k)
             return Solutions(targets, *ranked, circumstances=self._circumstances)
         if not isinstance(out, Solutions):
             raise TypeError(f"out must be a Solutions, got {type(out).__name__}")
         check_written("out.targets", out.targets, targets.shape, FLOAT64)
-        self._ranked_into(Ranked(out.x, out.residual, out.anchor, out.status), targets, k, states)
+        self._ranked_into(Ranked(out.x, out.residual, out.anchor, out.status), goal, k)
         np.copyto(out.targets, targets)
         return out
+
+    def solve_all(
+        self,
+        y: ArrayLike,
+        *,
+        residual_tol: float | None = None,
+        max_solutions: int = 16,
+        effort: float = 1.0,
+        near: ArrayLike | None = None,
+        weights: ArrayLike | None = None,
+        within: float | None = None,
+        cost: Callable[[Float64Array], ArrayLike] | None = None,
+    ) -> Solutions:
+        """Every distinct solution of f(x) = y inside the bounds, polished.
+
+        Each anchor's derivative says how far the target is from it *in x*; from those that are
+        nearest, one for each place they point to, damped Gauss-Newton steps lead to solutions; and
+        from each solution near a fold a second start looks for its partner on the other side.
+        Solutions that are the same are counted once.
+
+        Parameters
+        ----------
+        y : array-like of targets
+            As in :meth:`solve`.
+        residual_tol : float, default=None
+            Largest residual of a solution, in units of the spread of the anchors' y. None takes
+            1e-9, or 1e-5 where f is a learned network, which computes in single precision.
+        max_solutions : int, default=16
+            Per target.
+        effort : float, default=1.0
+            24 times as many starts are polished per target, at most: more of them find more of
+            what is hard to find, and take longer.
+        near : array-like of shape (p,) or (n, p), default=None
+            Sort by the distance in x to these states.
+        weights : array-like of shape (p,), default=None
+            Of the squared differences in that distance, and in `within`; None takes 1 / variance
+            of the anchors.
+        within : float, default=None
+            Keep only what is at most so far from `near`.
+        cost : callable, default=None
+            ``cost(x)`` of solutions (m, p) gives (m,); sort by that, lowest first. Not with `near`.
+
+        Returns
+        -------
+        Solutions
+            Padded with NaN, ``inf``, -1 and INVALID; ``count`` (n,) says how many there are of
+            each target. They are sorted by residual, all that is rounding counting as zero, then
+            by coordinates. A target without a solution has count 0 and in its first place the
+            nearest attainable point that was found, its residual being the distance: UNREACHABLE,
+            or APPROXIMATE if evaluations ran out on the way.
+
+        Raises
+        ------
+        NotFittedError
+        TypeError
+            f runs only in Python, or `cost` is not callable.
+        ValueError
+            Wrong shapes or numbers; `within` or `weights` without `near`; `cost` with `near`.
+
+        Notes
+        -----
+        With more inputs than outputs solutions are not isolated: there is one per start then, the
+        one nearest to it. :meth:`sample_solutions` goes along the set.
+
+        Examples
+        --------
+        >>> import fastinv as fi
+        >>> arm = fi.problems.two_link_arm
+        >>> solver = fi.NearestSolver(arm.forward, bounds=arm.bounds, random_state=0).fit()
+        >>> found = solver.solve_all([[1.4, 0.9], [3.0, 0.0]])
+        >>> found.count.tolist()
+        [2, 0]
+        """
+        search = self._make_search()
+        goal = Goal(check_targets(y, self.n_outputs_).copy(), self._largest_residual(residual_tol))
+        return all_solutions(
+            search,
+            goal,
+            max_solutions=max_solutions,
+            effort=effort,
+            preference=Preference(near, weights, within, cost),
+            known=replace(self._circumstances, tol=goal.tol),
+            n_threads=self.n_threads,
+        )
+
+    def solve_path(
+        self,
+        targets: ArrayLike,
+        start: ArrayLike,
+        *,
+        residual_tol: float | None = None,
+        effort: float = 1.0,
+    ) -> SolutionPath:
+        """The solution that begins at `start`, followed along a path of targets.
+
+        It stays on its branch while that lasts, in shorter pieces where steps are long; where the
+        branch ends, it jumps to the solution nearest to where it was, and says so.
+
+        Parameters
+        ----------
+        targets : array-like of shape (n, q); (n,) where q is 1
+            In order.
+        start : array-like of shape (p,)
+            The state before the first target, for example the present one. Inputs that may have
+            all values of their period may lie outside their bounds, as in the path.
+        residual_tol : float, default=None
+            As in :meth:`solve_all`.
+        effort : float, default=1.0
+            As in :meth:`solve_all`, where it has to jump.
+
+        Returns
+        -------
+        SolutionPath
+
+        Raises
+        ------
+        NotFittedError
+        TypeError
+            f runs only in Python.
+        ValueError
+            Wrong shapes, or `start` not finite or outside the bounds.
+
+        Examples
+        --------
+        >>> import numpy as np, fastinv as fi
+        >>> arm = fi.problems.two_link_arm
+        >>> solver = fi.NearestSolver(arm.forward, bounds=arm.bounds, random_state=0).fit()
+        >>> turn = np.linspace(0, 2 * np.pi, 100)
+        >>> circle = np.stack([1.4 + 0.1 * np.cos(turn), 0.9 + 0.1 * np.sin(turn)], axis=1)
+        >>> path = solver.solve_path(circle, solver.solve_all(circle[0]).best[0])
+        >>> path.n_jumps, bool((path.residual < 1e-12).all())
+        (0, True)
+        """
+        search, tol = self._make_search(), self._largest_residual(residual_tol)
+        return solution_path(search, targets, start, tol=tol, effort=effort)
+
+    def sample_solutions(
+        self,
+        y: ArrayLike,
+        n_samples: int = 100,
+        *,
+        residual_tol: float | None = None,
+        n_steps: int = 20,
+        random_state: RandomState = None,
+    ) -> Float64Array:
+        """Solutions spread along the set of all solutions, where they are not isolated: where
+        there are more inputs than outputs, or than outputs that are independent, as of the pose of
+        an arm with seven joints.
+
+        Random walks start at solutions of different anchors; each step goes along the null space
+        of f's derivative, inside the bounds, and is polished back onto the set. They spread over
+        all of its pieces that an anchor leads to; their density means nothing.
+
+        Parameters
+        ----------
+        y : array-like of shape (q,)
+            One target.
+        n_samples : int, default=100
+        residual_tol : float, default=None
+            As in :meth:`solve_all`.
+        n_steps : int, default=20
+            Of each walk.
+        random_state : int, RandomState, Generator or None, default=None
+
+        Returns
+        -------
+        ndarray of shape (n_samples, p), float64
+
+        Raises
+        ------
+        NotFittedError
+        TypeError
+            f runs only in Python.
+        ValueError
+            `y` is not one finite target, has no solution, or only isolated ones.
+
+        Examples
+        --------
+        >>> import numpy as np, fastinv as fi
+        >>> @fi.forward(n_inputs=2, n_outputs=1)
+        ... def radius(x, y):
+        ...     y[0] = x[0] ** 2 + x[1] ** 2
+        >>> solver = fi.NearestSolver(radius, bounds=[(-2, 2)] * 2, random_state=0).fit()
+        >>> circle = solver.sample_solutions([1.0], 50, random_state=0)
+        >>> bool(np.allclose((circle**2).sum(axis=1), 1.0))
+        True
+        """
+        search, tol = self._make_search(), self._largest_residual(residual_tol)
+        return sample_solutions(
+            search,
+            check_targets(y, self.n_outputs_),
+            n_samples,
+            tol=tol,
+            n_steps=n_steps,
+            random_state=random_state,
+        )
 
     def freeze(self, k: int | None = None) -> FrozenSolver:
         """An immutable copy to call in hot loops, which takes one target at the cost of its
@@ -178,21 +388,45 @@ class BaseSolver(EnumerationMixin, MultiOutputMixin, RegressorMixin, BaseEstimat
         return FrozenSolver(self, k)
 
     @abstractmethod
-    def _ranked(
-        self, targets: Float64Array, k: int | None, near: Float64Array | None
-    ) -> Ranked: ...
+    def _ranked(self, goal: Goal, k: int | None) -> Ranked: ...
 
-    def _ranked_into(
-        self, out: Ranked, targets: Float64Array, k: int | None, near: Float64Array | None
-    ) -> None:
-        ranked = self._ranked(targets, k, near)
+    def _ranked_into(self, out: Ranked, goal: Goal, k: int | None) -> None:
+        ranked = self._ranked(goal, k)
         check_out(out, *ranked.x.shape)
         ranked.copied_into(out)
+
+    def _ranked_proposals(
+        self, goal: Goal, x: Float64Array, k: int, *, n_passes: int = 0
+    ) -> Ranked:
+        """The best `k` of proposals `x` ``(n, m, p)`` that no anchor led to, after `n_passes` of
+        the twin network."""
+        n, m = x.shape[:2]
+        flops = _FLOPS_PER_PROPOSAL * n * m
+        n_threads = threads_that_pay(self.n_threads, flops)
+        nearest = self._pipeline.propose(goal, 1, n_threads=n_threads)
+        region = self.problem_.region
+        clipped = region.clip(x)
+        outside = (clipped != x).any(axis=2)
+        proposals = Candidates(
+            x=clipped,
+            fx=np.empty((n, m, self.n_outputs_)),
+            anchor=np.repeat(nearest.anchor, m, axis=1),
+            flags=CandidateFlag.CLIPPED * outside.astype(np.uint8),
+            anchor_distance=nearest.anchor_distance,
+        )
+        proposals = self._pipeline.evaluate(goal, proposals, n_threads=n_threads)
+        ranked = finish(self._pipeline, goal, proposals, k, n_passes=n_passes, n_threads=n_threads)
+        ranked.anchor[:] = -1
+        return ranked
 
     def _native_call(self, k: int) -> NativeCall | None:
         """How to have `k` solutions of one target from native code alone; None where candidates
         are made in Python."""
         return None
+
+    def _require_fit(self) -> None:
+        if not hasattr(self, "problem_"):
+            raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit first")
 
     def _check_near(self, near: ArrayLike, n: int) -> Float64Array:
         p = self.n_features_in_
@@ -205,7 +439,7 @@ class BaseSolver(EnumerationMixin, MultiOutputMixin, RegressorMixin, BaseEstimat
 
     def _start(self, X: Any, y: Any, anchors: Any) -> tuple[FitData, np.random.Generator]:
         """The beginning of `fit`: checks, and everything that needs no training."""
-        for name in ("forward_", "pipeline_spec_", *_MADE_AGAIN):
+        for name in ("forward_", "problem_", *_MADE_AGAIN):
             if hasattr(self, name):
                 delattr(self, name)  # a fit that fails must not leave a mixture of two
         check_number(self.residual_tol, "residual_tol", minimum=0.0)
@@ -225,9 +459,10 @@ class BaseSolver(EnumerationMixin, MultiOutputMixin, RegressorMixin, BaseEstimat
         self.n_features_in_, self.n_outputs_ = (array.shape[1] for array in data.points)
         self.periods_ = check_periods(self.periods, self.n_features_in_)
         self._y_ndim = data.y_ndim
+        self._anchors = get_backend(self.backend).anchors(*data.anchors)
         return data, rng
 
-    def _known_or_learned(self, data: FitData, rng: np.random.Generator) -> Forward:
+    def _known_or_learned(self, data: FitData, rng: np.random.Generator) -> Function:
         """f, trained on the data where it is not known."""
         if data.forward is not None:
             return data.forward
@@ -235,62 +470,67 @@ class BaseSolver(EnumerationMixin, MultiOutputMixin, RegressorMixin, BaseEstimat
         return train_forward(self.forward, data.points, self.backend, self.n_threads, seed)
 
     def _finish(self, data: FitData, twin: TwinModel | None, rng: np.random.Generator) -> None:
-        """The end of `fit`: all that `solve` needs, as one immutable description."""
+        """The end of `fit`: all that `solve` needs, as immutable descriptions."""
         backend = get_backend(self.backend)
-        self.forward_ = forward = self._known_or_learned(data, rng)
+        self.forward_ = function = self._known_or_learned(data, rng)
         self.anchors_x_, self.anchors_y_ = data.anchors
         self.residual_tol_ = self.residual_tol * overall_spread(self.anchors_y_)
-        if forward.exact and self.bounds_ is not None:
-            coverage = coverage_of_formula(backend, forward, self.bounds_, self.anchors_y_, rng)
+        if function.exact and self.bounds_ is not None:
+            coverage = coverage_of_formula(backend, function, self.bounds_, self._anchors, rng)
         else:
             coverage = coverage_of_data(backend, self.anchors_y_)
-        refines = resolve_refine(self.refine, forward)
-        if native_forward(forward) is not None:
+        refines = resolve_refine(self.refine, function)
+        if function.code is not None:
             check_range(self.anchors_x_, "the anchors' x")
             check_range(self.anchors_y_, "the anchors' y")
-        x_spread = mean_and_scale(self.anchors_x_, "X")[1]
+        scale = mean_and_scale(self.anchors_x_, "X")[1]
         spreads = getattr(self, "anchor_choice", "nearest") == "spread"
         infinite = np.full(self.n_features_in_, np.inf)
         low, high = (-infinite, infinite) if self.bounds_ is None else self.bounds_.T
-        self.pipeline_spec_ = PipelineSpec(
-            anchors_x=self.anchors_x_,
-            anchors_y=self.anchors_y_,
-            twin=twin,
-            forward=native_forward(forward),
-            lower=np.ascontiguousarray(low),
-            upper=np.ascontiguousarray(high),
-            tol=self.residual_tol_,
+        region = Region(np.array(low), np.array(high), scale, self.periods_)
+        self._twin_model = twin
+        self.options_ = PipelineOptions(
             coverage=coverage,
-            x_spread=x_spread,
-            anchors_exact=self._falls_back_on_anchors and forward.exact,
-            trust_residual=forward.exact,
-            apart=branch_distance(backend, self.anchors_x_, x_spread) if spreads else 0.0,
+            anchors_exact=self._falls_back_on_anchors and function.exact,
+            trust_residual=function.exact,
+            branch_distance=branch_distance(backend, self.anchors_x_, scale) if spreads else 0.0,
             n_passes=resolve_passes(getattr(self, "n_passes", 1), refines),
-            refine=refine_spec(forward, self.periods_) if refines else None,
+            polish=refines,
+            max_evaluations=max_evaluations(function),
+            separation=separation(function),
         )
-        self._pipeline = backend.pipeline(self.pipeline_spec_)
-        noise = None if forward.exact else noise_of(forward, data.points)
+        self.problem_ = Problem(function, region)
+        self._pipeline = self._make_pipeline()
+        noise = None if function.exact else noise_of(function, data.points)
         self._circumstances = Circumstances(
             self.anchors_y_, coverage, self.residual_tol_, low, high, noise
         )
 
-    def _polished(self, targets: Float64Array, proposals: Proposals) -> Proposals:
-        """Proposals, images and flags, one for each of `targets`, polished where that is on."""
-        if self.pipeline_spec_.refine is None:
-            return proposals
-        x, images, flags = proposals
-        finite = np.isfinite(x).all(axis=1) & np.isfinite(targets).all(axis=1)
-        polished = self._make_search().polish(
-            np.ascontiguousarray(targets[finite]), np.ascontiguousarray(x[finite])
+    def _make_pipeline(self) -> Pipeline:
+        return get_backend(self.backend).pipeline(
+            self.problem_, self._anchors, self._twin_model, self.options_
         )
-        x, images, flags = x.copy(), images.copy(), flags.copy()
-        x[finite], images[finite] = polished.x, polished.fx
-        low, high = self.pipeline_spec_.lower, self.pipeline_spec_.upper
-        bounded = ~is_cyclic(low, high, self.periods_)
-        at_bound = (((x <= low) | (x >= high)) & bounded).any(axis=1)
-        flags[finite] &= ~np.uint8(CandidateFlag.CLIPPED)
-        flags[finite & at_bound] |= CandidateFlag.CLIPPED
-        return x, images, flags
+
+    def _make_search(self) -> Search:
+        """The search, made when it is first needed."""
+        self._require_fit()
+        search: Search | None = getattr(self, "_search", None)
+        if search is not None:
+            return search
+        check_runs_natively(self.problem_)
+        backend, anchors = get_backend(self.backend), self._anchors
+        if not self.forward_.exact:
+            # What was measured at an anchor is not what f gives there, and starts from it.
+            anchors = backend.anchors(anchors.x, self.forward_.images(anchors.x))
+        self._search = backend.search(self.problem_, anchors, self.options_)
+        return self._search
+
+    def _largest_residual(self, residual_tol: float | None) -> float:
+        """Of a solution that is enumerated, in the units of y."""
+        if residual_tol is None:
+            residual_tol = _TOL if self.forward_.exact else _TOL_LEARNED
+        check_number(residual_tol, "residual_tol", minimum=0.0)
+        return residual_tol * overall_spread(self.anchors_y_)
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
@@ -298,13 +538,10 @@ class BaseSolver(EnumerationMixin, MultiOutputMixin, RegressorMixin, BaseEstimat
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        if "pipeline_spec_" in state:
-            # A compiled formula has another address in every process.
-            spec = replace(self.pipeline_spec_, forward=native_forward(self.forward_))
-            if spec.refine is not None:
-                spec = replace(spec, refine=refine_spec(self.forward_, self.periods_))
-            self.pipeline_spec_ = spec
-            self._pipeline = get_backend(self.backend).pipeline(self.pipeline_spec_)
+        if "problem_" in state:
+            backend = get_backend(self.backend)
+            self._anchors = backend.anchors(self.anchors_x_, self.anchors_y_)
+            self._pipeline = self._make_pipeline()
 
 
 def _own_targets(y: ArrayLike, n_outputs: int) -> Float64Array:

@@ -10,17 +10,13 @@ from numpy.typing import ArrayLike
 
 from fastinv._common.validation import RandomState, check_integer
 from fastinv.backends.protocol import (
-    Activation,
     Backend,
-    CandidateFlag,
-    Candidates,
-    Float64Array,
-    Loss,
     Ranked,
 )
 from fastinv.estimators.mlp import MLPRegressor
+from fastinv.functions.goal import Goal
+from fastinv.functions.networks import Activation, Loss
 from fastinv.solvers.base import BaseSolver
-from fastinv.solvers.images import images_of
 
 
 class DirectSolver(BaseSolver):
@@ -143,25 +139,11 @@ class DirectSolver(BaseSolver):
         self._finish(data, None, rng)
         return self
 
-    def _ranked(self, targets: Float64Array, k: int | None, near: Float64Array | None) -> Ranked:
+    def _ranked(self, goal: Goal, k: int | None) -> Ranked:
         if k is not None and check_integer(k, "k") > 1:
             raise ValueError(f"k must be 1: a direct network has one candidate, got {k}")
-        spec = self.pipeline_spec_
-        nearest = self._pipeline.candidates(targets, n_neighbors=1)
-        x = np.full((len(targets), self.n_features_in_), np.nan)
+        targets = goal.targets
+        x = np.full((len(targets), 1, self.n_features_in_), np.nan)
         finite = np.isfinite(targets).all(axis=1)
-        x[finite] = self.regressor_.predict(targets[finite]).reshape(-1, self.n_features_in_)
-        clipped = np.clip(x, spec.lower, spec.upper)
-        flags = (CandidateFlag.CLIPPED * (clipped != x).any(axis=1)).astype(np.uint8)
-        proposals = clipped, images_of(self.forward_, clipped), flags
-        clipped, images, flags = self._polished(targets, proposals)
-        candidates = Candidates(
-            np.ascontiguousarray(clipped[:, None, :]),
-            nearest.anchor,
-            flags[:, None],
-            nearest.anchor_distance,
-        )
-        images = np.ascontiguousarray(images[:, None, :])
-        ranked = self._pipeline.rank(targets, candidates, images, k=1, near=near)
-        ranked.anchor[:] = -1
-        return ranked
+        x[finite, 0] = self.regressor_.predict(targets[finite]).reshape(-1, self.n_features_in_)
+        return self._ranked_proposals(goal, x, 1)

@@ -12,8 +12,11 @@ from numpy.typing import ArrayLike
 from sklearn.exceptions import NotFittedError
 
 from fastinv import _core
+from fastinv._common.arrays import Float64Array
 from fastinv._common.validation import as_float64, check_integer
-from fastinv.backends.protocol import Float64Array, Ranked
+from fastinv.backends.protocol import (
+    Ranked,
+)
 from fastinv.solutions import Solution, Solutions, Status
 
 if TYPE_CHECKING:
@@ -23,12 +26,12 @@ _N_PROBES = 8  # targets whose time decides whether other Python threads may run
 
 
 class NativeCall(NamedTuple):
-    """A compiled pipeline (None: there is none), and how many anchors it tries without and with
+    """A compiled pipeline (None: there is none), and how many candidates it tries without and with
     `near`."""
 
     pipeline: _core.Pipeline | None
-    n_neighbors: int
-    n_neighbors_near: int
+    n_candidates: int
+    n_candidates_near: int
 
 
 class FrozenSolver(_core.FrozenCall):
@@ -90,9 +93,9 @@ class FrozenSolver(_core.FrozenCall):
     __slots__ = ()
 
     def __init__(self, solver: BaseSolver, k: int | None = None) -> None:
-        if not hasattr(solver, "pipeline_spec_"):
+        if not hasattr(solver, "problem_"):
             raise NotFittedError(f"this {type(solver).__name__} is not fitted yet: call fit first")
-        if solver.pipeline_spec_.forward is None:
+        if solver.problem_.function.code is None:
             raise TypeError(
                 f"f must run natively to be frozen, got {solver.forward_.name}, which only Python "
                 "can evaluate: declare the formula with @fastinv.forward, or give an MLPRegressor "
@@ -106,9 +109,10 @@ class FrozenSolver(_core.FrozenCall):
         super().__init__(
             own,
             native.pipeline,
-            native.n_neighbors,
-            native.n_neighbors_near,
+            native.n_candidates,
+            native.n_candidates_near,
             k,
+            own.residual_tol_,
             Solution,
             probes,
         )

@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any, Literal, cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
-from fastinv._common.threads import threads_that_pay
+from fastinv._common.arrays import Float64Array
 from fastinv._common.validation import (
     RandomState,
     as_float64,
@@ -19,22 +19,16 @@ from fastinv._common.validation import (
     check_option,
     check_targets,
 )
-from fastinv.backends import get_backend
 from fastinv.backends.protocol import (
-    Activation,
     Backend,
-    CandidateFlag,
-    Candidates,
-    Covariance,
-    Float64Array,
     Ranked,
 )
 from fastinv.estimators.mdn import MixtureDensityNetwork
+from fastinv.functions.goal import Goal
+from fastinv.functions.networks import Activation, Covariance
 from fastinv.mixture import Mixture
 from fastinv.solvers.base import BaseSolver
-from fastinv.solvers.correction import corrected
-from fastinv.solvers.fit_data import FitData
-from fastinv.solvers.images import Proposals, images_of
+from fastinv.solvers.fitting.fit_data import FitData
 from fastinv.solvers.twin import TwinSolver
 
 Propose = Literal["modes", "samples"]
@@ -188,7 +182,8 @@ class MixtureSolver(BaseSolver):
         if data.forward is None and self.corrector_ is not None and self.forward is None:
             data = replace(data, forward=self.corrector_.forward_)  # learned from the same data
         self._sampling_seed = int(rng.integers(2**31))
-        self._finish(data, None, rng)
+        twin = None if self.corrector_ is None else self.corrector_.twin_
+        self._finish(data, twin, rng)
         return self
 
     def posterior(self, y: ArrayLike) -> Mixture:
@@ -299,46 +294,14 @@ class MixtureSolver(BaseSolver):
             )
         return corrector
 
-    def _ranked(self, targets: Float64Array, k: int | None, near: Float64Array | None) -> Ranked:
+    def _ranked(self, goal: Goal, k: int | None) -> Ranked:
         k = self.n_candidates if k is None else check_integer(k, "k")
         n_candidates = max(k, self.n_candidates)
-        nearest = self._pipeline.candidates(targets, n_neighbors=1)
         # The network sees finite targets only; `rank` marks the rows of the others.
-        finite = np.isfinite(targets).all(axis=1, keepdims=True)
-        goals = np.repeat(np.where(finite, targets, self.anchors_y_[0]), n_candidates, axis=0)
-        x, images, flags = self._polished(goals, self._proposals(goals, n_candidates))
-        shape = len(targets), n_candidates
-        candidates = Candidates(
-            np.ascontiguousarray(x.reshape(*shape, self.n_features_in_)),
-            np.repeat(nearest.anchor, n_candidates, axis=1),
-            np.ascontiguousarray(flags.reshape(shape)),
-            nearest.anchor_distance,
-        )
-        images = np.ascontiguousarray(images.reshape(*shape, self.n_outputs_))
-        ranked = self._pipeline.rank(targets, candidates, images, k=k, near=near)
-        ranked.anchor[:] = -1
-        return ranked
-
-    def _proposals(self, goals: Float64Array, n_candidates: int) -> Proposals:
-        """What is to be ranked, corrected, for `goals` that hold each target n_candidates times."""
-        spec = self.pipeline_spec_
-        raw = self._modes_and_samples(goals[::n_candidates], n_candidates)
-        raw = raw.reshape(-1, self.n_features_in_)
-        x = np.clip(raw, spec.lower, spec.upper)
-        flags: NDArray[np.uint8] = (CandidateFlag.CLIPPED * (x != raw).any(axis=1)).astype(np.uint8)
-        proposals = x, images_of(self.forward_, x), flags
-        if self.corrector_ is None:
-            return proposals
-        twin = self.corrector_.twin_
-        return corrected(
-            get_backend(self.backend),
-            twin,
-            self.forward_,
-            (spec.lower, spec.upper),
-            goals,
-            proposals,
-            threads_that_pay(self.n_threads, 2.0 * twin.spec.n_parameters * len(goals)),
-        )
+        finite = np.isfinite(goal.targets).all(axis=1, keepdims=True)
+        seen = np.where(finite, goal.targets, self.anchors_y_[0])
+        x = self._modes_and_samples(seen, n_candidates)
+        return self._ranked_proposals(goal, x, k, n_passes=0 if self.corrector_ is None else 1)
 
     def _modes_and_samples(self, goals: Float64Array, n_candidates: int) -> Float64Array:
         """Proposals ``(n, n_candidates, p)`` for finite `goals` ``(n, q)``: modes, then samples.

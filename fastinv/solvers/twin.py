@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastinv._common.arrays import FloatArray
 from fastinv._common.validation import (
     RandomState,
     check_integer,
@@ -17,13 +18,11 @@ from fastinv._common.validation import (
     check_number,
     check_option,
 )
-from fastinv.backends import get_backend
+from fastinv.backends import (
+    get_backend,
+)
 from fastinv.backends.protocol import (
-    Activation,
     Backend,
-    FloatArray,
-    Loss,
-    NetworkSpec,
     TwinModel,
 )
 from fastinv.estimators.networks import (
@@ -32,13 +31,13 @@ from fastinv.estimators.networks import (
     initial_parameters,
     training_flops,
 )
+from fastinv.functions.networks import Activation, Loss, NetworkSpec
 from fastinv.solvers.anchored import AnchoredSolver
 from fastinv.solvers.base import AnchorChoice
-from fastinv.solvers.fit_data import FitData
+from fastinv.solvers.fitting.fit_data import FitData
 from fastinv.solvers.pairs.pairs import FormulaPairs, resolve_radius
 from fastinv.solvers.pairs.solved import Region, affordable_pairs, solved_pairs, targets_for
 from fastinv.solvers.pairs.sources import PairSource, near_source, neighbor_source, solved_source
-from fastinv.solvers.refinement import native_forward
 from fastinv.training import Schedule, Training, train
 from fastinv.training.pace import Pace
 
@@ -318,7 +317,7 @@ class TwinSolver(AnchoredSolver):
         assert forward is not None
         how = self.training_pairs
         if how is None:  # a stranger's regressor may be slow, and need not have a derivative
-            how = "solved" if forward.exact or native_forward(forward) is not None else "near"
+            how = "solved" if forward.exact or forward.code is not None else "near"
         if how == "near" and data.measured:
             return neighbor_source(
                 backend, data.points, self.n_pair_neighbors, self.validation_fraction, rng
@@ -341,7 +340,7 @@ class TwinSolver(AnchoredSolver):
             points = region.uniform(n_targets, rng)
         else:  # only there f is known, or of interest
             points = region.around(data.points[0], n_targets, rng)
-        pairs = solved_pairs(backend, forward, data.anchors, region, points)
+        pairs = solved_pairs(self._anchors, forward, region, points)
         return solved_source(pairs, data.anchors, self.pairs_per_epoch)
 
     def _train(

@@ -14,7 +14,10 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from fastinv.backends.protocol import FloatArray, Trainer
+from fastinv._common.arrays import FloatArray
+from fastinv.backends.protocol import (
+    Trainer,
+)
 from fastinv.training.checkpoints import CheckpointFile, Identity, fingerprint
 from fastinv.training.options import SCHEDULES, Schedule, Training
 from fastinv.training.pace import Pace

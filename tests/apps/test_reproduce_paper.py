@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastinv as fi
-from fastinv.backends.protocol import NetworkSpec
+from fastinv.functions.networks import NetworkSpec
 from fastinv.reproduce import FAST, PAPER, paper_result, run_experiment
 from fastinv.reproduce.training.unscaled import RawPairs
 from fastinv.solvers.pairs.pairs import Pairs

@@ -10,19 +10,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fastinv.functions.networks import NetworkSpec
 from fastinv.backends import (
     BACKENDS,
     Backend,
     Candidates,
     LearnedForward,
-    NetworkSpec,
     PipelineSpec,
     ReferenceBackend,
     TwinModel,
     get_backend,
     protocol,
 )
-from fastinv.backends.protocol import MixtureSpec, RefineSpec
+from fastinv.functions.networks import MixtureSpec
+from fastinv.backends.protocol import (
+    RefineSpec,
+)
 
 BACKEND_CLASSES = {"cpp": "CppBackend", "reference": "ReferenceBackend"}
 OBJECTS = ("Network", "Trainer", "NeighborIndex", "Pipeline", "Search")

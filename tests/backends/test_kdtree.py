@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from fastinv import _core
-from fastinv.backends import ReferenceBackend
+from fastinv.backends import (
+    ReferenceBackend,
+)
 from fastinv.backends.cpp import CppBackend
 from fastinv.neighbors import KDTree
 

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastinv import _core
-from fastinv.backends import get_backend
-from fastinv.backends.protocol import ACTIVATIONS, LOSSES, NetworkSpec
+from fastinv.backends import (
+    get_backend,
+)
+from fastinv.functions.networks import ACTIVATIONS, LOSSES, NetworkSpec
 
 REFERENCE = get_backend("reference")
 CPP = {isa: get_backend("cpp", isa=isa) for isa in _core.isas()}

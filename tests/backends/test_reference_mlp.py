@@ -10,7 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastinv.backends import ACTIVATIONS, LOSSES, NetworkSpec, ReferenceBackend
+from fastinv.functions.networks import ACTIVATIONS, LOSSES, NetworkSpec
+from fastinv.backends import (
+    ReferenceBackend,
+)
 
 BACKEND = ReferenceBackend()
 SEED_DATA = 101

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fastinv.backends import ReferenceBackend
+from fastinv.backends import (
+    ReferenceBackend,
+)
 
 BACKEND = ReferenceBackend()
 SEED_POINTS = 201

@@ -287,7 +287,7 @@ def test_solvers_learn_f_so_from_few_pairs(monkeypatch, n, distilled):
     trained = []
     for cls in (fi.DistilledRegressor, fi.MLPRegressor):
         monkeypatch.setattr(cls, "fit", lambda self, X, y: trained.append(type(self)) or self)
-    from fastinv.solvers.learned_forward import train_forward
+    from fastinv.solvers.fitting.learned_forward import train_forward
 
     train_forward(None, (np.zeros((n, 1)), np.zeros((n, 1))), "auto", None, 0)
     assert trained == [fi.DistilledRegressor if distilled else fi.MLPRegressor]

@@ -16,13 +16,11 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import LinearRegression
 
 import fastinv as fi
-from fastinv.functions.forward import (
-    CallableForward,
-    EstimatorForward,
-    ForwardFunction,
-    as_forward,
-    forward,
-)
+from fastinv.functions.wrapped import CallableFunction
+from fastinv.functions.wrapped import LearnedFunction
+from fastinv.functions.compiled import ForwardFunction
+from fastinv.functions.conversion import as_forward
+from fastinv.functions.compiled import forward
 
 SEED_POINTS = 311
 
@@ -371,7 +369,7 @@ def sums(X):
 def test_callable():
     X = points(7)
     f = as_forward(sums, probe_points=X[:3])
-    assert isinstance(f, CallableForward)
+    assert isinstance(f, CallableFunction)
     assert (f.n_inputs, f.n_outputs, f.name) == (2, 2, "sums")
     assert f.exact
     assert f.address is None
@@ -397,7 +395,7 @@ def test_callable_cannot_change_the_callers_points():
 
     X = points(7)
     before = X.copy()
-    CallableForward(careless, 2, 2)(X)
+    CallableFunction(careless, 2, 2)(X)
     assert np.array_equal(X, before)
 
 
@@ -417,7 +415,7 @@ def test_callable_cannot_change_the_callers_points():
 )
 def test_what_a_callable_returns_is_checked(result, message):
     with pytest.raises(ValueError, match=message):
-        CallableForward(result, 2, 2)(points(7))
+        CallableFunction(result, 2, 2)(points(7))
 
 
 def test_a_callable_for_a_single_x_is_recognised():
@@ -429,7 +427,7 @@ def test_fitted_regressor():
     X = points(33)
     for y in (X.sum(axis=1), sums(X)):
         f = as_forward(LinearRegression().fit(X, y), probe_points=X[:2])
-        assert isinstance(f, EstimatorForward)
+        assert isinstance(f, LearnedFunction)
         assert (f.n_inputs, f.n_outputs) == (2, y.reshape(33, -1).shape[1])
         assert f.name == "LinearRegression.predict"
         assert not f.exact
@@ -444,7 +442,7 @@ def test_fitted_regressor():
 def test_forwards_pass_through_if_dimensions_agree():
     assert as_forward(mixed) is mixed
     assert as_forward(mixed, 2, 3) is mixed
-    wrapped = CallableForward(sums, 2, 2)
+    wrapped = CallableFunction(sums, 2, 2)
     assert as_forward(wrapped) is wrapped
     with pytest.raises(ValueError, match="n_outputs of mixed must be one number, got 2 and 3"):
         as_forward(mixed, 2, 2)
@@ -464,7 +462,7 @@ def test_dimensions_that_cannot_be_found():
     with pytest.raises(ValueError, match=r"probe_points must have shape \(m, n_inputs\), got"):
         as_forward(sums, probe_points=[1.0, 2.0])
     with pytest.raises(ValueError, match=r"X must have shape \(n, 2\) for sums, got \(7, 3\)"):
-        CallableForward(sums, 2, 2)(points(7, 3))
+        CallableFunction(sums, 2, 2)(points(7, 3))
 
 
 # Derivatives

@@ -11,8 +11,10 @@ from scipy.integrate import quad
 from scipy.special import logsumexp
 from scipy.stats import kstest, multivariate_normal
 
-from fastinv.backends import get_backend
-from fastinv.backends.protocol import COVARIANCES, MixtureSpec
+from fastinv.backends import (
+    get_backend,
+)
+from fastinv.functions.networks import COVARIANCES, MixtureSpec
 from fastinv.mixture import Mixture
 
 SEED_DATA = 401

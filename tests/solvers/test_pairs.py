@@ -8,9 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastinv as fi
-from fastinv.backends import get_backend
-from fastinv.backends.protocol import NetworkSpec, PipelineSpec
-from fastinv.functions.forward import CallableForward
+from fastinv.backends import (
+    get_backend,
+)
+from fastinv.functions.networks import NetworkSpec
+from fastinv.backends.protocol import (
+    PipelineSpec,
+)
+from fastinv.functions.wrapped import CallableFunction
 from fastinv.solvers.pairs.pairs import (
     FormulaPairs,
     Pairs,
@@ -159,7 +164,7 @@ def formula_pairs(f, n_pairs=2000, n=20):
 
 
 def test_fresh_pairs_are_near_their_anchors_inside_the_bounds_and_exact():
-    f = CallableForward(lambda x: x @ A.T, 2, 2)
+    f = CallableFunction(lambda x: x @ A.T, 2, 2)
     source = formula_pairs(f)
     rng = np.random.default_rng(54)
     pairs = source.draw(rng, 5000)
@@ -181,7 +186,7 @@ def test_pairs_where_f_is_undefined_become_the_anchor_with_itself():
 
     rng = np.random.default_rng(55)
     x = rng.uniform(-0.5, 0.5, size=(30, 2))
-    forward = CallableForward(f, 2, 1)
+    forward = CallableFunction(f, 2, 1)
     bounds = np.array([[-1.0, 1.0]] * 2)
     source = FormulaPairs(forward, x, f(x), bounds, np.array([0.4, 0.4]), 10)
     pairs = source.draw(rng, 3000)
@@ -192,7 +197,7 @@ def test_pairs_where_f_is_undefined_become_the_anchor_with_itself():
 
 
 def test_scaled_rows_invert():
-    f = CallableForward(lambda x: x @ A.T, 2, 2)
+    f = CallableFunction(lambda x: x @ A.T, 2, 2)
     source = formula_pairs(f)
     sample = source.draw(np.random.default_rng(56), 4000)
     scaling = PairScaling.of_pairs(sample, source.x, source.y, source.radius)
@@ -215,7 +220,7 @@ def test_constant_coordinates_keep_scales_positive():
 
 
 def test_epochs_are_fresh_and_repeat_with_the_seed():
-    f = CallableForward(lambda x: x @ A.T, 2, 2)
+    f = CallableFunction(lambda x: x @ A.T, 2, 2)
     source = formula_pairs(f, n_pairs=64)
     sample = source.draw(np.random.default_rng(57), 100)
     scaled = ScaledFormulaPairs(source, PairScaling.of_pairs(sample, source.x, source.y))

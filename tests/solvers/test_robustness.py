@@ -13,8 +13,10 @@ from sklearn.exceptions import NotFittedError
 
 import fastinv as fi
 from fastinv import _core
-from fastinv.backends import get_backend
-from fastinv.backends.protocol import NetworkSpec
+from fastinv.backends import (
+    get_backend,
+)
+from fastinv.functions.networks import NetworkSpec
 
 SEED = 20_241
 BOUNDS = [(-1.0, 1.0), (-1.0, 1.0)]
@@ -69,8 +71,10 @@ def test_leaving_python_while_a_daemon_thread_trains_is_no_abort(n_threads):
         """
         import builtins, sys, threading, time
         import numpy as np
-        from fastinv.backends import get_backend
-        from fastinv.backends.protocol import NetworkSpec
+        from fastinv.backends import (
+    get_backend,
+)
+        from fastinv.functions.networks import NetworkSpec
 
         class Slow:
             def __del__(self):  # late in the exit, long enough for the training to look up

@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 
 import fastinv as fi
 from fastinv import _core
-from fastinv.backends import get_backend
+from fastinv.backends import (
+    get_backend,
+)
+from fastinv.functions.networks import ACTIVATIONS, NetworkSpec
 from fastinv.backends.protocol import (
-    ACTIVATIONS,
     Candidates,
     LearnedForward,
-    NetworkSpec,
     PipelineSpec,
     RefineSpec,
     TwinModel,
@@ -220,7 +221,9 @@ sys.path[:0] = {path!r}
 import numpy as np
 from test_pipeline import make_spec, targets_of
 from fastinv import _core
-from fastinv.backends import get_backend
+from fastinv.backends import (
+    get_backend,
+)
 counter = ctypes.CDLL({library!r})
 counter.malloc_count.restype = ctypes.c_long
 spec = make_spec(learned={learned})

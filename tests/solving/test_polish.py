@@ -10,11 +10,12 @@ from scipy.optimize import least_squares
 
 import fastinv as fi
 from fastinv import _core
-from fastinv.backends import get_backend
+from fastinv.backends import (
+    get_backend,
+)
+from fastinv.functions.networks import ACTIVATIONS, NetworkSpec
 from fastinv.backends.protocol import (
-    ACTIVATIONS,
     LearnedForward,
-    NetworkSpec,
     PipelineSpec,
     RefineSpec,
 )

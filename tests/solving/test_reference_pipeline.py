@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fastinv.functions.networks import NetworkSpec
 from fastinv.backends import (
     CandidateFlag,
     Candidates,
     LearnedForward,
-    NetworkSpec,
     PipelineSpec,
     ReferenceBackend,
     TwinModel,

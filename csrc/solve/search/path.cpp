@@ -3,9 +3,9 @@
 #include <cmath>
 #include <limits>
 
-#include "solve/search/search.hpp"
-#include "solve/search/search_scratch.hpp"
 #include "base/vectors.hpp"
+#include "solve/search/scratch.hpp"
+#include "solve/search/search.hpp"
 
 namespace fastinv {
 
@@ -27,15 +27,15 @@ struct Search::Path {
 
 // Follows the branch to y, in pieces where one step does not do; false, and the path where it was,
 // where the branch does not lead there.
-bool Search::follow(const double* y, Path& path, Scratch& scratch) const {
-  if (step_towards(y, path, scratch)) return true;
+bool Search::follow(const double* y, double tol, Path& path, Scratch& scratch) const {
+  if (step_towards(y, tol, path, scratch)) return true;
   constexpr double kSmallest = 1e-5;
   const std::vector<double> x = path.x, fx = path.fx;
   double done = 0, piece = 0.5;
   while (done < 1) {
     const double next = std::min(done + piece, 1.0);
     for (std::int64_t j = 0; j < q_; ++j) path.target[j] = fx[j] + next * (y[j] - fx[j]);
-    if (step_towards(next < 1 ? path.target.data() : y, path, scratch)) {
+    if (step_towards(next < 1 ? path.target.data() : y, tol, path, scratch)) {
       done = next;
       piece *= 2;
       continue;
@@ -51,27 +51,29 @@ bool Search::follow(const double* y, Path& path, Scratch& scratch) const {
 
 // One step: polish from where the path is. It continues the branch if it ends about where the
 // derivative says.
-bool Search::step_towards(const double* y, Path& path, Scratch& scratch) const {
-  std::copy(path.x.begin(), path.x.end(), scratch.x.begin());
-  std::copy(path.fx.begin(), path.fx.end(), scratch.fx.begin());
-  const PolishResult result = polish_.run(y, scratch.x.data(), scratch.fx.data(),
-                                          scratch.polish.data(), scratch.derivative());
-  if (!(result.residual <= scratch.tol)) return false;
+bool Search::step_towards(const double* y, double tol, Path& path, Scratch& scratch) const {
+  std::copy(path.x.begin(), path.x.end(), scratch.x);
+  std::copy(path.fx.begin(), path.fx.end(), scratch.fx);
+  polish_.run({1, y, 1, scratch.x, scratch.fx, scratch.polished}, scratch.polish,
+              scratch.function);
+  const PolishResult& result = scratch.polished[0];
+  if (!(result.residual <= tol)) return false;
   if (result.first_step > kLongestStep || result.later_steps > kBend * result.first_step + 1e-9) {
     return false;
   }
-  path.x.swap(scratch.x);
-  path.fx.swap(scratch.fx);
+  std::copy_n(scratch.x, p_, path.x.begin());
+  std::copy_n(scratch.fx, q_, path.fx.begin());
   return true;
 }
 
 // To the solution nearest to where the path was; false where none was found.
-bool Search::jump(const double* y, std::int64_t n_starts, Path& path, Scratch& scratch) const {
-  search(y, n_starts, scratch.max_found, scratch);
+bool Search::jump(const double* y, double tol, std::int64_t n_starts, Path& path,
+                  Scratch& scratch) const {
+  search(y, tol, n_starts, scratch.max_found, scratch);
   const double* nearest = nullptr;
   double least = kInfinity;
-  for (const Found& found : scratch.found) {
-    const double* const x = scratch.solutions.data() + found.place * p_;
+  for (std::int64_t f = 0; f < scratch.n_found; ++f) {
+    const double* const x = scratch.solutions + scratch.found[f].place * p_;
     const double d = region_.distance(x, path.x.data());
     if (d < least) {
       least = d;
@@ -80,28 +82,29 @@ bool Search::jump(const double* y, std::int64_t n_starts, Path& path, Scratch& s
   }
   if (!nearest) return false;
   std::copy_n(nearest, p_, path.x.begin());
-  f_.values(path.x.data(), path.fx.data(), 1, scratch.derivative());
+  f_.values(path.x.data(), path.fx.data(), 1, scratch.function);
   return true;
 }
 
-void Search::solve_path(const PathArrays& arrays) const {
+void Search::solve_path(const Goal& goal, std::int64_t n_starts, const PathArrays& arrays) const {
   prepare();
   constexpr std::int64_t kMostSolutions = 64;
-  const std::int64_t n_starts = std::min(arrays.n_starts, n_);
-  Scratch scratch(*this, n_starts, kMostSolutions, arrays.tol);
+  const std::int64_t tried = std::min(n_starts, n_);
+  Workspaces memory(1, bytes_of<Scratch>(*this, tried, kMostSolutions));
+  Scratch scratch = memory[0].lay_out<Scratch>(*this, tried, kMostSolutions);
   const std::vector<double> like_x(static_cast<std::size_t>(p_));
   const std::vector<double> like_y(static_cast<std::size_t>(q_));
   Path path{like_x, like_y, like_y};
   std::copy_n(arrays.start, p_, path.x.begin());
-  f_.values(path.x.data(), path.fx.data(), 1, scratch.derivative());
-  for (std::int64_t t = 0; t < arrays.n; ++t) {
-    const double* const y = arrays.targets + t * q_;
+  f_.values(path.x.data(), path.fx.data(), 1, scratch.function);
+  for (std::int64_t t = 0; t < goal.n; ++t) {
+    const double* const y = goal.target(t);
     Status status = Status::converged;
     arrays.jumped[t] = false;
     if (!all_finite(y, q_)) {
       status = Status::invalid;
-    } else if (!follow(y, path, scratch)) {
-      arrays.jumped[t] = jump(y, n_starts, path, scratch);
+    } else if (!follow(y, goal.tol, path, scratch)) {
+      arrays.jumped[t] = jump(y, goal.tol, tried, path, scratch);
       if (!arrays.jumped[t]) status = Status::unreachable;
     }
     double* const x = arrays.x + t * p_;
@@ -110,8 +113,7 @@ void Search::solve_path(const PathArrays& arrays) const {
     } else {
       std::copy_n(path.x.begin(), p_, x);
     }
-    arrays.residual[t] =
-        status == Status::invalid ? kInfinity : distance(path.fx.data(), y, q_);
+    arrays.residual[t] = status == Status::invalid ? kInfinity : distance(path.fx.data(), y, q_);
     arrays.status[t] = static_cast<std::int8_t>(status);
   }
 }

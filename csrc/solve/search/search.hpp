@@ -9,13 +9,16 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <mutex>
-#include <optional>
 #include <vector>
 
-#include "solve/polish.hpp"
-#include "function/region.hpp"
+#include "function/anchors.hpp"
+#include "function/goal.hpp"
+#include "function/problem.hpp"
 #include "function/status.hpp"
+#include "solve/chain/candidates.hpp"
+#include "solve/polish.hpp"
 
 namespace fastinv {
 
@@ -24,31 +27,16 @@ struct SearchOptions {
   std::int64_t max_evaluations;  // of f, for each start
 };
 
-struct PolishArrays {
-  const double* targets;  // (n, q)
-  std::int64_t n;
+// What polishing gave, n rows.
+struct PolishedArrays {
   double* x;                    // (n, p): starts, within the bounds; becomes what they lead to
-  double* fx;                   // (n, q): their images
+  double* fx;                   // (n, q): images of x, written here
   double* residual;             // (n)
   std::int64_t* n_evaluations;  // (n)
   std::int8_t* end;             // (n): PolishEnd
 };
 
-struct SearchArrays {
-  const double* targets;  // (n, q)
-  std::int64_t n, k, n_starts;
-  double tol;            // residual up to which x is a solution
-  double* x;             // (n, k, p)
-  double* residual;      // (n, k)
-  std::int64_t* anchor;  // (n, k)
-  std::int8_t* status;   // (n, k)
-  std::int64_t* count;   // (n)
-};
-
 struct PathArrays {
-  const double* targets;  // (n, q)
-  std::int64_t n, n_starts;
-  double tol;
   const double* start;   // (p)
   double* x;             // (n, p)
   double* residual;      // (n)
@@ -59,26 +47,26 @@ struct PathArrays {
 // Immutable; any number of threads may use it.
 class Search {
  public:
-  // anchors_x (n_anchors, p) and their images anchors_y (n_anchors, q), finite; f either compiled
-  // or learned.
-  Search(std::vector<double> anchors_x, std::vector<double> anchors_y, std::int64_t q,
-         CompiledForward compiled, CompiledForward jacobian, std::optional<ForwardModel> learned,
-         Region region, SearchOptions options);
+  // The problem has a function, of which the anchors' y are images.
+  Search(std::shared_ptr<const Problem> problem, std::shared_ptr<const Anchors> anchors,
+         SearchOptions options);
   Search(const Search&) = delete;
   Search& operator=(const Search&) = delete;
 
-  void polish(const PolishArrays& arrays, int n_threads) const;
+  std::int64_t n_inputs() const { return p_; }
+  std::int64_t n_outputs() const { return q_; }
 
-  // Fills `count` solutions a row, by residual (all that is rounding counts as zero) and then by
-  // coordinates, and pads with NaN, INVALID. Where there is none, the first is the nearest
+  // From one start for each target.
+  void polish(const Goal& goal, const PolishedArrays& arrays, int n_threads) const;
+  // The derivative of f at n points x (n, p), within the bounds: jac (n, q, p).
+  void jacobians(const double* x, std::int64_t n, double* jac) const;
+  // Fills `count` (n) solutions a row, by residual (all that is rounding counts as zero) and then
+  // by coordinates, and pads with NaN, INVALID. Where there is none, the first is the nearest
   // attainable point that was found, UNREACHABLE, and the count 0.
-  void solve_all(const SearchArrays& arrays, int n_threads) const;
+  void solve_all(const Goal& goal, std::int64_t n_starts, const Ranked& out, std::int64_t* count,
+                 int n_threads) const;
   // Follows the solution from `start` along the targets, in their order.
-  void solve_path(const PathArrays& arrays) const;
-
-  std::int64_t p() const { return p_; }
-  std::int64_t q() const { return q_; }
-  std::int64_t n_anchors() const { return n_; }
+  void solve_path(const Goal& goal, std::int64_t n_starts, const PathArrays& arrays) const;
 
  private:
   struct Scratch;
@@ -87,29 +75,33 @@ class Search {
   double spacing_of_anchors() const;
   void add_outside(const double* y, Scratch& scratch) const;
   void choose_starts(const double* y, std::int64_t n_starts, Scratch& scratch) const;
-  void search(const double* y, std::int64_t n_starts, std::int64_t k, Scratch& scratch) const;
-  void start_from(const double* y, std::int64_t anchor, const double* predicted,
-                  Scratch& scratch) const;
-  bool polish_start(const double* y, std::int64_t anchor, Scratch& scratch) const;
-  void try_partner(const double* y, std::int64_t anchor, Scratch& scratch) const;
+  void search(const double* y, double tol, std::int64_t n_starts, std::int64_t k,
+              Scratch& scratch) const;
+  void polish_starts(const double* y, std::int64_t first, std::int64_t n, Scratch& scratch) const;
+  bool take_polished(const double* y, double tol, std::int64_t anchor, double* x, const double* fx,
+                     const PolishResult& result, Scratch& scratch) const;
+  void try_partner(const double* y, double tol, std::int64_t anchor, const double* fx,
+                   Scratch& scratch) const;
   double weakest_direction(const double* x, double* v, Scratch& scratch) const;
-  bool add_solution(const double* y, double residual, std::int64_t anchor, Scratch& scratch) const;
-  void try_nearest_anchor(const double* y, Scratch& scratch) const;
+  bool add_solution(const double* y, double tol, double residual, std::int64_t anchor,
+                    const double* x, const double* fx, Scratch& scratch) const;
+  void try_nearest_anchor(const double* y, double tol, Scratch& scratch) const;
   bool comes_first(const double* a, const double* b) const;
-  void write_row(const SearchArrays& arrays, std::int64_t row, Scratch& scratch) const;
+  void write_row(const double* y, const Ranked& out, std::int64_t* count, Scratch& scratch) const;
   void prepare() const;
   // The state of a path, and its steps.
   struct Path;
-  bool follow(const double* y, Path& path, Scratch& scratch) const;
-  bool step_towards(const double* y, Path& path, Scratch& scratch) const;
-  bool jump(const double* y, std::int64_t n_starts, Path& path, Scratch& scratch) const;
+  bool follow(const double* y, double tol, Path& path, Scratch& scratch) const;
+  bool step_towards(const double* y, double tol, Path& path, Scratch& scratch) const;
+  bool jump(const double* y, double tol, std::int64_t n_starts, Path& path,
+            Scratch& scratch) const;
 
-  std::int64_t p_, q_, n_;
-  std::vector<double> anchors_x_, anchors_y_;
-  std::optional<ForwardModel> learned_;
-  Differentiable f_;
-  Region region_;
+  std::shared_ptr<const Problem> problem_;
+  std::shared_ptr<const Anchors> anchors_;
   SearchOptions options_;
+  std::int64_t p_, q_, n_;
+  const Function& f_;
+  const Region& region_;
   Polish polish_;
   // Made when they are first needed: where f is slow they take a while.
   mutable std::once_flag prepared_;

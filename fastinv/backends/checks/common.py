@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastinv.backends.protocol import LOSSES, MixtureSpec, NetworkSpec
+from fastinv.functions.networks import LOSSES, MixtureSpec, NetworkSpec
 
 FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)

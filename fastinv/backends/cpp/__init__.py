@@ -10,23 +10,19 @@ from __future__ import annotations
 import numpy as np
 
 from fastinv import _core
+from fastinv._common.arrays import Float64Array, FloatArray, IntArray
 from fastinv.backends.checks import common as _checks
 from fastinv.backends.cpp import mixture as mixtures
 from fastinv.backends.cpp.mlp import Network, Trainer, element_trainer, loss_and_gradient
 from fastinv.backends.cpp.neighbors import NeighborIndex
+from fastinv.backends.cpp.nouns import Anchors
 from fastinv.backends.cpp.pipeline import Pipeline
 from fastinv.backends.cpp.search import Search
-from fastinv.backends.protocol import (
-    Float64Array,
-    FloatArray,
-    IntArray,
-    Loss,
-    MixtureSpec,
-    NetworkSpec,
-    PipelineSpec,
-)
+from fastinv.backends.solving import PipelineOptions, TwinModel
+from fastinv.functions.networks import Loss, MixtureSpec, NetworkSpec
+from fastinv.functions.problem import Problem
 
-__all__ = ["CppBackend", "NeighborIndex", "Network", "Pipeline", "Trainer"]
+__all__ = ["Anchors", "CppBackend", "NeighborIndex", "Network", "Pipeline", "Trainer"]
 
 
 class CppBackend:
@@ -127,10 +123,22 @@ class CppBackend:
         _core.rank(np.ascontiguousarray(residuals), order)
         return order
 
-    def pipeline(self, spec: PipelineSpec) -> Pipeline:
-        """The solve pipeline for `spec`."""
-        return Pipeline(spec, self.isa)
+    def anchors(self, x: Float64Array, y: Float64Array) -> Anchors:
+        """Anchors with a KD-tree over y."""
+        return Anchors(x, y, self.isa)
 
-    def search(self, spec: PipelineSpec) -> Search:
+    def pipeline(
+        self,
+        problem: Problem,
+        anchors: Anchors,
+        twin: TwinModel | None = None,
+        options: PipelineOptions | None = None,
+    ) -> Pipeline:
+        """The chain for `problem`."""
+        return Pipeline(problem, anchors, twin, options or PipelineOptions(), self.isa)
+
+    def search(
+        self, problem: Problem, anchors: Anchors, options: PipelineOptions | None = None
+    ) -> Search:
         """The search for all solutions."""
-        return Search(spec, self.isa)
+        return Search(problem, anchors, options or PipelineOptions(), self.isa)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from fastinv import _core
+from fastinv._common.arrays import FloatArray
 from fastinv.backends.checks import common as _checks
 from fastinv.backends.cpp.mlp import Trainer
-from fastinv.backends.protocol import FloatArray, MixtureSpec, NetworkSpec
+from fastinv.functions.networks import MixtureSpec, NetworkSpec
 
 _NLLS = {
     _checks.FLOAT32: _core.mixture_nll_float32,

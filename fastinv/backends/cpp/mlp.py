@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastinv import _core
+from fastinv._common.arrays import FloatArray, IntArray
 from fastinv.backends.checks import common as _checks
-from fastinv.backends.protocol import FloatArray, IntArray, Loss, NetworkSpec
+from fastinv.functions.networks import Loss, NetworkSpec
 
 _NETWORKS = {_checks.FLOAT32: _core.NetworkFloat32, _checks.FLOAT64: _core.NetworkFloat64}
 _TRAINERS = {_checks.FLOAT32: _core.TrainerFloat32, _checks.FLOAT64: _core.TrainerFloat64}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from fastinv import _core
+from fastinv._common.arrays import FloatArray, IntArray
 from fastinv.backends.checks import common as _checks
-from fastinv.backends.protocol import FloatArray, IntArray
 
 _KDTREES = {_checks.FLOAT32: _core.KDTreeFloat32, _checks.FLOAT64: _core.KDTreeFloat64}
 

@@ -1,166 +1,107 @@
-"""From targets to ranked solutions in one native call."""
+"""From targets to ranked solutions in one native call, or link by link."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
+from dataclasses import replace
 
 from fastinv import _core
-from fastinv.backends.checks import pipeline as _pipeline_checks
-from fastinv.backends.protocol import (
-    Candidates,
-    Float64Array,
-    LearnedForward,
-    PipelineSpec,
-    Ranked,
-    RefineSpec,
-    TwinModel,
-)
+from fastinv.backends.chain import run_chain
+from fastinv.backends.checks import solving as checks
+from fastinv.backends.cpp.nouns import Anchors, native_problem, twin_fields
+from fastinv.backends.reference.polish import Polish
+from fastinv.backends.solving import Candidates, PipelineOptions, Ranked, TwinModel
+from fastinv.functions.goal import Goal
+from fastinv.functions.problem import Problem
 
 
 class Pipeline:
-    """Target to ranked solutions; see :class:`fastinv.backends.protocol.Pipeline`."""
+    """Target to ranked solutions; see :class:`fastinv.backends.solving.Pipeline`.
 
-    def __init__(self, spec: PipelineSpec, isa: str) -> None:
-        _pipeline_checks.check_pipeline_spec(spec)
-        self._spec = spec
+    Of an f that only Python can evaluate the links `evaluate` and `polish` run in Python, many
+    rows at a time; the others are native.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        anchors: Anchors,
+        twin: TwinModel | None,
+        options: PipelineOptions,
+        isa: str,
+    ) -> None:
+        checks.check_pipeline(problem, anchors, twin)
+        self.problem, self.anchors, self.twin, self.options = problem, anchors, twin, options
         self._kernel = _core.Pipeline(
-            np.ascontiguousarray(spec.anchors_x),
-            np.ascontiguousarray(spec.anchors_y),
-            None if spec.twin is None else _twin_fields(spec.twin),
-            forward_fields(spec.forward),
-            np.ascontiguousarray(spec.lower),
-            np.ascontiguousarray(spec.upper),
-            float(spec.tol),
-            float(spec.coverage),
-            np.ascontiguousarray(spec.x_spread),
-            bool(spec.anchors_exact),
-            bool(spec.trust_residual),
-            float(spec.apart),
-            int(spec.pool),
-            int(spec.n_passes),
-            None if spec.refine is None else _refine_fields(spec.refine),
+            native_problem(problem, isa),
+            anchors.native,
+            None if twin is None else twin_fields(twin),
+            options,
             isa,
         )
+        self._runs_natively = problem.function.code is not None
 
     def solve(
         self,
-        targets: Float64Array,
+        goal: Goal,
         *,
-        n_neighbors: int,
+        n_candidates: int,
         k: int,
-        near: Float64Array | None = None,
         n_threads: int = 1,
         out: Ranked | None = None,
     ) -> Ranked:
-        """The best `k` of `n_neighbors` candidates, in one native call."""
-        _pipeline_checks.check_solve_call(self._spec, targets, n_neighbors, k, near, n_threads, out)
-        targets = np.ascontiguousarray(targets)
-        if near is not None:
-            near = np.ascontiguousarray(near)
+        """The best `k` of `n_candidates` for each target."""
+        checks.check_solve_call(self, goal, n_candidates, k, n_threads)
+        if out is not None:
+            checks.check_out(out, len(goal), k, self.problem.n_inputs)
+        if not self._runs_natively:
+            ranked = run_chain(self, goal, n_candidates, k, n_threads)
+            return ranked if out is None else ranked.copied_into(out)
         if out is None:
-            return Ranked(*self._kernel.solve_new(targets, near, n_neighbors, k, n_threads))
-        # A copy, since `near` may lie in `out`, which is written to while it is still read.
-        near = None if near is None else near.copy()
-        self._kernel.solve(targets, near, n_neighbors, k, *out, n_threads)
+            return Ranked(*self._kernel.solve(goal, n_candidates, k, n_threads))
+        if goal.near is not None:
+            # A copy, since it may lie in `out`, which is written to while it is still read.
+            goal = Goal(goal.targets, goal.tol, goal.near.copy())
+        self._kernel.solve_into(goal, n_candidates, *out, n_threads)
         return out
 
-    def candidates(
-        self, targets: Float64Array, *, n_neighbors: int, n_threads: int = 1
-    ) -> Candidates:
-        """One candidate per neighbour, inside the bounds."""
-        _pipeline_checks.check_candidates_call(self._spec, targets, n_neighbors, n_threads)
-        n, p = len(targets), self._spec.anchors_x.shape[1]
-        found = Candidates(
-            x=np.empty((n, n_neighbors, p)),
-            anchor=np.empty((n, n_neighbors), dtype=np.int64),
-            flags=np.empty((n, n_neighbors), dtype=np.uint8),
-            anchor_distance=np.empty(n),
-        )
-        self._kernel.candidates(
-            np.ascontiguousarray(targets),
-            n_neighbors,
-            found.x,
-            found.anchor,
-            found.flags,
-            found.anchor_distance,
-            n_threads,
-        )
+    def propose(self, goal: Goal, n_candidates: int, *, n_threads: int = 1) -> Candidates:
+        """The anchors near each target."""
+        checks.check_solve_call(self, goal, n_candidates, 1, n_threads)
+        problem = self.problem
+        found = Candidates.empty(len(goal), n_candidates, problem.n_inputs, problem.n_outputs)
+        self._kernel.propose(goal, found, n_threads)
         return found
 
-    def rank(
-        self,
-        targets: Float64Array,
-        candidates: Candidates,
-        fx: Float64Array,
-        *,
-        k: int,
-        near: Float64Array | None = None,
-    ) -> Ranked:
-        """The best `k` of `candidates`, whose images are `fx` ``(n, n_neighbors, q)``."""
-        _pipeline_checks.check_rank_call(self._spec, targets, candidates, fx, k, near)
-        ranked = self._empty_ranked(len(targets), k)
-        self._kernel.rank(
-            np.ascontiguousarray(targets),
-            None if near is None else np.ascontiguousarray(near),
-            np.ascontiguousarray(candidates.x),
-            np.ascontiguousarray(candidates.anchor),
-            np.ascontiguousarray(candidates.flags),
-            np.ascontiguousarray(candidates.anchor_distance),
-            np.ascontiguousarray(fx),
-            k,
-            ranked.x,
-            ranked.residual,
-            ranked.anchor,
-            ranked.status,
-        )
+    def correct(self, goal: Goal, candidates: Candidates, *, n_threads: int = 1) -> Candidates:
+        """Candidates after a step of the twin network."""
+        corrected = candidates.copy()
+        self._kernel.correct(goal, corrected, n_threads)
+        return corrected
+
+    def evaluate(self, goal: Goal, candidates: Candidates, *, n_threads: int = 1) -> Candidates:
+        """Candidates with their images."""
+        if not self._runs_natively:
+            return replace(candidates, fx=self.problem.function.images(candidates.x))
+        evaluated = candidates.copy()
+        self._kernel.evaluate(goal, evaluated, n_threads)
+        return evaluated
+
+    def polish(self, goal: Goal, candidates: Candidates, *, n_threads: int = 1) -> Candidates:
+        """Candidates after damped Gauss-Newton steps."""
+        if not self._runs_natively:
+            polish = Polish(self.problem, self.options.max_evaluations)
+            return polish.candidates(goal, candidates, self.anchors, self.options)
+        polished = candidates.copy()
+        self._kernel.polish(goal, polished, n_threads)
+        return polished
+
+    def rank(self, goal: Goal, candidates: Candidates, k: int) -> Ranked:
+        """The best `k` of the candidates."""
+        checks.check_rank_call(self, goal, candidates, k)
+        ranked = Ranked.empty(len(goal), k, self.problem.n_inputs)
+        self._kernel.rank(goal, candidates.copy(), *ranked)
         return ranked
 
-    def native(self) -> _core.Pipeline:
-        """The compiled pipeline itself."""
-        return self._kernel
-
-    def _empty_ranked(self, n: int, k: int) -> Ranked:
-        return Ranked(
-            x=np.empty((n, k, self._spec.anchors_x.shape[1])),
-            residual=np.empty((n, k)),
-            anchor=np.empty((n, k), dtype=np.int64),
-            status=np.empty((n, k), dtype=np.int8),
-        )
-
-
-def _network_fields(network: TwinModel | LearnedForward) -> dict[str, Any]:
-    return {
-        "layer_sizes": list(network.spec.layer_sizes),
-        "activation": network.spec.activation,
-        "parameters": np.ascontiguousarray(network.parameters, dtype=np.float32),
-        "y_mean": np.ascontiguousarray(network.y_mean),
-        "y_scale": np.ascontiguousarray(network.y_scale),
-        "x_mean": np.ascontiguousarray(network.x_mean),
-        "x_scale": np.ascontiguousarray(network.x_scale),
-    }
-
-
-def _twin_fields(twin: TwinModel) -> dict[str, Any]:
-    return {
-        **_network_fields(twin),
-        "dy_scale": np.ascontiguousarray(twin.dy_scale),
-        "dx_scale": np.ascontiguousarray(twin.dx_scale),
-        "reach": float(twin.reach),
-    }
-
-
-def _refine_fields(refine: RefineSpec) -> dict[str, Any]:
-    return {
-        "jacobian": refine.jacobian,
-        "max_evaluations": int(refine.max_evaluations),
-        "periods": np.ascontiguousarray(refine.periods),
-        "separation": float(refine.separation),
-    }
-
-
-def forward_fields(forward: int | LearnedForward | None) -> int | dict[str, Any] | None:
-    if isinstance(forward, LearnedForward):
-        return _network_fields(forward)
-    return None if forward is None else int(forward)
+    def native(self) -> _core.Pipeline | None:
+        """The compiled pipeline itself; None where f runs in Python only."""
+        return self._kernel if self._runs_natively else None

@@ -5,42 +5,34 @@ from __future__ import annotations
 import numpy as np
 
 from fastinv import _core
-from fastinv.backends.checks import search as _search_checks
-from fastinv.backends.cpp.pipeline import forward_fields
-from fastinv.backends.protocol import (
-    Float64Array,
-    IntArray,
-    PipelineSpec,
-    Polished,
-    Ranked,
-    Track,
-)
+from fastinv._common.arrays import Float64Array, IntArray
+from fastinv.backends.checks import solving as checks
+from fastinv.backends.cpp.nouns import Anchors, native_problem
+from fastinv.backends.solving import PipelineOptions, Polished, Ranked, Track
+from fastinv.functions.goal import Goal
+from fastinv.functions.problem import Problem
 
 
 class Search:
-    """Every solution; see :class:`fastinv.backends.protocol.Search`."""
+    """Every solution; see :class:`fastinv.backends.solving.Search`."""
 
-    def __init__(self, spec: PipelineSpec, isa: str) -> None:
-        refine = _search_checks.check_search_spec(spec)
-        self._spec = spec
+    def __init__(
+        self, problem: Problem, anchors: Anchors, options: PipelineOptions, isa: str
+    ) -> None:
+        checks.check_pipeline(problem, anchors, None)
+        checks.check_runs_natively(problem)
+        self.problem = problem
         self._kernel = _core.Search(
-            np.ascontiguousarray(spec.anchors_x),
-            np.ascontiguousarray(spec.anchors_y),
-            forward_fields(spec.forward),
-            refine.jacobian,
-            np.ascontiguousarray(spec.lower),
-            np.ascontiguousarray(spec.upper),
-            np.ascontiguousarray(spec.x_spread),
-            np.ascontiguousarray(refine.periods),
-            float(refine.separation),
-            int(refine.max_evaluations),
-            isa,
+            native_problem(problem, isa),
+            anchors.native,
+            float(options.separation),
+            int(options.max_evaluations),
         )
 
-    def polish(self, targets: Float64Array, x: Float64Array, *, n_threads: int = 1) -> Polished:
+    def polish(self, goal: Goal, x: Float64Array, *, n_threads: int = 1) -> Polished:
         """Damped Gauss-Newton from each row of `x`."""
-        _search_checks.check_polish_call(self._spec, targets, x, n_threads)
-        n, q = targets.shape
+        checks.check_starts(self.problem, goal, x, n_threads)
+        n, q = goal.targets.shape
         polished = Polished(
             x=np.array(x, order="C"),
             fx=np.empty((n, q)),
@@ -48,43 +40,31 @@ class Search:
             n_evaluations=np.empty(n, dtype=np.int64),
             end=np.empty(n, dtype=np.int8),
         )
-        self._kernel.polish(np.ascontiguousarray(targets), *polished, n_threads)
+        self._kernel.polish(goal, *polished, n_threads)
         return polished
 
+    def jacobians(self, x: Float64Array) -> Float64Array:
+        """dy_i/dx_j ``(n, q, p)`` at points `x` ``(n, p)``."""
+        out = np.empty((len(x), self.problem.n_outputs, self.problem.n_inputs))
+        self._kernel.jacobians(np.ascontiguousarray(x), out)
+        return out
+
     def solve_all(
-        self, targets: Float64Array, *, k: int, n_starts: int, tol: float, n_threads: int = 1
+        self, goal: Goal, *, k: int, n_starts: int, n_threads: int = 1
     ) -> tuple[Ranked, IntArray]:
         """Up to `k` distinct solutions of each target, and their counts."""
-        _search_checks.check_search_call(self._spec, targets, k, n_starts, tol, n_threads)
-        n, p = len(targets), self._spec.anchors_x.shape[1]
-        ranked = Ranked(
-            x=np.empty((n, k, p)),
-            residual=np.empty((n, k)),
-            anchor=np.empty((n, k), dtype=np.int64),
-            status=np.empty((n, k), dtype=np.int8),
-        )
-        count = np.empty(n, dtype=np.int64)
-        self._kernel.solve_all(
-            np.ascontiguousarray(targets), k, n_starts, tol, *ranked, count, n_threads
-        )
+        checks.check_search_call(self.problem, goal, k, n_starts, n_threads)
+        ranked = Ranked.empty(len(goal), k, self.problem.n_inputs)
+        count = np.empty(len(goal), dtype=np.int64)
+        self._kernel.solve_all(goal, n_starts, *ranked, count, n_threads)
         return ranked, count
 
-    def solve_path(
-        self, targets: Float64Array, start: Float64Array, *, n_starts: int, tol: float
-    ) -> Track:
-        """The solution that begins at `start`, followed along `targets`."""
-        _search_checks.check_path_call(self._spec, targets, start, n_starts, tol)
-        n, p = len(targets), self._spec.anchors_x.shape[1]
+    def solve_path(self, goal: Goal, start: Float64Array, *, n_starts: int) -> Track:
+        """The solution that begins at `start`, followed along the targets."""
+        checks.check_path_call(self.problem, goal, start, n_starts)
+        n, p = len(goal), self.problem.n_inputs
         x, residual = np.empty((n, p)), np.empty(n)
         status, jumped = np.empty(n, dtype=np.int8), np.empty(n, dtype=np.uint8)
-        self._kernel.solve_path(
-            np.ascontiguousarray(targets),
-            np.ascontiguousarray(start),
-            n_starts,
-            tol,
-            x,
-            residual,
-            status,
-            jumped,
-        )
+        start = np.ascontiguousarray(start)
+        self._kernel.solve_path(goal, start, n_starts, x, residual, status, jumped)
         return Track(x, residual, status, jumped.astype(np.bool_))

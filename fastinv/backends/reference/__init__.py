@@ -7,22 +7,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastinv._common.arrays import Float64Array, FloatArray, IntArray
 from fastinv.backends.checks import common as _checks
-from fastinv.backends.protocol import (
-    Float64Array,
-    FloatArray,
-    IntArray,
-    Loss,
-    MixtureSpec,
-    NetworkSpec,
-    PipelineSpec,
-)
 from fastinv.backends.reference import mixture as mixtures
 from fastinv.backends.reference import mlp
+from fastinv.backends.reference.anchors import Anchors
 from fastinv.backends.reference.mlp import Network, Trainer
 from fastinv.backends.reference.neighbors import NeighborIndex, sorting_order
 from fastinv.backends.reference.pipeline import Pipeline
 from fastinv.backends.reference.search import Search
+from fastinv.backends.solving import PipelineOptions, TwinModel
+from fastinv.functions.networks import Loss, MixtureSpec, NetworkSpec
+from fastinv.functions.problem import Problem
 
 __all__ = ["NeighborIndex", "Network", "Pipeline", "ReferenceBackend", "Search", "Trainer"]
 
@@ -120,10 +116,22 @@ class ReferenceBackend:
         _checks.check_residuals(residuals)
         return sorting_order(residuals)
 
-    def pipeline(self, spec: PipelineSpec) -> Pipeline:
-        """The solve pipeline for `spec`."""
-        return Pipeline(spec)
+    def anchors(self, x: Float64Array, y: Float64Array) -> Anchors:
+        """Anchors, searched by brute force."""
+        return Anchors(x, y)
 
-    def search(self, spec: PipelineSpec) -> Search:
+    def pipeline(
+        self,
+        problem: Problem,
+        anchors: Anchors,
+        twin: TwinModel | None = None,
+        options: PipelineOptions | None = None,
+    ) -> Pipeline:
+        """The chain for `problem`."""
+        return Pipeline(problem, anchors, twin, options or PipelineOptions())
+
+    def search(
+        self, problem: Problem, anchors: Anchors, options: PipelineOptions | None = None
+    ) -> Search:
         """The search for all solutions."""
-        return Search(spec)
+        return Search(problem, anchors, options or PipelineOptions())

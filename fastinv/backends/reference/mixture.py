@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from fastinv._common.arrays import Float64Array
 from fastinv.backends.checks import common as _checks
-from fastinv.backends.protocol import Float64Array, MixtureSpec
+from fastinv.functions.networks import MixtureSpec
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from fastinv._common.arrays import Float64Array, FloatArray, IntArray
 from fastinv.backends.checks import common as _checks
-from fastinv.backends.protocol import (
-    Activation,
-    Float64Array,
-    FloatArray,
-    IntArray,
-    Loss,
-    NetworkSpec,
-)
+from fastinv.functions.networks import Activation, Loss, NetworkSpec
 
 
 def activate(activation: Activation, z: Float64Array) -> Float64Array:

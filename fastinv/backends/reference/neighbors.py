@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from fastinv._common.arrays import Float64Array, FloatArray, IntArray
 from fastinv.backends.checks import common as _checks
-from fastinv.backends.protocol import Float64Array, FloatArray, IntArray
 
 
 def sorting_order(values: Float64Array) -> IntArray:

@@ -1,18 +1,25 @@
-"""Damped Gauss-Newton within bounds, row by row, one formula per line.
+"""Damped Gauss-Newton within bounds, many starts at a time, one formula per line.
 
 Levenberg (1944), Marquardt (1963); bounds by projection onto the active set: Bertsekas (1982),
 "Projected Newton Methods for Optimization Problems with Simple Constraints".
+
+Every start goes its own way, with a damping of its own; what all of them need next is evaluated in
+one call of f. That is also how an f is polished that only Python can evaluate.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fastinv.backends.protocol import Float64Array
-from fastinv.backends.reference.forward import Forward
-from fastinv.backends.reference.region import Region
+from fastinv._common.arrays import BoolArray, Float64Array, IntArray, StatusArray
+from fastinv.backends.distances import distance
+from fastinv.backends.reference.function import Derivatives
+from fastinv.backends.solving import Anchors, CandidateFlag, Candidates, PipelineOptions
+from fastinv.functions.goal import Goal
+from fastinv.functions.problem import Problem
+from fastinv.functions.region import Region
 
 # The values of Polished.end.
 SOLVED, STATIONARY, EVALUATIONS = range(3)
@@ -22,197 +29,232 @@ _FIRST_DAMPING, _MOST_DAMPING, _LEAST_RAISED_DAMPING = 1e-4, 1e10, 1e-12
 _STATIONARY = 1e-9  # cosine between the residual and what the Jacobian can reach
 # A step that shrinks the squared residual so much is followed by others with the same derivatives.
 _KEEP_DERIVATIVES = 1e-3
+_SMALLEST_PIVOT = 1e-15  # of a diagonal entry
+
+# What a start needs next.
+_DERIVATIVE, _STEP, _ANOTHER_STEP, _NOTHING = range(4)
 
 
-class PolishedRow(NamedTuple):
-    """Where one row came to; in units of x, ``first_step`` is the length of its first step, and
-    ``later_steps`` the distance from its end."""
+@dataclass(frozen=True, eq=False)
+class Ends:
+    """Where n starts came to. In units of the region ``first_step`` is the length of the first
+    step, and ``later_steps`` the distance from its end."""
 
     x: Float64Array
     fx: Float64Array
-    residual: float
-    n_evaluations: int
-    end: int
-    first_step: float
-    later_steps: float
-
-
-class Solver(NamedTuple):
-    """Damped steps for one Jacobian ``(q, p)``: ``J^T J`` or, where smaller, ``J J^T``, damped and
-    factorized."""
-
-    jac: Float64Array
-    factor: Float64Array
-
-    def step(self, residual: Float64Array) -> Float64Array:
-        """``-(J^T J + d)^-1 J^T r = -J^T (J J^T + d)^-1 r``: the shortest one for p > q."""
-        q, p = self.jac.shape
-        if p <= q:
-            return -self._solve(self.jac.T @ residual)
-        return -self.jac.T @ self._solve(residual)
-
-    def _solve(self, b: Float64Array) -> Float64Array:
-        return np.asarray(np.linalg.solve(self.factor.T, np.linalg.solve(self.factor, b)))
-
-
-def make_solver(jac: Float64Array, damping: float) -> Solver | None:
-    """The solver for `jac` with `damping`; None where the matrix is singular."""
-    q, p = jac.shape
-    matrix = jac.T @ jac if p <= q else jac @ jac.T
-    size = (jac**2).sum()
-    matrix = matrix + damping * size / min(p, q) * np.eye(min(p, q))
-    try:
-        factor = np.linalg.cholesky(matrix)
-    except np.linalg.LinAlgError:
-        return None
-    regular = factor.diagonal() ** 2 > 1e-15 * matrix.diagonal()
-    return Solver(jac, factor) if regular.all() else None
+    residual: Float64Array
+    n_evaluations: IntArray
+    end: StatusArray
+    first_step: Float64Array
+    later_steps: Float64Array
 
 
 class Polish:
-    """From a start towards f(x) = y; never away from it."""
+    """From starts towards f(x) = y; never away from it."""
 
-    def __init__(self, f: Forward, region: Region, max_evaluations: int) -> None:
-        self._f = f
-        self._region = region
+    def __init__(self, problem: Problem, max_evaluations: int) -> None:
+        self._f = Derivatives(problem)
+        self._region = problem.region
         self._max_evaluations = max_evaluations
 
-    def run(self, y: Float64Array, x: Float64Array, fx: Float64Array) -> PolishedRow:
-        """From `x` ``(p,)`` within the bounds, whose image is `fx` ``(q,)``, towards `y` ``(q,)``.
+    def run(self, y: Float64Array, x: Float64Array, fx: Float64Array) -> Ends:
+        """From `x` ``(n, p)`` within the bounds, with images `fx` ``(n, q)``, towards `y`
+        ``(n, q)``.
 
         A row with a residual that is not finite stays as it is.
         """
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            return _Descent(self._f, self._region, self._max_evaluations, y, x, fx).run()
+            descent = _Descent(self._f, self._region, self._max_evaluations, y, x, fx)
+            return descent.run()
+
+    def candidates(
+        self, goal: Goal, candidates: Candidates, anchors: Anchors, options: PipelineOptions
+    ) -> Candidates:
+        """Candidates, or their anchors where those are exact and closer, polished; with flags."""
+        y = np.broadcast_to(goal.targets[:, None, :], candidates.fx.shape)
+        x, fx, flags = candidates.x.copy(), candidates.fx.copy(), candidates.flags.copy()
+        finite = np.isfinite(y).all(axis=2)
+        if options.anchors_exact:
+            images = anchors.y[candidates.anchor]
+            worse = finite & ~(distance(fx, y) <= distance(images, y))
+            x[worse], fx[worse] = anchors.x[candidates.anchor[worse]], images[worse]
+            flags[worse] = 0
+        ends = self.run(y[finite], x[finite], fx[finite])
+        x[finite], fx[finite] = self._region.wrap(ends.x), ends.fx
+        flags[finite] &= CandidateFlag.EXTRAPOLATED
+        flags[finite] |= CandidateFlag.CLIPPED * self._region.touches(x[finite]).astype(np.uint8)
+        return replace(candidates, x=x, fx=fx, flags=flags)
 
 
 class _Descent:
-    """One run: where it is, and what it has spent."""
+    """n runs side by side: where each is, what it needs next, and what it has spent."""
 
     def __init__(
         self,
-        f: Forward,
+        f: Derivatives,
         region: Region,
         max_evaluations: int,
         y: Float64Array,
         x: Float64Array,
         fx: Float64Array,
     ) -> None:
+        n, p, q, m = len(x), f.p, f.q, min(f.p, f.q)
         self._f, self._region, self._max_evaluations = f, region, max_evaluations
-        self._y, self._x, self._fx = y, x, fx
-        self._squared = float(((fx - y) ** 2).sum())
-        self._damping = _FIRST_DAMPING
-        self._n_evaluations = 0
-        self._first_step = 0.0
-        self._first_x = x
-        self._shrinkage = 0.0  # of the squared residual, by the last step that was taken
+        self._y, self._x, self._fx = y, x.copy(), fx.copy()
+        self._squared = ((self._fx - y) ** 2).sum(axis=1)
+        self._y_size = np.linalg.norm(y, axis=1)
+        self._needs = np.where(np.isfinite(self._squared), _DERIVATIVE, _NOTHING)
+        self._end = np.full(n, STATIONARY, dtype=np.int8)
+        self._damping = np.full(n, _FIRST_DAMPING)
+        self._n_evaluations = np.zeros(n, dtype=np.int64)
+        self._jac, self._factor = np.zeros((n, q, p)), np.zeros((n, m, m))
+        self._first_step, self._first_x = np.zeros(n), self._x.copy()
 
-    def run(self) -> PolishedRow:
-        end = self._descend()
-        residual = float(np.sqrt(self._squared))
-        return PolishedRow(
-            self._x, self._fx, residual, self._n_evaluations, end, self._first_step,
-            float(np.linalg.norm((self._x - self._first_x) / self._region.scale)),
+    def run(self) -> Ends:
+        """All runs, to their ends."""
+        while (self._needs != _NOTHING).any():
+            self._differentiate(np.flatnonzero(self._needs == _DERIVATIVE))
+            self._step(np.flatnonzero((self._needs == _STEP) | (self._needs == _ANOTHER_STEP)))
+        later = np.linalg.norm((self._x - self._first_x) / self._region.scale, axis=1)
+        return Ends(
+            self._x, self._fx, np.sqrt(self._squared), self._n_evaluations, self._end,
+            self._first_step, np.where(self._first_step > 0, later, 0.0),
         )  # fmt: skip
 
-    def _descend(self) -> int:
-        if not np.isfinite(self._squared):
-            return STATIONARY
-        while not self._solved():
-            if self._capped():
-                return EVALUATIONS
-            jac = self._jacobian()
-            if not self._descends(jac):
-                return STATIONARY
-            solver = self._take_step(jac)
-            if solver is None:
-                return EVALUATIONS if self._capped() else STATIONARY
-            if self._shrinkage <= _KEEP_DERIVATIVES:
-                self._repeat(solver)
-        return SOLVED
+    def _finish(self, rows: IntArray, end: int) -> None:
+        self._end[rows] = end
+        self._needs[rows] = _NOTHING
 
-    def _solved(self) -> bool:
-        size = float(np.linalg.norm(self._y) + np.linalg.norm(self._fx))
-        return self._squared <= (_ROUNDING * size) ** 2
+    def _solved(self, rows: IntArray) -> BoolArray:
+        size = self._y_size[rows] + np.linalg.norm(self._fx[rows], axis=1)
+        return np.asarray(self._squared[rows] <= (_ROUNDING * size) ** 2)
 
-    def _capped(self) -> bool:
-        return self._n_evaluations >= self._max_evaluations
+    def _capped(self, rows: IntArray) -> BoolArray:
+        return np.asarray(self._n_evaluations[rows] >= self._max_evaluations)
 
-    def _jacobian(self) -> Float64Array:
-        """In units of x; zero for coordinates held at a bound where the gradient points outside."""
-        region, x = self._region, self._x
-        jac = self._f.jacobian(x, region.lower, region.upper, region.scale) * region.scale
-        self._n_evaluations += self._f.evaluations_per_jacobian
-        gradient = jac.T @ (self._fx - self._y)
-        return self._hold(jac, outward=-gradient)
+    def _differentiate(self, rows: IntArray) -> None:
+        """Jacobians for `rows`, unless they have arrived, or nothing inside the bounds leads on."""
+        solved, capped = self._solved(rows), self._capped(rows)
+        self._finish(rows[solved], SOLVED)
+        self._finish(rows[capped & ~solved], EVALUATIONS)
+        rows = rows[~solved & ~capped]
+        if not len(rows):
+            return
+        residual = self._fx[rows] - self._y[rows]
+        jac = self._f.jacobians(self._x[rows]) * self._region.scale
+        self._n_evaluations[rows] += self._f.evaluations_per_jacobian
+        jac = self._held(rows, jac, outward=-np.einsum("nqp,nq->np", jac, residual))
+        size = (jac**2).sum(axis=(1, 2))
+        gradient = np.linalg.norm(np.einsum("nqp,nq->np", jac, residual), axis=1)
+        steep = gradient > _STATIONARY * np.sqrt(size * self._squared[rows])
+        descends = np.isfinite(size) & steep
+        self._jac[rows] = jac
+        self._needs[rows[descends]] = _STEP
+        self._finish(rows[~descends], STATIONARY)
 
-    def _hold(self, jac: Float64Array, *, outward: Float64Array) -> Float64Array:
-        """`jac` without the coordinates that lie on a bound and would move outside along
-        `outward` ``(p,)``."""
-        at_lower = (self._x <= self._region.lower) & (outward < 0)
-        at_upper = (self._x >= self._region.upper) & (outward > 0)
-        return np.where(at_lower | at_upper, 0.0, jac)
+    def _held(self, rows: IntArray, jac: Float64Array, *, outward: Float64Array) -> Float64Array:
+        """`jac` with zeros for coordinates that lie on a bound and would move outside along
+        `outward`."""
+        x, region = self._x[rows], self._region
+        held = (x <= region.step_lower) & (outward < 0) | (x >= region.step_upper) & (outward > 0)
+        return np.where(held[:, None, :], 0.0, jac)
 
-    def _descends(self, jac: Float64Array) -> bool:
-        """Whether something inside the bounds reduces the residual."""
-        size = (jac**2).sum()
-        gradient = jac.T @ (self._fx - self._y)
-        steep = np.linalg.norm(gradient) > _STATIONARY * np.sqrt(size * self._squared)
-        return bool(np.isfinite(size) and steep)
-
-    def _take_step(self, jac: Float64Array) -> Solver | None:
-        """Damps until a step reduces the residual; None where none does or f was evaluated often
-        enough."""
-        while self._damping <= _MOST_DAMPING:
-            solver = self._make_solver_within(jac)
-            if solver is not None:
-                jac = solver.jac
-                if self._capped():
-                    return None
-                before, residual = self._squared, self._fx - self._y
-                step = solver.step(residual)
-                predicted = float(((residual + jac @ step) ** 2).sum())
-                if self._try(step):
-                    ratio = np.divide(before - self._squared, before - predicted)
-                    self._adapt_damping(float(ratio))
-                    return solver
-            self._damping = max(8 * self._damping, _LEAST_RAISED_DAMPING)
-        return None
-
-    def _make_solver_within(self, jac: Float64Array) -> Solver | None:
-        """The solver, without coordinates on a bound that its step would push outside: the
-        gradient need not, as a step is not along it."""
-        solver = make_solver(jac, self._damping)
-        if solver is None:
-            return None
-        held = self._hold(jac, outward=solver.step(self._fx - self._y))
-        return solver if np.array_equal(held, jac) else make_solver(held, self._damping)
-
-    def _try(self, step: Float64Array) -> bool:
-        """Moves by `step`, in units of x, into the bounds, if that reduces the residual."""
-        region = self._region
-        x = np.clip(self._x + region.scale * step, region.lower, region.upper)
+    def _step(self, rows: IntArray) -> None:
+        """A step for each of `rows`, taken where it brings its image closer."""
+        if not len(rows):
+            return
+        anew = self._needs[rows] == _STEP
+        regular = ~anew
+        regular[anew] = self._prepare_steps(rows[anew])
+        self._raise_damping(rows[~regular])
+        # A step that is not allowed any more is not taken; one with old derivatives is just over.
+        capped = regular & self._capped(rows)
+        self._finish(rows[capped], EVALUATIONS)
+        rows, anew = rows[regular & ~capped], anew[regular & ~capped]
+        if not len(rows):
+            return
+        residual = self._fx[rows] - self._y[rows]
+        steps = _damped_steps(self._jac[rows], self._factor[rows], residual)
+        linear = ((residual + np.einsum("nqp,np->nq", self._jac[rows], steps)) ** 2).sum(axis=1)
+        x = self._region.clip_step(self._x[rows] + self._region.scale * steps)
         fx = self._f.values(x)
-        self._n_evaluations += 1
-        squared = float(((fx - self._y) ** 2).sum())
-        if not squared < self._squared:
-            return False
-        self._shrinkage = squared / self._squared
-        if self._first_step == 0.0:
-            self._first_step = float(np.linalg.norm(step))
-            self._first_x = x
-        self._x, self._fx, self._squared = x, fx, squared
-        return True
+        self._n_evaluations[rows] += 1
+        squared, before = ((fx - self._y[rows]) ** 2).sum(axis=1), self._squared[rows].copy()
+        closer = squared < before
+        self._adapt_damping(
+            rows[closer & anew], ((before - squared) / (before - linear))[closer & anew]
+        )
+        self._raise_damping(rows[~closer & anew])
+        self._needs[rows[~closer & ~anew]] = _DERIVATIVE
+        taken = rows[closer]
+        first = self._first_step[taken] == 0.0
+        self._first_step[taken[first]] = np.linalg.norm(steps[closer][first], axis=1)
+        self._first_x[taken[first]] = x[closer][first]
+        self._x[taken], self._fx[taken], self._squared[taken] = (
+            x[closer],
+            fx[closer],
+            squared[closer],
+        )
+        well = (squared <= _KEEP_DERIVATIVES * before)[closer]
+        again = well & ~self._solved(taken) & ~self._capped(taken)
+        self._needs[taken] = np.where(again, _ANOTHER_STEP, _DERIVATIVE)
 
-    def _adapt_damping(self, ratio: float) -> None:
+    def _prepare_steps(self, rows: IntArray) -> BoolArray:
+        """Factors for `rows`, without coordinates on a bound that a step would push outside: the
+        gradient need not, as a step is not along it. False where a matrix is singular."""
+        jac, damping = self._jac[rows], self._damping[rows]
+        factor, regular = _factors(jac, damping)
+        steps = _damped_steps(jac, factor, self._fx[rows] - self._y[rows])
+        held = self._held(rows, jac, outward=steps)
+        changed = regular & (held != jac).any(axis=(1, 2))
+        self._jac[rows[changed]] = held[changed]
+        factor[changed], regular[changed] = _factors(held[changed], damping[changed])
+        self._factor[rows] = factor
+        return regular
+
+    def _adapt_damping(self, rows: IntArray, ratio: Float64Array) -> None:
         """Far from what was predicted: more care; close to it: less."""
-        if ratio < 0.25:
-            self._damping *= 4
-        if ratio > 0.75:
-            self._damping *= 0.05
+        self._damping[rows] *= np.where(ratio < 0.25, 4.0, np.where(ratio > 0.75, 0.05, 1.0))
 
-    def _repeat(self, solver: Solver) -> None:
-        """Steps with the same derivatives, one evaluation each, while they do well."""
-        while not (self._solved() or self._capped()) and self._try(solver.step(self._fx - self._y)):
-            if self._shrinkage > _KEEP_DERIVATIVES:
-                return
+    def _raise_damping(self, rows: IntArray) -> None:
+        self._damping[rows] = np.maximum(8 * self._damping[rows], _LEAST_RAISED_DAMPING)
+        hopeless = rows[self._damping[rows] > _MOST_DAMPING]
+        self._finish(hopeless, STATIONARY)
+        self._finish(hopeless[self._capped(hopeless)], EVALUATIONS)
+
+
+def _factors(jac: Float64Array, damping: Float64Array) -> tuple[Float64Array, BoolArray]:
+    """Cholesky factors ``(n, m, m)`` of ``J^T J`` or, where smaller, ``J J^T``, damped; and which
+    of the matrices are regular, as far as rounding tells."""
+    q, p = jac.shape[1:]
+    transposed = jac.transpose(0, 2, 1)
+    matrix = transposed @ jac if p <= q else jac @ transposed
+    m = matrix.shape[1]
+    size = (jac**2).sum(axis=(1, 2))
+    matrix = matrix + (damping * size / m)[:, None, None] * np.eye(m)
+    factor, regular = np.zeros_like(matrix), np.ones(len(jac), dtype=bool)
+    for i in range(m):
+        rest = matrix[:, i:, i] - np.einsum("nij,nj->ni", factor[:, i:, :i], factor[:, i, :i])
+        regular &= rest[:, 0] > _SMALLEST_PIVOT * matrix[:, i, i]
+        pivot = np.sqrt(np.where(rest[:, 0] > 0, rest[:, 0], 1.0))
+        factor[:, i:, i] = rest / pivot[:, None]
+        factor[:, i, i] = pivot
+    return factor, regular
+
+
+def _damped_steps(jac: Float64Array, factor: Float64Array, residual: Float64Array) -> Float64Array:
+    """``-(J^T J + d)^-1 J^T r = -J^T (J J^T + d)^-1 r``: the shortest ones for p > q; (n, p)."""
+    q, p = jac.shape[1:]
+    if p <= q:
+        return -_solved_systems(factor, np.einsum("nqp,nq->np", jac, residual))
+    return np.asarray(-np.einsum("nqp,nq->np", jac, _solved_systems(factor, residual)))
+
+
+def _solved_systems(factor: Float64Array, b: Float64Array) -> Float64Array:
+    """x ``(n, m)`` with ``L L^T x = b``."""
+    x, m = b.copy(), b.shape[1]
+    for i in range(m):
+        x[:, i] = (x[:, i] - (factor[:, i, :i] * x[:, :i]).sum(axis=1)) / factor[:, i, i]
+    for i in reversed(range(m)):
+        x[:, i] = (x[:, i] - (factor[:, i + 1 :, i] * x[:, i + 1 :]).sum(axis=1)) / factor[:, i, i]
+    return x

@@ -6,21 +6,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastinv.backends.checks import search as _search_checks
-from fastinv.backends.protocol import (
-    Float64Array,
-    IntArray,
-    PipelineSpec,
-    Polished,
-    Ranked,
-    Track,
-)
-from fastinv.backends.reference.forward import Forward
-from fastinv.backends.reference.polish import EVALUATIONS, Polish, PolishedRow
-from fastinv.backends.reference.region import Region
-
-# The values of fastinv.solutions.Status, which lies a layer above.
-CONVERGED, APPROXIMATE, UNREACHABLE, INVALID = 0, 1, 4, 5
+from fastinv._common.arrays import Float64Array, IntArray
+from fastinv.backends.checks import solving as checks
+from fastinv.backends.reference.anchors import Anchors
+from fastinv.backends.reference.function import Derivatives
+from fastinv.backends.reference.polish import EVALUATIONS, Ends, Polish
+from fastinv.backends.solving import PipelineOptions, Polished, Ranked, Track
+from fastinv.functions.goal import Goal
+from fastinv.functions.problem import Problem
+from fastinv.functions.status import Status
 
 _ROUNDING = 64 * float(np.finfo(np.float64).eps)
 _LONGEST_STEP = 0.5  # of a path, in units of the region
@@ -43,116 +37,107 @@ class _Point(NamedTuple):
 
 
 class Search:
-    """Every solution; see :class:`fastinv.backends.protocol.Search`.
+    """Every solution; see :class:`fastinv.backends.solving.Search`.
 
     Every anchor is a start, whatever ``n_starts`` is: what the compiled search finds from some of
     them must be among what is found here. ``n_threads`` has no effect.
     """
 
-    def __init__(self, spec: PipelineSpec) -> None:
-        refine = _search_checks.check_search_spec(spec)
-        self._spec = spec
-        self._separation = refine.separation
-        self._region = Region(spec)
-        self._f = Forward(spec)
-        self._polish = Polish(self._f, self._region, refine.max_evaluations)
+    def __init__(self, problem: Problem, anchors: Anchors, options: PipelineOptions) -> None:
+        checks.check_pipeline(problem, anchors, None)
+        checks.check_runs_natively(problem)
+        self.problem = problem
+        self._anchors = anchors
+        self._separation = options.separation
+        self._region = problem.region
+        self._f = Derivatives(problem)
+        self._polish = Polish(problem, options.max_evaluations)
 
-    def polish(self, targets: Float64Array, x: Float64Array, *, n_threads: int = 1) -> Polished:
+    def polish(self, goal: Goal, x: Float64Array, *, n_threads: int = 1) -> Polished:
         """Damped Gauss-Newton from each row of `x`."""
-        _search_checks.check_polish_call(self._spec, targets, x, n_threads)
-        n, q = targets.shape
-        polished = Polished(
-            x=np.array(x, order="C"),
-            fx=np.empty((n, q)),
-            residual=np.empty(n),
-            n_evaluations=np.empty(n, dtype=np.int64),
-            end=np.empty(n, dtype=np.int8),
+        checks.check_starts(self.problem, goal, x, n_threads)
+        ends = self._polish_from(goal.targets, x)
+        return Polished(
+            self._region.wrap(ends.x), ends.fx, ends.residual, ends.n_evaluations, ends.end
         )
-        for row, y in enumerate(targets):
-            found = self._polish_from(y, x[row])
-            polished.x[row] = self._region.wrap(found.x)
-            polished.fx[row] = found.fx
-            polished.residual[row] = found.residual
-            polished.n_evaluations[row] = found.n_evaluations
-            polished.end[row] = found.end
-        return polished
+
+    def jacobians(self, x: Float64Array) -> Float64Array:
+        """dy_i/dx_j ``(n, q, p)`` at points `x` ``(n, p)``."""
+        return self._f.jacobians(x)
 
     def solve_all(
-        self, targets: Float64Array, *, k: int, n_starts: int, tol: float, n_threads: int = 1
+        self, goal: Goal, *, k: int, n_starts: int, n_threads: int = 1
     ) -> tuple[Ranked, IntArray]:
         """Up to `k` distinct solutions of each target, and their counts."""
-        _search_checks.check_search_call(self._spec, targets, k, n_starts, tol, n_threads)
-        n, p = len(targets), self._spec.anchors_x.shape[1]
+        checks.check_search_call(self.problem, goal, k, n_starts, n_threads)
+        n, p = len(goal), self.problem.n_inputs
         ranked = Ranked(
             x=np.full((n, k, p), np.nan),
             residual=np.full((n, k), np.inf),
             anchor=np.full((n, k), -1, dtype=np.int64),
-            status=np.full((n, k), INVALID, dtype=np.int8),
+            status=np.full((n, k), Status.INVALID, dtype=np.int8),
         )
         count = np.zeros(n, dtype=np.int64)
-        for row, y in enumerate(targets):
+        for row, y in enumerate(goal.targets):
             if not np.isfinite(y).all():
                 continue
-            ends = [self._polish_from(y, x) for x in self._spec.anchors_x]
-            solutions = self._distinct(y, ends, tol)[:k]
+            ends = self._from_all_anchors(y)
+            solutions = self._distinct(y, ends, goal.tol)[:k]
             count[row] = len(solutions)
             for place, found in enumerate(solutions):
                 ranked.x[row, place] = found.x
                 ranked.residual[row, place] = found.residual
                 ranked.anchor[row, place] = found.anchor
-                ranked.status[row, place] = CONVERGED
+                ranked.status[row, place] = Status.CONVERGED
             if not solutions:
                 self._write_nearest(ends, row, ranked)
         return ranked, count
 
-    def solve_path(
-        self, targets: Float64Array, start: Float64Array, *, n_starts: int, tol: float
-    ) -> Track:
-        """The solution that begins at `start`, followed along `targets`."""
-        _search_checks.check_path_call(self._spec, targets, start, n_starts, tol)
-        n, p = len(targets), self._spec.anchors_x.shape[1]
+    def solve_path(self, goal: Goal, start: Float64Array, *, n_starts: int) -> Track:
+        """The solution that begins at `start`, followed along the targets."""
+        checks.check_path_call(self.problem, goal, start, n_starts)
+        n, p = len(goal), self.problem.n_inputs
         track = Track(
             x=np.full((n, p), np.nan),
             residual=np.full(n, np.inf),
-            status=np.full(n, INVALID, dtype=np.int8),
+            status=np.full(n, Status.INVALID, dtype=np.int8),
             jumped=np.zeros(n, dtype=np.bool_),
         )
         at = _Point(start, self._f.values(start))
-        for row, y in enumerate(targets):
+        for row, y in enumerate(goal.targets):
             if not np.isfinite(y).all():
                 continue
-            ahead = self._follow(y, at, tol)
+            ahead = self._follow(y, at, goal.tol)
             if ahead is None:
-                ahead = self._jump(y, at, tol)
+                ahead = self._jump(y, at, goal.tol)
                 track.jumped[row] = ahead is not None
             at = at if ahead is None else ahead
             track.x[row] = at.x
             track.residual[row] = np.linalg.norm(at.fx - y)
-            track.status[row] = UNREACHABLE if ahead is None else CONVERGED
+            track.status[row] = Status.UNREACHABLE if ahead is None else Status.CONVERGED
         return track
 
-    def _polish_from(self, y: Float64Array, x: Float64Array) -> PolishedRow:
+    def _polish_from(self, targets: Float64Array, x: Float64Array) -> Ends:
         with np.errstate(over="ignore", invalid="ignore"):
             fx = self._f.values(x)
-        return self._polish.run(y, x.copy(), fx)
+        return self._polish.run(targets, x, fx)
 
-    def _distinct(self, y: Float64Array, ends: list[PolishedRow], tol: float) -> list[_Found]:
+    def _from_all_anchors(self, y: Float64Array) -> Ends:
+        return self._polish_from(np.tile(y, (len(self._anchors), 1)), self._anchors.x)
+
+    def _distinct(self, y: Float64Array, ends: Ends, tol: float) -> list[_Found]:
         """Solutions by rank and then by coordinates; of those that are one, the best."""
         distinct: list[_Found] = []
-        by_residual = sorted(range(len(ends)), key=lambda anchor: ends[anchor].residual)
-        for anchor in by_residual:
-            x, fx, residual = (
-                self._region.wrap(ends[anchor].x),
-                ends[anchor].fx,
-                ends[anchor].residual,
-            )
+        wrapped = self._region.wrap(ends.x)
+        for anchor in np.argsort(ends.residual, kind="stable"):
+            x, residual = wrapped[anchor], float(ends.residual[anchor])
             if not (residual <= tol and self._region.contains(x)):
                 continue
             if any(self._region.distance(x, other.x) <= self._separation for other in distinct):
                 continue
-            rounding = _ROUNDING * float(np.linalg.norm(y) + np.linalg.norm(fx))
-            rank = 0.0 if residual <= max(rounding, 1e-4 * tol) else residual
-            distinct.append(_Found(x, residual, anchor, rank))
+            size = float(np.linalg.norm(y) + np.linalg.norm(ends.fx[anchor]))
+            rank = 0.0 if residual <= max(_ROUNDING * size, 1e-4 * tol) else residual
+            distinct.append(_Found(x, residual, int(anchor), rank))
         # Rounding must not decide between equal coordinates.
         unit = self._separation * self._region.scale
         return sorted(distinct, key=lambda found: (found.rank, *self._units(found.x, unit)))
@@ -161,18 +146,17 @@ class Search:
     def _units(x: Float64Array, unit: Float64Array) -> list[float]:
         return list(np.round(x / unit) if (unit > 0).all() else x)
 
-    def _write_nearest(self, ends: list[PolishedRow], row: int, ranked: Ranked) -> None:
+    def _write_nearest(self, ends: Ends, row: int, ranked: Ranked) -> None:
         """The nearest attainable point, in the first place of a row that has no solution."""
-        residuals = np.array([end.residual for end in ends])
-        residuals[np.isnan(residuals)] = np.inf
+        residuals = np.where(np.isnan(ends.residual), np.inf, ends.residual)
         anchor = int(residuals.argmin())
         if np.isinf(residuals[anchor]):
             return
-        ranked.x[row, 0] = self._region.wrap(ends[anchor].x)
+        ranked.x[row, 0] = self._region.wrap(ends.x[anchor])
         ranked.residual[row, 0] = residuals[anchor]
         ranked.anchor[row, 0] = anchor
-        capped = ends[anchor].end == EVALUATIONS
-        ranked.status[row, 0] = APPROXIMATE if capped else UNREACHABLE
+        capped = ends.end[anchor] == EVALUATIONS
+        ranked.status[row, 0] = Status.APPROXIMATE if capped else Status.UNREACHABLE
 
     def _follow(self, y: Float64Array, start: _Point, tol: float) -> _Point | None:
         """Along the branch to y, in pieces where one step does not do; None where it ends."""
@@ -195,17 +179,17 @@ class Search:
     def _step_towards(self, y: Float64Array, at: _Point, tol: float) -> _Point | None:
         """One step; None unless it is short and ends at a solution, about where the derivative
         says."""
-        found = self._polish.run(y, at.x, at.fx)
-        if not (found.residual <= tol and found.first_step <= _LONGEST_STEP):
+        ends = self._polish.run(y[None], at.x[None], at.fx[None])
+        first, later = float(ends.first_step[0]), float(ends.later_steps[0])
+        if not (ends.residual[0] <= tol and first <= _LONGEST_STEP):
             return None
-        if found.later_steps > _BEND * found.first_step + 1e-9:
+        if later > _BEND * first + 1e-9:
             return None
-        return _Point(found.x, found.fx)
+        return _Point(ends.x[0], ends.fx[0])
 
     def _jump(self, y: Float64Array, at: _Point, tol: float) -> _Point | None:
         """The solution nearest to where the path was; None where there is none."""
-        ends = [self._polish_from(y, x) for x in self._spec.anchors_x]
-        solutions = self._distinct(y, ends, tol)
+        solutions = self._distinct(y, self._from_all_anchors(y), tol)
         if not solutions:
             return None
         nearest = min(solutions, key=lambda found: float(self._region.distance(found.x, at.x)))

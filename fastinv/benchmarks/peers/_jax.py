@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from fastinv.backends.protocol import FloatArray, NetworkSpec
+from fastinv._common.arrays import FloatArray
 from fastinv.benchmarks.peers.peers import load, require_processors
 from fastinv.benchmarks.work import Side, TrainingTask
+from fastinv.functions.networks import NetworkSpec
 
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from fastinv.backends.protocol import FloatArray, NetworkSpec
+from fastinv._common.arrays import FloatArray
 from fastinv.benchmarks.peers.peers import load, require_processors
 from fastinv.benchmarks.work import Side, TrainingTask
+from fastinv.functions.networks import NetworkSpec
 
 # Keras adds epsilon before the second moment is unbiased (Kingma & Ba 2015, end of section 2):
 # this is the paper's 1e-8 at the second of the three steps that are compared.

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fastinv.backends.protocol import FloatArray, MixtureSpec, NetworkSpec
+from fastinv._common.arrays import FloatArray
 from fastinv.benchmarks.peers.peers import load
 from fastinv.benchmarks.work import Side, TrainingTask
+from fastinv.functions.networks import MixtureSpec, NetworkSpec
 
 
 def torch_with(n_threads: int) -> Any:

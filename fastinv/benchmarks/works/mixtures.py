@@ -6,10 +6,13 @@ from functools import partial
 
 import numpy as np
 
-from fastinv.backends import get_backend
-from fastinv.backends.protocol import FloatArray, MixtureSpec
+from fastinv._common.arrays import FloatArray
+from fastinv.backends import (
+    get_backend,
+)
 from fastinv.benchmarks.peers import _torch
 from fastinv.benchmarks.work import Job, Side, Work
+from fastinv.functions.networks import MixtureSpec
 
 _N_ANSWER = 500
 _PEERS = {"torch": "PyTorch by hand"}

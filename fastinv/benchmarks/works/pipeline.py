@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastinv.backends.protocol import Float64Array, IntArray
+from fastinv._common.arrays import Float64Array, IntArray
 from fastinv.benchmarks.peers import _torch
 from fastinv.benchmarks.peers.peers import load
 from fastinv.benchmarks.work import Job, Side, Work

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastinv.backends.protocol import FloatArray
+from fastinv._common.arrays import FloatArray
 from fastinv.benchmarks.peers.peers import load
 from fastinv.benchmarks.work import Job, Side, Work
 from fastinv.neighbors import KDTree

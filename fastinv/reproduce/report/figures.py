@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fastinv.backends.protocol import Float64Array
+from fastinv._common.arrays import Float64Array
 from fastinv.problems import cubic, experiment, half_ball
 from fastinv.reproduce.errors import Moments
 from fastinv.reproduce.published import paper_result

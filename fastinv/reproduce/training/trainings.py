@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from fastinv.backends import get_backend
-from fastinv.backends.protocol import Float64Array
+from fastinv._common.arrays import Float64Array
+from fastinv.backends import (
+    get_backend,
+)
 from fastinv.estimators.mlp import MLPRegressor
-from fastinv.functions.forward import EstimatorForward, Forward
+from fastinv.functions.function import Function
+from fastinv.functions.wrapped import LearnedFunction
 from fastinv.problems import Problem
 from fastinv.reproduce.data import Split
 from fastinv.reproduce.published import Setting
@@ -57,20 +60,20 @@ class Plan:
 
     def learned_forward(
         self, learner: type[MLPRegressor], parameters: Any
-    ) -> tuple[Forward, float]:
+    ) -> tuple[Function, float]:
         """f as `learner` learns it from all points that are no targets, and the seconds."""
         network = learner(**parameters, **self.training)
         split = self.split
         seconds = _timed_fit(network, split.points_x, _column_or_rows(split.points_y))
         return _wrapped(network, self.problem), seconds
 
-    def forward(self) -> tuple[Forward, float | None]:
+    def forward(self) -> tuple[Function, float | None]:
         """What the methods take for f: the exact one, or as the recipe learns it, with seconds."""
         if not self.noisy:
             return self.problem.forward, None
         return self.learned_forward(self.recipe.learner, self.recipe.learned_forward)
 
-    def twin(self, forward: Forward) -> tuple[TwinSolver, float]:
+    def twin(self, forward: Function) -> tuple[TwinSolver, float]:
         """The twin network, and the seconds of its training."""
         recipe, split = self.recipe, self.split
         solver = recipe.solver(
@@ -125,13 +128,13 @@ def from_twin(twin: TwinSolver, split: Split, k: int) -> Float64Array:
     return np.take_along_axis(solutions.x, order[:, :, None], axis=1)
 
 
-def known(forward: Forward) -> Any:
+def known(forward: Function) -> Any:
     """`forward` as solvers take it."""
-    return forward.regressor if isinstance(forward, EstimatorForward) else forward
+    return forward.regressor if isinstance(forward, LearnedFunction) else forward
 
 
-def _wrapped(network: MLPRegressor, problem: Problem) -> Forward:
-    return EstimatorForward(network, problem.n_inputs, problem.n_outputs)
+def _wrapped(network: MLPRegressor, problem: Problem) -> Function:
+    return LearnedFunction(network, problem.n_inputs, problem.n_outputs)
 
 
 def _timed_fit(model: TwinSolver | MLPRegressor, *data: Any, **options: Any) -> float:

@@ -6,12 +6,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from fastinv.backends import get_backend
-from fastinv.backends.protocol import Float64Array, FloatArray, NetworkSpec, TwinModel
+from fastinv._common.arrays import Float64Array, FloatArray
+from fastinv.backends import (
+    get_backend,
+)
+from fastinv.backends.protocol import (
+    TwinModel,
+)
 from fastinv.estimators.mlp import MLPRegressor
 from fastinv.estimators.networks import initial_parameters
+from fastinv.functions.networks import NetworkSpec
 from fastinv.solvers import TwinSolver
-from fastinv.solvers.fit_data import FitData
+from fastinv.solvers.fitting.fit_data import FitData
 from fastinv.solvers.pairs.pairs import (
     Float32Array,
     FormulaPairs,

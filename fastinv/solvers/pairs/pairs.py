@@ -13,10 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastinv._common.arrays import Float64Array, IntArray
 from fastinv._common.validation import as_float64
-from fastinv.backends.protocol import Backend, Float64Array, IntArray, NetworkSpec, TwinModel
+from fastinv.backends.protocol import (
+    Backend,
+    TwinModel,
+)
 from fastinv.estimators.networks import mean_and_scale
-from fastinv.functions.forward import Forward
+from fastinv.functions.function import Function
+from fastinv.functions.networks import NetworkSpec
 from fastinv.training.checkpoints import fingerprint
 
 Float32Array = NDArray[np.float32]
@@ -176,7 +181,7 @@ class FormulaPairs:
     Where f is not finite the pair is replaced by the anchor with itself.
     """
 
-    forward: Forward
+    forward: Function
     x: Float64Array  # anchors (n_anchors, p)
     y: Float64Array  # their images (n_anchors, q)
     bounds: Float64Array

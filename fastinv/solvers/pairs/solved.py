@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fastinv._common.arrays import Float64Array
 from fastinv._common.threads import one_blas_thread
-from fastinv.backends.protocol import Backend, Float64Array
+from fastinv.backends.protocol import Anchors
 from fastinv.estimators.networks import mean_and_scale
-from fastinv.functions.forward import Forward
+from fastinv.functions.function import Function
 from fastinv.solvers.pairs.pairs import Float32Array, Pairs, PairScaling, positive, reflected
 from fastinv.training.checkpoints import fingerprint
 
@@ -92,9 +93,8 @@ def targets_for(n_pairs: int, n_anchors: int) -> int:
 
 
 def solved_pairs(
-    backend: Backend,
-    forward: Forward,
-    anchors: tuple[Float64Array, Float64Array],
+    anchors: Anchors,
+    forward: Function,
     region: Region,
     points: Float64Array,
 ) -> Pairs:
@@ -108,10 +108,9 @@ def solved_pairs(
 
     Parameters
     ----------
-    backend : Backend
-    forward : Forward
-    anchors : tuple of ndarrays (n_anchors, p), (n_anchors, q)
-        x, and y as it is known, which may carry noise.
+    anchors : Anchors
+        Their y may carry noise.
+    forward : Function
     region : Region
     points : ndarray of shape (n, p)
         In random order. Those at which f is not finite are left out.
@@ -126,7 +125,7 @@ def solved_pairs(
     ValueError
         If f is finite at none of `points`.
     """
-    x, y = anchors
+    x, y = anchors.x, anchors.y
     targets = forward(points)
     finite = np.isfinite(targets).all(axis=1)
     if not finite.any():
@@ -136,7 +135,7 @@ def solved_pairs(
         )
     points, targets = points[finite], np.ascontiguousarray(targets[finite])
     n_anchors = min(_N_ANCHORS, len(x))
-    nearest = backend.neighbors(y).query(targets, n_anchors)[1].ravel()
+    nearest = anchors.nearest(targets, n_anchors)[1].ravel()
     x_anchor = x[nearest]
     images = y[nearest] if forward.exact else forward(x)[nearest]
     targets = np.repeat(targets, n_anchors, axis=0)
@@ -155,7 +154,7 @@ def solved_pairs(
 
 
 def _solve(
-    forward: Forward,
+    forward: Function,
     x: Float64Array,
     images: Float64Array,
     targets: Float64Array,
@@ -225,7 +224,7 @@ def _replace_stuck(
 
 
 def _slopes(
-    forward: Forward, x: Float64Array, images: Float64Array, region: Region
+    forward: Function, x: Float64Array, images: Float64Array, region: Region
 ) -> Float64Array:
     """df/dx (n, q, p) in units of the radius, by differences to the inside; 0 if not finite."""
     # What was learned may be a network in single precision.

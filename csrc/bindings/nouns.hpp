@@ -1,0 +1,112 @@
+// Python's goals, candidates and networks -> the views and models that the core works with.
+#pragma once
+
+#include <pybind11/stl.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/dispatch.hpp"
+#include "bindings/array_view.hpp"
+#include "function/goal.hpp"
+#include "mlp/mlp.hpp"
+#include "solve/chain/candidates.hpp"
+
+namespace fastinv {
+
+inline std::vector<double> vector_of(const py::array& a, const char* name, std::int64_t size) {
+  const auto view = in_vector<double>(a, name, size);
+  return {view.data, view.data + view.size};
+}
+
+inline std::vector<double> entry(const py::dict& d, const char* name, std::int64_t size) {
+  return vector_of(d[name].cast<py::array>(), name, size);
+}
+
+inline Network<float> network_of(const py::dict& d, std::int64_t n_in, std::int64_t n_out,
+                                 const std::string& isa) {
+  NetworkShape shape(d["layer_sizes"].cast<std::vector<std::int64_t>>(),
+                     activation_from(d["activation"].cast<std::string>()));
+  if (shape.n_inputs() != n_in || shape.n_outputs() != n_out) {
+    throw py::value_error("layer_sizes must start with " + std::to_string(n_in) +
+                          " and end with " + std::to_string(n_out));
+  }
+  const auto flat = in_vector<float>(d["parameters"].cast<py::array>(), "parameters",
+                                     shape.n_parameters());
+  return Network<float>(std::move(shape), flat.data, kernels<float>(isa));
+}
+
+// A fastinv.functions.goal.Goal, and the arrays that the view reads.
+struct GoalArrays {
+  py::array targets;
+  std::optional<py::array> near;
+  Goal view;
+
+  GoalArrays(py::handle goal, std::int64_t n_inputs, std::int64_t n_outputs)
+      : targets(goal.attr("targets").cast<py::array>()) {
+    const auto y = in_matrix<double>(targets, "targets", n_outputs);
+    const double* states = nullptr;
+    const py::object given = goal.attr("near");
+    if (!given.is_none()) {
+      near = given.cast<py::array>();
+      const auto rows = in_matrix<double>(*near, "near", n_inputs);
+      if (rows.rows != y.rows) throw py::value_error("near must have one row per target");
+      states = rows.data;
+    }
+    view = {y.data, states, y.rows, n_inputs, n_outputs, goal.attr("tol").cast<double>()};
+  }
+};
+
+// A fastinv.backends.solving.Candidates of n_targets rows, and the arrays that the view reads and,
+// where `writable`, changes.
+struct CandidateArrays {
+  py::array x, fx, anchor, flags, anchor_distance;
+  Candidates view;
+
+  CandidateArrays(py::handle candidates, std::int64_t n_targets, std::int64_t n_inputs,
+                  std::int64_t n_outputs, std::int64_t n_anchors, bool writable)
+      : x(candidates.attr("x").cast<py::array>()),
+        fx(candidates.attr("fx").cast<py::array>()),
+        anchor(candidates.attr("anchor").cast<py::array>()),
+        flags(candidates.attr("flags").cast<py::array>()),
+        anchor_distance(candidates.attr("anchor_distance").cast<py::array>()) {
+    detail::check<std::int64_t>(anchor, "candidates.anchor", 2, writable);
+    const std::int64_t k = anchor.shape(1);
+    if (k < 1) throw py::value_error("candidates must hold at least one a target");
+    detail::check<std::uint8_t>(flags, "candidates.flags", 2, writable);
+    detail::check<double>(anchor_distance, "candidates.anchor_distance", 1, writable);
+    if (anchor.shape(0) != n_targets || flags.shape(0) != n_targets || flags.shape(1) != k ||
+        anchor_distance.shape(0) != n_targets) {
+      throw py::value_error("candidates must have one row per target, and as many flags as anchors");
+    }
+    view = {n_targets,
+            k,
+            n_inputs,
+            n_outputs,
+            block<double>(x, "candidates.x", n_targets, k, n_inputs, writable),
+            block<double>(fx, "candidates.fx", n_targets, k, n_outputs, writable),
+            detail::pointer<std::int64_t>(anchor),
+            detail::pointer<std::uint8_t>(flags),
+            detail::pointer<double>(anchor_distance)};
+    for (std::int64_t i = 0; !writable && i < n_targets * k; ++i) {
+      if (view.anchor[i] < 0 || view.anchor[i] >= n_anchors) {
+        throw py::index_error("candidates.anchor holds an index outside the anchors");
+      }
+    }
+  }
+};
+
+// The arrays of `k` ranked solutions of n targets.
+inline Ranked ranked_of(const py::array& x, const py::array& residual, const py::array& anchor,
+                        const py::array& status, std::int64_t n, std::int64_t k,
+                        std::int64_t n_inputs) {
+  return {k, block<double>(x, "x", n, k, n_inputs, true),
+          out_matrix<double>(residual, "residual", n, k).data,
+          out_matrix<std::int64_t>(anchor, "anchor", n, k).data,
+          out_matrix<std::int8_t>(status, "status", n, k).data};
+}
+
+}  // namespace fastinv

@@ -1,0 +1,86 @@
+#include "function/function.hpp"
+
+#include <cmath>
+#include <limits>
+
+namespace fastinv {
+
+FunctionScratch CompiledFunction::lay_out(Taker& take, std::int64_t) const {
+  FunctionScratch scratch{};
+  if (jacobian_) return scratch;
+  take(scratch.points, 2 * p_ * p_);
+  take(scratch.images, 2 * p_ * q_);
+  return scratch;
+}
+
+void CompiledFunction::jacobian(const double* x, const Box& box, double* jac,
+                                const FunctionScratch& scratch) const {
+  if (jacobian_) return jacobian_(x, jac, 1);
+  differences(x, box, jac, scratch);
+}
+
+// Central differences, which become one-sided at a bound: f may not be defined beyond it.
+void CompiledFunction::differences(const double* x, const Box& box, double* jac,
+                                   const FunctionScratch& scratch) const {
+  // Truncation goes with h^2 in units of the scale, rounding with |x| / h: the cube root of the
+  // rounding unit of x balances them, however far from zero the box lies.
+  const double relative = std::cbrt(std::numeric_limits<double>::epsilon());
+  for (std::int64_t i = 0; i < p_; ++i) {
+    const double size = std::abs(x[i]) / box.scale[i];
+    const double h = relative * box.scale[i] * (size > 1 ? std::cbrt(size) : 1.0);
+    double* const low = scratch.points + i * p_;
+    double* const high = scratch.points + (p_ + i) * p_;
+    std::copy(x, x + p_, low);
+    std::copy(x, x + p_, high);
+    low[i] = std::max(x[i] - h, std::min(box.lower[i], x[i]));
+    high[i] = std::min(x[i] + h, std::max(box.upper[i], x[i]));
+  }
+  values_(scratch.points, scratch.images, 2 * p_);
+  for (std::int64_t i = 0; i < p_; ++i) {
+    const double width = scratch.points[(p_ + i) * p_ + i] - scratch.points[i * p_ + i];
+    for (std::int64_t j = 0; j < q_; ++j) {
+      const double difference = scratch.images[(p_ + i) * q_ + j] - scratch.images[i * q_ + j];
+      jac[j * p_ + i] = width > 0 ? difference / width : 0.0;
+    }
+  }
+}
+
+FunctionScratch LearnedFunction::lay_out(Taker& take, std::int64_t n_rows) const {
+  FunctionScratch scratch{};
+  take(scratch.inputs, n_rows * p_);
+  take(scratch.outputs, n_rows * q_);
+  take(scratch.derivative, q_ * p_);
+  const std::int64_t of_jacobian = 2 * network_.workspace_size(p_ + 1) + (p_ + 1) * p_;
+  take(scratch.workspace, std::max(network_.workspace_size(n_rows), of_jacobian));
+  return scratch;
+}
+
+void LearnedFunction::scale_inputs(const double* x, float* inputs, std::int64_t n_rows) const {
+  for (std::int64_t i = 0; i < n_rows * p_; ++i) {
+    const std::int64_t c = i % p_;
+    inputs[i] = feature_of((x[i] - scaling_.x_mean[c]) / scaling_.x_scale[c]);
+  }
+}
+
+void LearnedFunction::values(const double* x, double* fx, std::int64_t n_rows,
+                             const FunctionScratch& scratch) const {
+  scale_inputs(x, scratch.inputs, n_rows);
+  network_.forward_rows(scratch.inputs, scratch.outputs, n_rows, scratch.workspace);
+  for (std::int64_t i = 0; i < n_rows * q_; ++i) {
+    const std::int64_t c = i % q_;
+    fx[i] = scaling_.y_mean[c] + scaling_.y_scale[c] * scratch.outputs[i];
+  }
+}
+
+void LearnedFunction::jacobian(const double* x, const Box&, double* jac,
+                               const FunctionScratch& scratch) const {
+  scale_inputs(x, scratch.inputs, 1);
+  network_.jacobian(scratch.inputs, scratch.derivative, scratch.workspace);
+  for (std::int64_t j = 0; j < q_; ++j) {
+    for (std::int64_t i = 0; i < p_; ++i) {
+      jac[j * p_ + i] = scaling_.y_scale[j] / scaling_.x_scale[i] * scratch.derivative[j * p_ + i];
+    }
+  }
+}
+
+}  // namespace fastinv

@@ -1,0 +1,110 @@
+// A function f: R^p -> R^q with its derivatives, as every stage that evaluates or polishes needs it.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "base/workspace.hpp"
+#include "function/region.hpp"
+#include "mlp/mlp.hpp"
+
+namespace fastinv {
+
+// Memory that one thread lends to a function; it holds nothing between calls.
+struct FunctionScratch {
+  double* points;     // where differences are taken (2, p, p)
+  double* images;     // (2, p, q)
+  float* inputs;      // of a network, for some rows
+  float* outputs;     // likewise
+  float* derivative;  // of a network (q, p)
+  float* workspace;
+};
+
+// Immutable; any number of threads may use it.
+class Function {
+ public:
+  virtual ~Function() = default;
+  Function(const Function&) = delete;
+  Function& operator=(const Function&) = delete;
+
+  std::int64_t n_inputs() const { return p_; }
+  std::int64_t n_outputs() const { return q_; }
+  // What a Jacobian costs, in evaluations of f.
+  virtual std::int64_t evaluations_per_jacobian() const = 0;
+  // Memory for `values` of up to n_rows at a time, and for `jacobian`.
+  virtual FunctionScratch lay_out(Taker& take, std::int64_t n_rows) const = 0;
+  // Images fx (n_rows, q) of x (n_rows, p).
+  virtual void values(const double* x, double* fx, std::int64_t n_rows,
+                      const FunctionScratch& scratch) const = 0;
+  // dy_i/dx_j (q, p) at one x.
+  virtual void jacobian(const double* x, const Box& box, double* jac,
+                        const FunctionScratch& scratch) const = 0;
+
+ protected:
+  Function(std::int64_t p, std::int64_t q) : p_(p), q_(q) {}
+  const std::int64_t p_, q_;
+};
+
+// Machine code for a number of rows: x (n, p) to f(x) (n, q), or to dy_i/dx_j (n, q, p).
+using RowCode = void (*)(const double* x, double* out, std::int64_t n_rows);
+
+class CompiledFunction final : public Function {
+ public:
+  // `jacobian` may be null: differences take its place. `owner` keeps the code in memory.
+  CompiledFunction(std::int64_t p, std::int64_t q, RowCode values, RowCode jacobian,
+                   std::shared_ptr<const void> owner)
+      : Function(p, q), values_(values), jacobian_(jacobian), owner_(std::move(owner)) {}
+
+  std::int64_t evaluations_per_jacobian() const override { return jacobian_ ? 1 : 2 * p_; }
+  FunctionScratch lay_out(Taker& take, std::int64_t n_rows) const override;
+  void values(const double* x, double* fx, std::int64_t n_rows,
+              const FunctionScratch&) const override {
+    values_(x, fx, n_rows);
+  }
+  void jacobian(const double* x, const Box& box, double* jac,
+                const FunctionScratch& scratch) const override;
+
+ private:
+  void differences(const double* x, const Box& box, double* jac,
+                   const FunctionScratch& scratch) const;
+
+  RowCode values_, jacobian_;
+  std::shared_ptr<const void> owner_;
+};
+
+// Scaled features are of order one. Far beyond, they would overflow float32 inside a network.
+inline float feature_of(double scaled) {
+  constexpr double limit = 1e6;
+  return static_cast<float>(std::min(std::max(scaled, -limit), limit));
+}
+
+struct NetworkScaling {
+  std::vector<double> x_mean, x_scale, y_mean, y_scale;
+};
+
+// f learned: y_mean + y_scale * net((x - x_mean) / x_scale).
+class LearnedFunction final : public Function {
+ public:
+  LearnedFunction(Network<float> network, NetworkScaling scaling)
+      : Function(network.shape().n_inputs(), network.shape().n_outputs()),
+        network_(std::move(network)),
+        scaling_(std::move(scaling)) {}
+
+  std::int64_t evaluations_per_jacobian() const override { return 1; }
+  FunctionScratch lay_out(Taker& take, std::int64_t n_rows) const override;
+  void values(const double* x, double* fx, std::int64_t n_rows,
+              const FunctionScratch& scratch) const override;
+  void jacobian(const double* x, const Box& box, double* jac,
+                const FunctionScratch& scratch) const override;
+
+ private:
+  void scale_inputs(const double* x, float* inputs, std::int64_t n_rows) const;
+
+  Network<float> network_;
+  NetworkScaling scaling_;
+};
+
+}  // namespace fastinv

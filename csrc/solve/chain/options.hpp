@@ -1,0 +1,26 @@
+// The options of a pipeline, as fastinv.backends.solving.PipelineOptions describes them. A line here
+// declares an option and reads it from Python.
+#pragma once
+
+#include <cstdint>
+
+#define FASTINV_PIPELINE_OPTIONS(OPTION) \
+  OPTION(double, coverage)               \
+  OPTION(bool, anchors_exact)            \
+  OPTION(bool, trust_residual)           \
+  OPTION(double, branch_distance)        \
+  OPTION(std::int64_t, pool_factor)      \
+  OPTION(std::int64_t, n_passes)         \
+  OPTION(bool, polish)                   \
+  OPTION(std::int64_t, max_evaluations)  \
+  OPTION(double, separation)
+
+namespace fastinv {
+
+struct PipelineOptions {
+#define FASTINV_DECLARE_OPTION(type, name) type name;
+  FASTINV_PIPELINE_OPTIONS(FASTINV_DECLARE_OPTION)
+#undef FASTINV_DECLARE_OPTION
+};
+
+}  // namespace fastinv

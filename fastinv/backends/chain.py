@@ -1,0 +1,62 @@
+"""The chain in Python: what a pipeline does whose links are called one by one.
+
+Native code runs the same chain in one call; this is its reference form, and how an f is solved
+that only Python can evaluate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from fastinv.backends.distances import distance
+from fastinv.backends.solving import Candidates, Pipeline, Ranked
+from fastinv.functions.goal import Goal
+
+
+def run_chain(
+    pipeline: Pipeline, goal: Goal, n_candidates: int, k: int, n_threads: int = 1
+) -> Ranked:
+    """Every link from the anchors on: the best `k` of `n_candidates` for each target."""
+    proposed = pipeline.propose(goal, n_candidates, n_threads=n_threads)
+    corrected = pipeline.correct(goal, proposed, n_threads=n_threads)
+    evaluated = pipeline.evaluate(goal, corrected, n_threads=n_threads)
+    n_further = pipeline.options.n_passes - 1 if pipeline.twin is not None else 0
+    return finish(pipeline, goal, evaluated, k, n_passes=n_further, n_threads=n_threads)
+
+
+def finish(
+    pipeline: Pipeline,
+    goal: Goal,
+    candidates: Candidates,
+    k: int,
+    *,
+    n_passes: int = 0,
+    n_threads: int = 1,
+) -> Ranked:
+    """The rest of the chain, for candidates with images: `n_passes` of the twin network, each
+    kept where it brings a candidate closer, then polish and rank."""
+    for _ in range(n_passes):
+        corrected = pipeline.correct(goal, candidates, n_threads=n_threads)
+        corrected = pipeline.evaluate(goal, corrected, n_threads=n_threads)
+        candidates = closer(goal, candidates, corrected)
+    if pipeline.options.polish:
+        candidates = pipeline.polish(goal, candidates, n_threads=n_threads)
+    return pipeline.rank(goal, candidates, k)
+
+
+def closer(goal: Goal, before: Candidates, after: Candidates) -> Candidates:
+    """Each candidate `after`, or as it was `before` where that is no farther from its target.
+
+    One without a finite image was no start, and stays as it is.
+    """
+    y = goal.targets[:, None, :]
+    usable = np.isfinite(before.fx).all(axis=2)
+    better = usable & (distance(after.fx, y) < distance(before.fx, y))
+    return replace(
+        after,
+        x=np.where(better[:, :, None], after.x, before.x),
+        fx=np.where(better[:, :, None], after.fx, before.fx),
+        flags=np.where(better, after.flags, before.flags),
+    )

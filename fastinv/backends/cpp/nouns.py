@@ -1,0 +1,99 @@
+"""Functions, regions, problems and anchors as the extension holds them."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+
+from fastinv import _core
+from fastinv._common.arrays import Float64Array, IntArray
+from fastinv.backends.checks import solving as checks
+from fastinv.backends.solving import TwinModel
+from fastinv.functions.code import CompiledCode, NetworkCode
+from fastinv.functions.problem import Problem
+
+
+class Anchors:
+    """Anchors with a KD-tree; see :class:`fastinv.backends.solving.Anchors`.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, p), float64
+    y : ndarray of shape (n, q), float64
+    isa : str
+        The instruction set, one of ``fastinv._core.isas()``.
+    """
+
+    def __init__(self, x: Float64Array, y: Float64Array, isa: str) -> None:
+        checks.check_anchors(x, y)
+        self.x, self.y = x, y
+        self.native = _core.Anchors(np.ascontiguousarray(x), np.ascontiguousarray(y), isa)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def nearest(
+        self, targets: Float64Array, k: int, *, n_threads: int = 1
+    ) -> tuple[Float64Array, IntArray]:
+        """Distances in y ``(n, k)`` and indices ``(n, k)`` of the nearest anchors."""
+        checks.check_nearest_call(self, targets, k, n_threads)
+        distances = np.empty((len(targets), k))
+        indices = np.empty((len(targets), k), dtype=np.int64)
+        self.native.nearest(np.ascontiguousarray(targets), k, distances, indices, n_threads)
+        return distances, indices
+
+
+@singledispatch
+def native_function(code: object, isa: str) -> _core.Function | None:
+    """What the kernels call for f; None where only Python can evaluate it."""
+    return None
+
+
+@native_function.register
+def _(code: CompiledCode, isa: str) -> _core.Function:
+    return _core.compiled_function(code.n_inputs, code.n_outputs, code.values, code.jacobian)
+
+
+@native_function.register
+def _(code: NetworkCode, isa: str) -> _core.Function:
+    return _core.learned_function(network_fields(code), isa)
+
+
+def native_problem(problem: Problem, isa: str) -> _core.Problem:
+    """The problem, with its function where that runs natively."""
+    region = problem.region
+    return _core.Problem(
+        native_function(problem.function.code, isa),
+        _core.Region(
+            np.ascontiguousarray(region.lower),
+            np.ascontiguousarray(region.upper),
+            np.ascontiguousarray(region.scale),
+            np.ascontiguousarray(region.periods),
+        ),
+        problem.n_outputs,
+    )
+
+
+def network_fields(network: TwinModel | NetworkCode) -> dict[str, Any]:
+    """A network with the scalings that both kinds have."""
+    return {
+        "layer_sizes": list(network.spec.layer_sizes),
+        "activation": network.spec.activation,
+        "parameters": np.ascontiguousarray(network.parameters, dtype=np.float32),
+        "y_mean": np.ascontiguousarray(network.y_mean),
+        "y_scale": np.ascontiguousarray(network.y_scale),
+        "x_mean": np.ascontiguousarray(network.x_mean),
+        "x_scale": np.ascontiguousarray(network.x_scale),
+    }
+
+
+def twin_fields(twin: TwinModel) -> dict[str, Any]:
+    """A twin network with all of its scalings."""
+    return {
+        **network_fields(twin),
+        "dy_scale": np.ascontiguousarray(twin.dy_scale),
+        "dx_scale": np.ascontiguousarray(twin.dx_scale),
+        "reach": float(twin.reach),
+    }

@@ -1,0 +1,88 @@
+"""Samples of the set of solutions where it is not made of isolated points."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastinv._common.arrays import Float64Array
+from fastinv._common.validation import RandomState, check_integer, check_random_state
+from fastinv.backends.protocol import Search
+from fastinv.functions.goal import Goal
+
+# Of the largest singular value: what is below is zero but for the error of differences. The pose of
+# an arm has 12 numbers and 6 degrees of freedom.
+_NULL = 1e-6
+_STEP = 0.5  # root mean square length of a step, in units of the region
+_MOST_STARTS = 64  # solutions that walks begin at
+_EFFORT = 4 * 24  # starts that look for them
+
+
+def sample_solutions(
+    search: Search,
+    target: Float64Array,
+    n_samples: int,
+    *,
+    tol: float,
+    n_steps: int,
+    random_state: RandomState,
+) -> Float64Array:
+    """Where random walks of `n_steps` along the set of solutions of `target` ``(1, q)`` end.
+
+    They begin at solutions that different anchors lead to. A step is a normal vector projected
+    onto the null space of f's derivative, then polished onto the set again by the shortest steps;
+    one that does not come back to a residual of `tol` is not taken.
+
+    Raises
+    ------
+    ValueError
+        `target` is not one finite target, has no solution, or only isolated ones.
+    """
+    if len(target) != 1:
+        raise ValueError(f"y must be one target, got {len(target)}")
+    if not np.isfinite(target).all():
+        raise ValueError(f"y must be finite, got {target[0]}")
+    n_samples = check_integer(n_samples, "n_samples", minimum=0)
+    n_steps = check_integer(n_steps, "n_steps", minimum=0)
+    points = _first_points(search, Goal(target, tol))
+    if not any(_is_free(jacobian) for jacobian in _scaled_jacobians(search, points)):
+        raise ValueError(
+            "sample_solutions is for solutions that are not isolated, got one where every "
+            f"direction changes {search.problem.function.name}: use solve_all"
+        )
+    rng = check_random_state(random_state)
+    x = points[rng.integers(len(points), size=n_samples)]
+    goal = Goal(np.repeat(target, len(x), axis=0), tol)
+    region = search.problem.region
+    for _ in range(n_steps):
+        noise = rng.standard_normal(x.shape) * _STEP
+        moved = x + region.scale * tangential(noise, _scaled_jacobians(search, x))
+        polished = search.polish(goal, region.clip(moved))
+        taken = polished.residual <= tol
+        x[taken] = polished.x[taken]
+    return x
+
+
+def tangential(steps: Float64Array, jacobians: Float64Array) -> Float64Array:
+    """`steps` ``(n, p)`` without what changes f, by `jacobians` ``(n, q, p)``."""
+    inverses = np.linalg.pinv(jacobians, rcond=_NULL)
+    return np.asarray(steps - np.einsum("npq,nqr,nr->np", inverses, jacobians, steps))
+
+
+def _first_points(search: Search, goal: Goal) -> Float64Array:
+    found, count = search.solve_all(goal, k=_MOST_STARTS, n_starts=_EFFORT)
+    if not count[0]:
+        raise ValueError(
+            f"y must be attainable, got {goal.targets[0]}; the nearest point found is at a "
+            f"distance of {found.residual[0, 0]:.3g}"
+        )
+    return found.x[0, : count[0]]
+
+
+def _scaled_jacobians(search: Search, x: Float64Array) -> Float64Array:
+    """df/dx ``(n, q, p)`` at points ``(n, p)``, in units of the region."""
+    return np.asarray(search.jacobians(x) * search.problem.region.scale)
+
+
+def _is_free(jacobian: Float64Array) -> bool:
+    """Whether a derivative (q, p) has a null space."""
+    return bool(np.linalg.matrix_rank(jacobian, rtol=_NULL) < jacobian.shape[1])

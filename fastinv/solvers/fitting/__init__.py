@@ -1,0 +1,1 @@
+"""What `fit` of a solver does beside training: checks, anchors, and what follows from them."""

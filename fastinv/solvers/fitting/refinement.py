@@ -1,0 +1,82 @@
+"""Whether and how solvers polish what they find."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastinv._common.arrays import Float64Array
+from fastinv._common.validation import as_float64, check_integer
+from fastinv.functions.code import CompiledCode
+from fastinv.functions.function import Function
+
+# A start that needs more steps is one that damping has brought to a crawl.
+_MAX_STEPS = 40
+# In units of the region. Where f folds, the two copies of a double root agree to the square root of
+# the rounding unit, 1e-8.
+_SEPARATION = 1e-6
+_SEPARATION_LEARNED = 1e-3  # the same for networks, in single precision
+
+
+def max_evaluations(function: Function) -> int:
+    """Evaluations of f that a start may take, its derivatives included."""
+    code = function.code
+    exactly = isinstance(code, CompiledCode) and code.jacobian is not None
+    return _MAX_STEPS * (2 if exactly else 2 * function.n_inputs + 1)
+
+
+def separation(function: Function) -> float:
+    """Distance in x, in units of the region, up to which two solutions are one."""
+    return _SEPARATION if function.exact else _SEPARATION_LEARNED
+
+
+def resolve_refine(refine: Any, function: Function) -> bool:
+    """Whether to polish: `refine`, or with None where f is exact and runs natively.
+
+    Raises
+    ------
+    TypeError
+        `refine` is neither a bool nor None, or True for an f that only Python can evaluate.
+    """
+    native = function.code is not None
+    if refine is None:
+        return function.exact and native
+    if not isinstance(refine, bool | np.bool_):
+        raise TypeError(f"refine must be True, False or None, got {refine!r}")
+    if refine and not native:
+        raise TypeError(
+            f"refine=True needs an f that runs natively, got {function.name}, which only Python "
+            "can evaluate: declare the formula with @fastinv.forward, or let fastinv learn it"
+        )
+    return bool(refine)
+
+
+def resolve_passes(n_passes: int | None, refines: bool) -> int:
+    """How often a twin network is applied: with None once where a polish follows, else twice."""
+    if n_passes is None:
+        return 1 if refines else 2
+    return check_integer(n_passes, "n_passes")
+
+
+def check_periods(periods: ArrayLike | None, n_inputs: int) -> Float64Array:
+    """`periods` (p,), infinite where there is none; a number holds for all inputs.
+
+    Raises
+    ------
+    ValueError
+        They have another shape or are not positive.
+    """
+    if periods is None:
+        return np.full(n_inputs, np.inf)
+    array = as_float64(periods, "periods")
+    if array.ndim == 0:
+        array = np.full(n_inputs, float(array))
+    if array.shape != (n_inputs,):
+        raise ValueError(f"periods must be a number or of shape ({n_inputs},), got {array.shape}")
+    if not (array > 0).all():
+        raise ValueError(
+            f"periods must be positive, infinite where an input is not periodic, got {array}"
+        )
+    return array
