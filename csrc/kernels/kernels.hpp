@@ -38,7 +38,8 @@ FASTINV_INLINE constexpr bool slope_follows_value(Activation activation) {
   return activation != Activation::silu;
 }
 
-// out = act(in W + b) for panels [begin, end): in (n_rows, n_in), out (n_rows, padded).
+// out = act(in W + b) for panels [begin, end): in (n_rows, n_in), out (n_rows, padded). All padded
+// columns are written: act(0) where `in` is finite.
 // slope, where given, receives act'(in W + b), (n_rows, out_stride) like out.
 template <class T>
 struct ForwardTask {
