@@ -10,6 +10,8 @@
 #include <sys/mman.h>
 #endif
 
+#include "base/poison.hpp"
+
 namespace fastinv {
 
 // Numbers without initial values, starting on a cache line, so that no register's load crosses one.
@@ -29,6 +31,7 @@ class Buffer {
     // Advice only: without huge pages everything works as well, if more slowly.
     if (alignment == kHugePage) madvise(numbers_.get(), padded, MADV_HUGEPAGE);
 #endif
+    poison(numbers_.get(), padded);
   }
   T* data() { return numbers_.get(); }
   const T* data() const { return numbers_.get(); }

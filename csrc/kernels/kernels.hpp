@@ -38,7 +38,8 @@ FASTINV_INLINE constexpr bool slope_follows_value(Activation activation) {
   return activation != Activation::silu;
 }
 
-// out = act(in W + b) for panels [begin, end): in (n_rows, n_in), out (n_rows, padded).
+// out = act(in W + b) for panels [begin, end): in (n_rows, n_in), out (n_rows, padded). All padded
+// columns are written: act(0) where `in` is finite.
 // slope, where given, receives act'(in W + b), (n_rows, out_stride) like out.
 template <class T>
 struct ForwardTask {
@@ -53,7 +54,8 @@ struct ForwardTask {
 // delta_in = (delta_out W^T) * act' of the layer below, for blocks [begin, end) of unit_block rows
 // of W. Deltas of a layer with n units are held twice, by row (n_rows, stride) and transposed
 // (n in whole registers, batch_stride), the latter zero beyond n_rows: one feeds the update, one
-// the next layer down.
+// the next layer down. Both are zero beyond the n units; of delta_in_t, which the sums start from,
+// they must be so before.
 template <class T>
 struct InputGradientTask {
   PackedLayer<T> layer;
@@ -69,7 +71,8 @@ struct InputGradientTask {
 // g = in^T delta_out, then an Adam step on weights and biases (or, where `gradient` has storage,
 // g stored there) for blocks [begin, end): block b is panel b / n of W and its row block b % n,
 // with n = ceil(n_in / row_block); the panel's first block owns its biases. A narrow layer's
-// blocks are `panel` rows of W each; the first owns the biases.
+// blocks are `panel` rows of W each; the first owns the biases. Rows of delta_out must be zero from
+// n_out to padded, those of a narrow layer's input from n_in to padded_in.
 template <class T>
 struct UpdateTask {
   PackedLayer<T> layer;
@@ -83,7 +86,7 @@ struct UpdateTask {
   T second_unbiasing;  // 1 / sqrt(1 - beta_2^t)
 };
 
-// A KD-tree, see core/kdtree.hpp: every node has up to kKDWidth children and every leaf holds whole
+// A KD-tree, see kdtree/kdtree.hpp: every node has up to kKDWidth children and every leaf holds whole
 // blocks of kKDWidth points, so that one pass of the registers measures a node or a block. The
 // layout is the same for every instruction set.
 constexpr int kKDWidth = 16;

@@ -6,11 +6,10 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
-#include <vector>
 
-#include "kernels/kernels.hpp"
-#include "mlp/mlp.hpp"
 #include "base/parallel.hpp"
+#include "base/workspace.hpp"
+#include "kernels/kernels.hpp"
 
 namespace fastinv {
 
@@ -63,11 +62,15 @@ MixtureTask<T> mixture_task(const MixtureShape& shape) {
   return task;
 }
 
+// What one thread works in.
 template <class T>
-AlignedBuffer<T> mixture_buffer(const MixtureShape& shape, const Kernels<T>& kernels) {
-  return AlignedBuffer<T>(
-      kernels.mixture_workspace(shape.n_components, shape.n_dims, shape.n_raw()));
-}
+struct MixtureScratch {
+  T* columns;
+
+  MixtureScratch(Taker& take, const MixtureShape& shape, const Kernels<T>& kernels) {
+    take(columns, kernels.mixture_workspace(shape.n_components, shape.n_dims, shape.n_raw()));
+  }
+};
 
 // Losses (n) and gradient (n, n_raw) of raw (n, n_raw) and targets (n, n_dims), on n_threads.
 template <class T>
@@ -75,8 +78,7 @@ void mixture_nll(const MixtureShape& shape, const T* raw, const T* targets, std:
                  T* losses, T* gradient, int n_threads, const Kernels<T>& kernels) {
   const int threads = static_cast<int>(
       std::clamp<std::int64_t>((n + kernels.lanes - 1) / kernels.lanes, 1, n_threads));
-  std::vector<AlignedBuffer<T>> workspaces;
-  for (int t = 0; t < threads; ++t) workspaces.push_back(mixture_buffer(shape, kernels));
+  Workspaces memory(threads, bytes_of<MixtureScratch<T>>(shape, kernels));
   run_independent(threads, [&](int thread) {
     MixtureTask<T> task = mixture_task<T>(shape);
     task.raw = raw;
@@ -84,7 +86,7 @@ void mixture_nll(const MixtureShape& shape, const T* raw, const T* targets, std:
     task.losses = losses;
     task.gradient = gradient;
     task.raw_stride = task.gradient_stride = task.n_raw;
-    task.workspace = workspaces[static_cast<std::size_t>(thread)].data();
+    task.workspace = memory[thread].lay_out<MixtureScratch<T>>(shape, kernels).columns;
     const Range rows = part_of(n, thread, threads);
     kernels.mixture(task, rows.begin, rows.end);
   });

@@ -124,19 +124,14 @@ Network<T>::Network(NetworkShape shape, const T* parameters, const Kernels<T>& k
 }
 
 template <class T>
-std::int64_t Network<T>::workspace_size(std::int64_t n_rows) const {
-  return 2 * n_rows * row_stride<T>(shape_.widest());
-}
-
-template <class T>
-void Network<T>::forward_rows(const T* in, T* out, std::int64_t n_rows, T* workspace) const {
+void Network<T>::forward_rows(const T* in, T* out, std::int64_t n_rows,
+                              const ForwardScratch<T>& scratch) const {
   const std::int64_t n_layers = shape_.n_layers(), n_outputs = shape_.n_outputs();
-  T* const buffers[2] = {workspace, workspace + n_rows * row_stride<T>(shape_.widest())};
   const T* from = in;
   std::int64_t stride = shape_.n_inputs();
   for (std::int64_t l = 0; l < n_layers; ++l) {
     const PackedLayer<T>& layer = parameters_.layers()[l];
-    T* const to = buffers[l % 2];
+    T* const to = scratch.values[l % 2];
     const bool last = l + 1 == n_layers;
     const std::int64_t out_stride = row_stride<T>(layer.n_out);
     kernels_.forward({layer, from, to, nullptr, n_rows, stride, out_stride,
@@ -153,12 +148,10 @@ void Network<T>::forward_rows(const T* in, T* out, std::int64_t n_rows, T* works
 // Forward mode: a row of values and, below it, n_inputs rows of tangents, which pass through the
 // same weights without biases and are multiplied by the slopes at the values.
 template <class T>
-void Network<T>::jacobian(const T* in, T* jac, T* workspace) const {
+void Network<T>::jacobian(const T* in, T* jac, const JacobianScratch<T>& scratch) const {
   const std::int64_t n_in = shape_.n_inputs(), n_layers = shape_.n_layers();
-  const std::int64_t size = (n_in + 1) * row_stride<T>(shape_.widest());
-  T* const buffers[2] = {workspace, workspace + size};
-  T* const slope = workspace + 2 * size;
-  T* const first = slope + size;  // the input with its unit tangents
+  T* const slope = scratch.slope;
+  T* const first = scratch.inputs;  // the input with its unit tangents
   std::copy(in, in + n_in, first);
   std::fill(first + n_in, first + (n_in + 1) * n_in, T(0));
   for (std::int64_t i = 0; i < n_in; ++i) first[(i + 1) * n_in + i] = 1;
@@ -168,7 +161,7 @@ void Network<T>::jacobian(const T* in, T* jac, T* workspace) const {
     PackedLayer<T> layer = parameters_.layers()[l];
     const std::int64_t out_stride = row_stride<T>(layer.n_out);
     const bool last = l + 1 == n_layers;
-    T* const to = buffers[l % 2];
+    T* const to = scratch.layers.values[l % 2];
     kernels_.forward({layer, from, to, slope, 1, stride, out_stride,
                       last ? Activation::identity : shape_.activation},
                      0, layer.n_panels);
@@ -191,15 +184,15 @@ template <class T>
 void Network<T>::forward(const T* in, T* out, std::int64_t n_rows, int n_threads) const {
   const std::int64_t n_blocks = (n_rows + kInferenceRows - 1) / kInferenceRows;
   const int n = static_cast<int>(std::clamp<std::int64_t>(n_blocks, 1, n_threads));
-  const std::int64_t size = workspace_size(std::min(n_rows, kInferenceRows));
-  std::vector<AlignedBuffer<T>> workspaces;
-  for (int t = 0; t < n; ++t) workspaces.emplace_back(size);
+  const std::int64_t per_block = std::min(n_rows, kInferenceRows), widest = shape_.widest();
+  Workspaces memory(n, bytes_of<ForwardScratch<T>>(per_block, widest));
   run_independent(n, [&](int thread) {
+    const auto scratch = memory[thread].lay_out<ForwardScratch<T>>(per_block, widest);
     const Range blocks = part_of(n_blocks, thread, n);
     for (std::int64_t b = blocks.begin; b < blocks.end; ++b) {
       const std::int64_t row = b * kInferenceRows;
       forward_rows(in + row * shape_.n_inputs(), out + row * shape_.n_outputs(),
-                   std::min(kInferenceRows, n_rows - row), workspaces[thread].data());
+                   std::min(kInferenceRows, n_rows - row), scratch);
     }
   });
 }

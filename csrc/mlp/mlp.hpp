@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/workspace.hpp"
 #include "kernels/kernels.hpp"
 
 namespace fastinv {
@@ -25,7 +26,7 @@ std::int64_t row_stride(std::int64_t n) {
   return ((n + line - 1) / line | 1) * line;
 }
 
-// Memory aligned to cache lines, so that packed panels start on one.
+// Zeros, aligned to cache lines, so that packed panels start on one.
 template <class T>
 class AlignedBuffer {
  public:
@@ -82,6 +83,36 @@ class PackedParameters {
   std::vector<PackedLayer<T>> layers_;
 };
 
+// What a forward pass works in: the values of two layers at a time. `widest` is that of the
+// network's shape, or the greatest of several networks that take turns.
+template <class T>
+struct ForwardScratch {
+  T* values[2];  // (n_rows, row_stride(widest))
+
+  ForwardScratch(Taker& take, std::int64_t n_rows, std::int64_t widest) {
+    for (T*& layer : values) take(layer, n_rows * row_stride<T>(widest));
+  }
+  ForwardScratch(T* first, T* second) : values{first, second} {}
+};
+
+// What a derivative works in: a row of values and n_inputs rows of tangents.
+template <class T>
+struct JacobianScratch {
+  ForwardScratch<T> layers;
+  T* slope;   // (row_stride(widest))
+  T* inputs;  // (n_inputs + 1, n_inputs)
+
+  JacobianScratch(Taker& take, std::int64_t n_inputs, std::int64_t widest)
+      : layers(take, n_inputs + 1, widest) {
+    take(slope, row_stride<T>(widest));
+    take(inputs, (n_inputs + 1) * n_inputs);
+  }
+  JacobianScratch(T* memory, std::int64_t n_inputs, std::int64_t widest)
+      : layers(memory, memory + (n_inputs + 1) * row_stride<T>(widest)),
+        slope(memory + 2 * (n_inputs + 1) * row_stride<T>(widest)),
+        inputs(slope + row_stride<T>(widest)) {}
+};
+
 // An immutable network for inference.
 template <class T>
 class Network {
@@ -89,13 +120,22 @@ class Network {
   Network(NetworkShape shape, const T* parameters, const Kernels<T>& kernels);
 
   const NetworkShape& shape() const { return shape_; }
-  // Elements of workspace that forward_rows needs for n_rows.
-  std::int64_t workspace_size(std::int64_t n_rows) const;
   // in (n_rows, n_inputs) to out (n_rows, n_outputs); allocates nothing.
-  void forward_rows(const T* in, T* out, std::int64_t n_rows, T* workspace) const;
-  // d out / d in at one input: jac (n_outputs, n_inputs). Workspace as for n_inputs + 1 rows, with
-  // as many elements again.
-  void jacobian(const T* in, T* jac, T* workspace) const;
+  void forward_rows(const T* in, T* out, std::int64_t n_rows,
+                    const ForwardScratch<T>& scratch) const;
+  // d out / d in at one input: jac (n_outputs, n_inputs); allocates nothing.
+  void jacobian(const T* in, T* jac, const JacobianScratch<T>& scratch) const;
+  // The same two in plain memory: workspace_size(n_rows) elements; as many as for n_inputs + 1
+  // rows, twice over, and (n_inputs + 1) * n_inputs.
+  std::int64_t workspace_size(std::int64_t n_rows) const {
+    return 2 * n_rows * row_stride<T>(shape_.widest());
+  }
+  void forward_rows(const T* in, T* out, std::int64_t n_rows, T* workspace) const {
+    forward_rows(in, out, n_rows, {workspace, workspace + workspace_size(n_rows) / 2});
+  }
+  void jacobian(const T* in, T* jac, T* workspace) const {
+    jacobian(in, jac, JacobianScratch<T>(workspace, shape_.n_inputs(), shape_.widest()));
+  }
   // forward_rows for any number of rows, on n_threads.
   void forward(const T* in, T* out, std::int64_t n_rows, int n_threads) const;
 

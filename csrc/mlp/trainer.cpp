@@ -27,39 +27,62 @@ Loss loss_from(const std::string& name) {
   throw std::invalid_argument("unknown loss '" + name + "'");
 }
 
-// What one batch needs between the layers; index l of the vectors is layer l's output, 0 the input.
+// What one batch needs between the layers; layers[l] is layer l's output, 0 the input.
 template <class T>
 struct Trainer<T>::Batch {
-  std::int64_t n_rows = 0;
+  struct Layer {
+    std::int64_t size, padded, stride;  // of a row, in whole registers, from row to row
+    T* values;    // (max_rows, stride)
+    T* slopes;    // (max_rows, stride), where they do not follow from the values
+    T* deltas;    // (max_rows, stride), but not of the input
+    T* deltas_t;  // (padded, batch_stride), but not of the input
+  };
+  std::int64_t n_rows = 0, max_rows;
   std::int64_t batch_stride;  // of transposed deltas
-  std::vector<std::int64_t> strides;
-  std::vector<AlignedBuffer<T>> values, slopes, deltas, deltas_t;
-  AlignedBuffer<T> targets, mixture_losses;
-  std::vector<AlignedBuffer<T>> mixture_workspaces;  // one a thread
-  std::vector<double> row_losses;
+  std::vector<Layer> layers;
+  T* targets;          // (max_rows, n_targets)
+  double* row_losses;  // (max_rows)
+  T* mixture_losses;   // (max_rows)
+  std::vector<MixtureScratch<T>> mixture;  // one a thread
 
-  Batch(const Trainer& trainer, std::int64_t max_rows, int n_threads)
-      : batch_stride(row_stride<T>(max_rows)) {
+  Batch(Taker& take, const Trainer& trainer, std::int64_t max_rows_, int n_threads)
+      : max_rows(max_rows_), batch_stride(row_stride<T>(max_rows_)) {
     const NetworkShape& shape = trainer.shape_;
-    const Kernels<T>& kernels = trainer.kernels_;
     for (std::size_t l = 0; l < shape.sizes.size(); ++l) {
       const std::int64_t size = shape.sizes[l];
-      const std::int64_t stride = l == 0 ? size : row_stride<T>(size);
-      strides.push_back(stride);
-      values.emplace_back(max_rows * stride);
-      const bool behind = l > 0, hidden = behind && l + 1 < shape.sizes.size();
-      slopes.emplace_back(hidden && !slope_follows_value(shape.activation) ? max_rows * stride : 0);
-      deltas.emplace_back(behind ? max_rows * stride : 0);
-      deltas_t.emplace_back(behind ? round_up(size, kernels.lanes) * batch_stride : 0);
-    }
-    targets = AlignedBuffer<T>(max_rows * trainer.n_targets());
-    if (trainer.loss_.loss == Loss::mixture) {
-      mixture_losses = AlignedBuffer<T>(max_rows);
-      for (int t = 0; t < n_threads; ++t) {
-        mixture_workspaces.push_back(mixture_buffer(trainer.loss_.mixture, kernels));
+      Layer layer{size, round_up(size, trainer.kernels_.lanes),
+                  l == 0 ? size : row_stride<T>(size), nullptr, nullptr, nullptr, nullptr};
+      take(layer.values, max_rows * layer.stride);
+      const bool hidden = l > 0 && l + 1 < shape.sizes.size();
+      if (hidden && !slope_follows_value(shape.activation)) {
+        take(layer.slopes, max_rows * layer.stride);
       }
+      if (l > 0) {
+        take(layer.deltas, max_rows * layer.stride);
+        take(layer.deltas_t, layer.padded * batch_stride);
+      }
+      layers.push_back(layer);
     }
-    row_losses.resize(static_cast<std::size_t>(max_rows));
+    take(targets, max_rows * trainer.n_targets());
+    take(row_losses, max_rows);
+    take(mixture_losses, trainer.loss_.loss == Loss::mixture ? max_rows : 0);
+    for (int t = 0; trainer.loss_.loss == Loss::mixture && t < n_threads; ++t) {
+      mixture.emplace_back(take, trainer.loss_.mixture, trainer.kernels_);
+    }
+  }
+
+  // The padding of deltas, which kernels take for zero and leave as it is.
+  void clear_padding() {
+    for (std::size_t l = 1; l < layers.size(); ++l) {
+      const Layer& layer = layers[l];
+      std::fill(layer.deltas_t + layer.size * batch_stride,
+                layer.deltas_t + layer.padded * batch_stride, T(0));
+    }
+    const Layer& output = layers.back();
+    for (std::int64_t i = 0; i < max_rows; ++i) {
+      std::fill(output.deltas + i * output.stride + output.size,
+                output.deltas + i * output.stride + output.padded, T(0));
+    }
   }
 };
 
@@ -78,8 +101,8 @@ class Trainer<T>::Step {
     const Range rows = part_of(batch_.n_rows, thread_, n_threads_);
     for (std::int64_t i = rows.begin; i < rows.end; ++i) {
       const std::int64_t row = order ? order[i] : i;
-      std::copy(X + row * p, X + (row + 1) * p, batch_.values[0].data() + i * p);
-      std::copy(Y + row * q, Y + (row + 1) * q, batch_.targets.data() + i * q);
+      std::copy(X + row * p, X + (row + 1) * p, batch_.layers[0].values + i * p);
+      std::copy(Y + row * q, Y + (row + 1) * q, batch_.targets + i * q);
     }
     barrier_.wait();
   }
@@ -88,13 +111,14 @@ class Trainer<T>::Step {
     const std::int64_t n_layers = trainer_.shape_.n_layers();
     for (std::int64_t l = 1; l <= n_layers; ++l) {
       const PackedLayer<T>& layer = trainer_.parameters_.layers()[l - 1];
+      const auto &below = batch_.layers[l - 1], &own = batch_.layers[l];
       ForwardTask<T> task{layer,
-                          batch_.values[l - 1].data(),
-                          batch_.values[l].data(),
-                          batch_.slopes[l].size() ? batch_.slopes[l].data() : nullptr,
+                          below.values,
+                          own.values,
+                          own.slopes,
                           batch_.n_rows,
-                          batch_.strides[l - 1],
-                          batch_.strides[l],
+                          below.stride,
+                          own.stride,
                           l == n_layers ? Activation::identity : trainer_.shape_.activation};
       if (layer.n_panels >= n_threads_) {
         const Range panels = part_of(layer.n_panels, thread_, n_threads_);
@@ -119,10 +143,11 @@ class Trainer<T>::Step {
     } else {
       element_losses(rows);
     }
-    const std::int64_t q = trainer_.shape_.n_outputs(), stride = batch_.strides.back();
-    T* const delta_t = batch_.deltas_t.back().data();
+    const auto& output = batch_.layers.back();
+    const std::int64_t q = output.size;
+    T* const delta_t = output.deltas_t;
     for (std::int64_t i = rows.begin; i < rows.end; ++i) {
-      const T* delta = batch_.deltas.back().data() + i * stride;
+      const T* delta = output.deltas + i * output.stride;
       for (std::int64_t j = 0; j < q; ++j) delta_t[j * batch_.batch_stride + i] = delta[j];
     }
     if (thread_ == 0) {
@@ -138,6 +163,7 @@ class Trainer<T>::Step {
   void backward(const UpdateTask<T>& options, const PackedParameters<T>* gradient) {
     for (std::int64_t l = trainer_.shape_.n_layers(); l >= 1; --l) {
       const PackedLayer<T>& layer = trainer_.parameters_.layers()[l - 1];
+      const auto &below = batch_.layers[l - 1], &own = batch_.layers[l];
       if (l > 1) {
         input_gradient(layer, l);
         // The update below overwrites weights that the others still multiply with.
@@ -148,11 +174,11 @@ class Trainer<T>::Step {
       task.first_moment = trainer_.first_moment_.layers()[l - 1];
       task.second_moment = trainer_.second_moment_.layers()[l - 1];
       if (gradient) task.gradient = gradient->layers()[l - 1];
-      task.in = batch_.values[l - 1].data();
-      task.delta_out = batch_.deltas[l].data();
+      task.in = below.values;
+      task.delta_out = own.deltas;
       task.n_rows = batch_.n_rows;
-      task.in_stride = batch_.strides[l - 1];
-      task.out_stride = batch_.strides[l];
+      task.in_stride = below.stride;
+      task.out_stride = own.stride;
       const Range part = part_of(n_update_blocks(layer), thread_, n_threads_);
       trainer_.kernels_.update(task, part.begin, part.end);
     }
@@ -163,18 +189,18 @@ class Trainer<T>::Step {
   // Deltas of layer l - 1 from those of layer l.
   void input_gradient(const PackedLayer<T>& layer, std::int64_t l) {
     const Activation activation = trainer_.shape_.activation;
-    auto& below = slope_follows_value(activation) ? batch_.values : batch_.slopes;
+    const auto &below = batch_.layers[l - 1], &own = batch_.layers[l];
     const InputGradientTask<T> task{layer,
-                                    batch_.deltas[l].data(),
-                                    batch_.deltas_t[l].data(),
-                                    batch_.deltas[l - 1].data(),
-                                    batch_.deltas_t[l - 1].data(),
-                                    below[l - 1].data(),
+                                    own.deltas,
+                                    own.deltas_t,
+                                    below.deltas,
+                                    below.deltas_t,
+                                    slope_follows_value(activation) ? below.values : below.slopes,
                                     activation,
                                     batch_.n_rows,
                                     batch_.batch_stride,
-                                    batch_.strides[l - 1],
-                                    batch_.strides[l]};
+                                    below.stride,
+                                    own.stride};
     const std::int64_t unit_block = trainer_.kernels_.unit_block;
     const Range part = part_of((layer.n_in + unit_block - 1) / unit_block, thread_, n_threads_);
     trainer_.kernels_.input_gradient(task, part.begin, part.end);
@@ -189,12 +215,13 @@ class Trainer<T>::Step {
   void mixture_loss(Range rows) {
     MixtureTask<T> task = mixture_task<T>(trainer_.loss_.mixture);
     task.gradient_factor = T(1) / static_cast<T>(batch_.n_rows);
-    task.raw = batch_.values.back().data();
-    task.targets = batch_.targets.data();
-    task.losses = batch_.mixture_losses.data();
-    task.gradient = batch_.deltas.back().data();
-    task.workspace = batch_.mixture_workspaces[static_cast<std::size_t>(thread_)].data();
-    task.raw_stride = task.gradient_stride = batch_.strides.back();
+    const auto& output = batch_.layers.back();
+    task.raw = output.values;
+    task.targets = batch_.targets;
+    task.losses = batch_.mixture_losses;
+    task.gradient = output.deltas;
+    task.workspace = batch_.mixture[static_cast<std::size_t>(thread_)].columns;
+    task.raw_stride = task.gradient_stride = output.stride;
     trainer_.kernels_.mixture(task, rows.begin, rows.end);
     for (std::int64_t i = rows.begin; i < rows.end; ++i) {
       batch_.row_losses[i] = static_cast<double>(task.losses[i]);
@@ -202,12 +229,13 @@ class Trainer<T>::Step {
   }
 
   void element_losses(Range rows) {
-    const std::int64_t q = trainer_.shape_.n_outputs(), stride = batch_.strides.back();
+    const auto& output = batch_.layers.back();
+    const std::int64_t q = output.size;
     const T scale = T(1) / static_cast<T>(batch_.n_rows * q);
     for (std::int64_t i = rows.begin; i < rows.end; ++i) {
-      const T* predicted = batch_.values.back().data() + i * stride;
-      const T* target = batch_.targets.data() + i * q;
-      T* delta = batch_.deltas.back().data() + i * stride;
+      const T* predicted = output.values + i * output.stride;
+      const T* target = batch_.targets + i * q;
+      T* delta = output.deltas + i * output.stride;
       double sum = 0;
       for (std::int64_t j = 0; j < q; ++j) {
         T slope;
@@ -269,7 +297,9 @@ double Trainer<T>::train_epoch(const T* X, const T* Y, const std::int64_t* order
                                double learning_rate, int n_threads, InterruptCheck& check) {
   using Clock = std::chrono::steady_clock;
   const std::int64_t max_rows = std::min(batch_size, n_order);
-  Batch batch(*this, max_rows, n_threads);
+  Workspaces memory(1, bytes_of<Batch>(*this, max_rows, n_threads));
+  auto batch = memory[0].lay_out<Batch>(*this, max_rows, n_threads);
+  batch.clear_padding();
   std::atomic<bool> stop{false};
   double total = 0;
   run_team(n_threads, [&](int thread, int team, Barrier& barrier) {
@@ -310,7 +340,9 @@ template <class T>
 double Trainer<T>::loss(const T* X, const T* Y, std::int64_t n_rows, T* gradient, int n_threads) {
   // A gradient is of the whole batch at once; a loss alone can go piece by piece.
   const std::int64_t max_rows = gradient ? n_rows : std::min(n_rows, kLossRows);
-  Batch batch(*this, max_rows, n_threads);
+  Workspaces memory(1, bytes_of<Batch>(*this, max_rows, n_threads));
+  auto batch = memory[0].lay_out<Batch>(*this, max_rows, n_threads);
+  batch.clear_padding();
   std::optional<PackedParameters<T>> packed;
   if (gradient) packed.emplace(shape_, kernels_);
   double total = 0;

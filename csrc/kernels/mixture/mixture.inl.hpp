@@ -26,21 +26,18 @@ FASTINV_INLINE vec<T> limited(vec<T> x, double limit) {
 }
 
 // Columns of the workspace, each of one register: a block of rows, transposed, and what is kept
-// of each component between the likelihood and its gradient.
+// of each component between the likelihood and its gradient. Without a workspace they are counted.
 template <class T>
 struct MixtureBlock {
   static constexpr int lanes = vec<T>::lanes;
-  T *raw, *gradient, *targets, *weights, *joint, *whitened, *inverse_scales, *scale_slopes, *pulled_back;
-
-  static std::int64_t n_columns(std::int64_t k, std::int64_t d, std::int64_t n_raw) {
-    return 2 * n_raw + d + 2 * k + 3 * k * d + d;
-  }
+  T *raw, *gradient, *targets, *weights, *joint, *whitened, *inverse_scales, *scale_slopes;
+  T* pulled_back;
+  std::int64_t n_columns = 0;
 
   FASTINV_INLINE MixtureBlock(T* workspace, std::int64_t k, std::int64_t d, std::int64_t n_raw) {
-    T* next = workspace;
-    const auto take = [&next](std::int64_t columns) {
-      T* const start = next;
-      next += columns * lanes;
+    const auto take = [&](std::int64_t columns) -> T* {
+      T* const start = workspace ? workspace + n_columns * lanes : nullptr;
+      n_columns += columns;
       return start;
     };
     raw = take(n_raw);
@@ -303,5 +300,5 @@ void mixture_rows(const MixtureTask<T>& task, std::int64_t begin, std::int64_t e
 
 template <class T>
 std::int64_t mixture_workspace(std::int64_t k, std::int64_t d, std::int64_t n_raw) {
-  return MixtureBlock<T>::n_columns(k, d, n_raw) * vec<T>::lanes;
+  return MixtureBlock<T>(nullptr, k, d, n_raw).n_columns * vec<T>::lanes;
 }

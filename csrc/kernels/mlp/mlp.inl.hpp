@@ -67,9 +67,11 @@ FASTINV_INLINE void forward_narrow_tile(const ForwardTask<T>& task, std::int64_t
   }
 }
 
+// Its outputs are fewer than a register holds: the rest of the row's one register is padding.
 template <class T, int MR>
 FASTINV_INLINE void forward_narrow_rows(const ForwardTask<T>& task, std::int64_t row) {
   const std::int64_t n_out = task.layer.n_out;
+  for (int i = 0; i < MR; ++i) constant<T>(0.0).store(task.out + (row + i) * task.out_stride);
   std::int64_t j = 0;
   for (; j + 4 <= n_out; j += 4) forward_narrow_tile<T, MR, 4>(task, row, j);
   if (n_out - j == 3) forward_narrow_tile<T, MR, 3>(task, row, j);
