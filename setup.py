@@ -26,6 +26,7 @@ SOURCES = [
     "csrc/module.cpp",
     "csrc/bindings/register_frozen.cpp",
     "csrc/bindings/register_kdtree.cpp",
+    "csrc/bindings/register_mixture.cpp",
     "csrc/bindings/register_mlp.cpp",
     "csrc/bindings/register_pipeline.cpp",
     "csrc/bindings/register_runtime.cpp",
