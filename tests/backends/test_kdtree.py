@@ -421,6 +421,15 @@ def test_the_short_way_leaves_what_is_unusual_to_the_checks():
         tree.query(query, 2, n_threads=True)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_masked_values_are_refused(dtype):
+    masked = np.ma.masked_array(np.zeros((3, 2), dtype), mask=[[0, 0], [1, 0], [0, 0]])
+    with pytest.raises(ValueError, match=r"points must be finite .* in 1 of 3 rows: 1"):
+        KDTree(masked)
+    with pytest.raises(ValueError, match=r"queries must be finite .* in 1 of 3 rows: 1"):
+        KDTree(np.zeros((3, 2), dtype)).query(masked)
+
+
 def test_a_query_beyond_float32_is_refused_by_both_ways():
     tree = KDTree(np.zeros((3, 1), dtype=np.float32))
     for query in (np.array([1e39]), [1e39]):
