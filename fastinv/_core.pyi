@@ -15,6 +15,9 @@ def isas() -> list[str]:
 def default_isa() -> str:
     """FASTINV_ISA where it is set, else the best; ValueError for one that is not there."""
 
+def environment(name: str) -> str:
+    """What ``os.environ`` has under that name, empty where it has nothing."""
+
 def get_num_threads() -> int:
     """The limit set through threadpoolctl, 0 for none."""
 

@@ -95,6 +95,21 @@ def test_get_backend_by_name(name):
     assert get_backend(backend) is backend
 
 
+def test_get_backend_takes_whatever_has_the_methods():
+    class Delegating:
+        def __init__(self, backend):
+            self._backend = backend
+
+        def __getattr__(self, name):
+            return getattr(self._backend, name)
+
+    for backend in (Delegating(ReferenceBackend()), ReferenceBackend()):
+        assert get_backend(backend) is backend
+    for other in (Delegating(3), object(), None):
+        with pytest.raises(TypeError, match="a name or a Backend, got"):
+            get_backend(other)
+
+
 def test_auto_is_cpp():
     assert get_backend().name == get_backend("auto").name == "cpp"
 
@@ -107,6 +122,19 @@ def test_get_backend_with_an_instruction_set():
         get_backend("reference", isa="avx2")
     with pytest.raises(ValueError, match="got 'avx2' with 'reference'"):
         get_backend(ReferenceBackend(), isa="avx2")
+
+
+def test_the_environment_is_read_at_every_call(monkeypatch):
+    monkeypatch.delenv("FASTINV_ISA", raising=False)
+    best = get_backend().isa
+    monkeypatch.setenv("FASTINV_ISA", "baseline")
+    assert get_backend().isa == get_backend("cpp").isa == "baseline"
+    assert get_backend("cpp", isa=best).isa == best
+    monkeypatch.setenv("FASTINV_ISA", "z80")
+    with pytest.raises(ValueError, match="'z80' is not available"):
+        get_backend()
+    monkeypatch.delenv("FASTINV_ISA")
+    assert get_backend().isa == best
 
 
 def test_get_backend_refuses_what_it_does_not_have():
