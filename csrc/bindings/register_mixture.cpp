@@ -1,11 +1,12 @@
-// Gaussian mixtures as a loss: _core.mixture_nll_float32/64, _core.MixtureTrainerFloat32/64.
+// Gaussian mixtures as a loss: _core.mixture_nll, _core.MixtureTrainerFloat32/64.
 #include <pybind11/stl.h>
 
 #include <memory>
+#include <utility>
 
 #include "base/dispatch.hpp"
 #include "mixture/mixture.hpp"
-#include "bindings/array_view.hpp"
+#include "bindings/arguments.hpp"
 #include "bindings/registers.hpp"
 #include "bindings/trainer.hpp"
 
@@ -23,21 +24,36 @@ MixtureShape mixture_shape(std::int64_t n_components, std::int64_t n_dims,
 }
 
 template <class T>
-void mixture_nll_arrays(const py::array& raw, const py::array& targets, std::int64_t n_components,
-                        const std::string& covariance_type, double min_weight, double min_scale,
-                        const py::array& loss, const py::array& gradient, int n_threads,
-                        const std::string& isa) {
-  const auto y = in_matrix<T>(targets, "targets");
+py::tuple nll_of(const MixtureShape& shape, const py::array& raw, py::handle targets,
+                 int n_threads, const Kernels<T>& table) {
+  const py::array x = matrix_argument<T>(raw, "raw", kAnyLength, shape.n_raw());
+  const std::int64_t n = x.shape(0);
+  const py::array y = matrix_argument<T>(targets, "targets", n, shape.n_dims);
+  py::array_t<T> losses(n), gradient({n, shape.n_raw()});
+  const T *rows = detail::pointer<const T>(x), *goals = detail::pointer<const T>(y);
+  T *values = losses.mutable_data(), *slopes = gradient.mutable_data();
+  {
+    const py::gil_scoped_release release;
+    mixture_nll(shape, rows, goals, n, values, slopes, n_threads, table);
+  }
+  return py::make_tuple(std::move(losses), std::move(gradient));
+}
+
+// New losses (n) and gradient (n, n_raw), in the dtype that `raw` and `targets` share.
+py::tuple nll(py::handle raw, py::handle targets, std::int64_t n_components, std::int64_t n_dims,
+              const std::string& covariance_type, double min_weight, double min_scale,
+              py::handle n_threads, const std::string& isa) {
   const MixtureShape shape =
-      mixture_shape(n_components, y.cols, covariance_type, min_weight, min_scale);
-  const auto x = in_matrix<T>(raw, "raw", shape.n_raw());
-  if (x.rows != y.rows) throw py::value_error("raw and targets must have the same number of rows");
-  const auto losses = out_vector<T>(loss, "loss", x.rows);
-  const auto slopes = out_matrix<T>(gradient, "gradient", x.rows, x.cols);
-  checked_threads(n_threads);
-  const Kernels<T>& table = kernels<T>(isa);
-  const py::gil_scoped_release release;
-  mixture_nll(shape, x.data, y.data, x.rows, losses.data, slopes.data, n_threads, table);
+      mixture_shape(n_components, n_dims, covariance_type, min_weight, min_scale);
+  const py::array rows = array_argument(raw, "raw");
+  const int threads = threads_argument(n_threads);
+  if (has_dtype<float>(rows)) {
+    return nll_of<float>(shape, rows, targets, threads, kernels<float>(isa));
+  }
+  if (has_dtype<double>(rows)) {
+    return nll_of<double>(shape, rows, targets, threads, kernels<double>(isa));
+  }
+  refuse_dtype(rows, "raw", "float32 or float64");
 }
 
 // The same trainer behind a second Python class, whose constructor takes a mixture.
@@ -72,13 +88,9 @@ void register_for(py::module_& m, const std::string& suffix) {
 void register_mixture(py::module_& m) {
   register_for<float>(m, "Float32");
   register_for<double>(m, "Float64");
-  const auto def_mixture_nll = [&m](const char* name, auto function) {
-    m.def(name, function, py::arg("raw"), py::arg("targets"), py::arg("n_components"),
-          py::arg("covariance_type"), py::arg("min_weight"), py::arg("min_scale"),
-          py::arg("loss"), py::arg("gradient"), py::arg("n_threads"), py::arg("isa"));
-  };
-  def_mixture_nll("mixture_nll_float32", &mixture_nll_arrays<float>);
-  def_mixture_nll("mixture_nll_float64", &mixture_nll_arrays<double>);
+  m.def("mixture_nll", &nll, py::arg("raw"), py::arg("targets"), py::arg("n_components"),
+        py::arg("n_dims"), py::arg("covariance_type"), py::arg("min_weight"),
+        py::arg("min_scale"), py::arg("n_threads"), py::arg("isa"));
 }
 
 }  // namespace fastinv

@@ -277,9 +277,21 @@ REFUSALS = {
     "mixture targets, dtype": (
         lambda b: b.mixture_nll(RAW, Y.astype(int), MIXTURE),
         TypeError, "targets must have dtype .*float64, got int64"),
+    "mixture targets, dimensions": (
+        lambda b: b.mixture_nll(RAW, Y[:, 0], MIXTURE),
+        ValueError, r"targets must have shape \(7, 1\), got \(7,\)"),
+    "raw, byte order": (
+        lambda b: b.mixture_nll(RAW.astype(RAW.dtype.newbyteorder()), Y, MIXTURE),
+        TypeError, "raw must have dtype float32 or float64, got [<>]f8"),
     "mixture, n_threads": (
         lambda b: b.mixture_nll(RAW, Y, MIXTURE, n_threads=0),
-        ValueError, "n_threads must be at least 1"),
+        ValueError, "n_threads must be at least 1, got 0"),
+    "mixture, n_threads far below": (
+        lambda b: b.mixture_nll(RAW, Y, MIXTURE, n_threads=-(10**30)),
+        ValueError, "n_threads must be at least 1, got -1000"),
+    "mixture, n_threads, kind": (
+        lambda b: b.mixture_nll(RAW, Y, MIXTURE, n_threads=1.5),
+        TypeError, r"n_threads must be an integer, got 1\.5"),
     "mixture_trainer, outputs": (
         lambda b: b.mixture_trainer(SPEC, ZEROS, MIXTURE),
         ValueError, r"spec must have mixture.n_raw = 3 outputs, got 1"),
