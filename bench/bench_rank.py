@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 
-from fastinv.backends import (
-    get_backend,
-)
+from fastinv.backends import get_backend
 
 
 @pytest.mark.parametrize("peer", ["fastinv", "numpy"])

@@ -6,6 +6,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   m.doc() = "Compiled kernels of fastinv.";
   fastinv::register_runtime(m);
   fastinv::register_mlp(m);
+  fastinv::register_mixture(m);
   fastinv::register_kdtree(m);
   fastinv::register_problem(m);
   fastinv::register_pipeline(m);

@@ -15,6 +15,9 @@ def isas() -> list[str]:
 def default_isa() -> str:
     """FASTINV_ISA where it is set, else the best; ValueError for one that is not there."""
 
+def environment(name: str) -> str:
+    """What ``os.environ`` has under that name, empty where it has nothing."""
+
 def get_num_threads() -> int:
     """The limit set through threadpoolctl, 0 for none."""
 
@@ -291,30 +294,21 @@ class FrozenCall:
     @property
     def _releases_gil(self) -> bool: ...
 
-def mixture_nll_float32(
-    raw: _F32,
-    targets: _F32,
+def mixture_nll(
+    raw: NDArray[Any],
+    targets: NDArray[Any],
     n_components: int,
+    n_dims: int,
     covariance_type: str,
     min_weight: float,
     min_scale: float,
-    loss: _F32,
-    gradient: _F32,
     n_threads: int,
     isa: str,
-) -> None: ...
-def mixture_nll_float64(
-    raw: _F64,
-    targets: _F64,
-    n_components: int,
-    covariance_type: str,
-    min_weight: float,
-    min_scale: float,
-    loss: _F64,
-    gradient: _F64,
-    n_threads: int,
-    isa: str,
-) -> None: ...
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """New losses ``(n,)`` and gradient ``(n, n_raw)`` in the dtype that `raw` and `targets` share.
+
+    Dtypes, shapes and `n_threads` are checked here; arrays that are not C-contiguous are copied.
+    """
 
 class MixtureTrainerFloat32:
     def __init__(

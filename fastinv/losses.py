@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastinv._common.threads import threads_that_pay
-from fastinv._common.validation import as_float64, check_integer, check_number, check_option
-from fastinv.backends import (
-    Backend,
-    get_backend,
-)
+from fastinv._common.validation import as_floats, check_integer, check_number, check_option
+from fastinv.backends import Backend, get_backend
 from fastinv.functions.networks import COVARIANCES, Covariance, MixtureSpec
 
 FloatArray = NDArray[np.floating[Any]]
 
 _FLOPS_PER_RAW_OUTPUT = 60.0  # an exponential and some arithmetic
+_mixture_spec = lru_cache(maxsize=64)(MixtureSpec)  # most callers have one, for thousands of calls
 
 
 def mixture_nll(
@@ -48,7 +47,7 @@ def mixture_nll(
     Parameters
     ----------
     raw : array-like of shape (n, n_raw)
-        float32 stays, everything else becomes float64.
+        float32 stays, everything else becomes float64. What is masked counts as NaN.
     targets : array-like of shape (n, D), or (n,) for D = 1
         Rounded to the dtype of `raw`.
     n_components : int
@@ -98,7 +97,8 @@ def mixture_nll(
     >>> float(np.exp(-loss[0]).round(4)), gradient.tolist()
     (0.3989, [[0.0, 0.0, 1.0]])
     """
-    raw, targets = _as_floats(raw, targets)
+    raw = as_floats(raw, "raw")
+    targets = as_floats(targets, "targets", raw.dtype)
     if raw.ndim != 2:
         raise ValueError(f"raw must have shape (n, n_raw), got shape {raw.shape}")
     if targets.ndim == 1:
@@ -108,12 +108,12 @@ def mixture_nll(
             f"targets must have shape ({len(raw)}, D) or ({len(raw)},), one row for each of raw, "
             f"got shape {targets.shape}"
         )
-    mixture = MixtureSpec(
-        n_components=check_integer(n_components, "n_components"),
-        n_dims=targets.shape[1],
-        covariance_type=check_option(covariance_type, "covariance_type", COVARIANCES),
-        min_weight=check_number(min_weight, "min_weight", minimum=0.0),
-        min_scale=check_number(min_scale, "min_scale", minimum=0.0),
+    mixture = _mixture_spec(
+        check_integer(n_components, "n_components"),
+        targets.shape[1],
+        check_option(covariance_type, "covariance_type", COVARIANCES),
+        check_number(min_weight, "min_weight", minimum=0.0),
+        check_number(min_scale, "min_scale", minimum=0.0),
     )
     if raw.shape[1] != mixture.n_raw:
         raise ValueError(
@@ -125,14 +125,3 @@ def mixture_nll(
     loss, gradient = get_backend(backend).mixture_nll(raw, targets, mixture, n_threads=threads)
     # The reference backend computes in float64 whatever the outputs are.
     return loss.astype(raw.dtype, copy=False), gradient.astype(raw.dtype, copy=False)
-
-
-def _as_floats(raw: ArrayLike, targets: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Both C-contiguous, in float32 where `raw` is, else in float64."""
-    if not (isinstance(raw, np.ndarray) and raw.dtype == np.float32):
-        return as_float64(raw, "raw"), as_float64(targets, "targets")
-    raw = np.ascontiguousarray(raw).reshape(raw.shape)
-    if isinstance(targets, np.ndarray) and targets.dtype == np.float32:
-        return raw, np.ascontiguousarray(targets).reshape(targets.shape)
-    with np.errstate(over="ignore"):  # what is too large becomes infinite: very far away
-        return raw, as_float64(targets, "targets").astype(np.float32)

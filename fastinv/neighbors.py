@@ -8,11 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastinv._common.threads import threads_that_pay
-from fastinv._common.validation import as_float64, check_integer
-from fastinv.backends import (
-    Backend,
-    get_backend,
-)
+from fastinv._common.validation import as_floats, check_integer
+from fastinv.backends import Backend, get_backend
 
 FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.int64]
@@ -80,7 +77,7 @@ class KDTree:
         n_threads: int | None = None,
         backend: str | Backend = "auto",
     ) -> None:
-        array = _as_floats(points, "points")
+        array = as_floats(points, "points")
         if array.ndim != 2:
             raise ValueError(f"points must have shape (n, d), got shape {array.shape}")
         if array.size == 0:
@@ -140,7 +137,7 @@ class KDTree:
             if found is not None:
                 return found
         n_points, n_dims = self.points.shape
-        array = _as_floats(queries, "queries", self.points.dtype)
+        array = as_floats(queries, "queries", self.points.dtype)
         if array.ndim not in (1, 2) or array.shape[-1] != n_dims:
             raise ValueError(
                 f"queries must have shape (m, {n_dims}) or ({n_dims},), got shape {array.shape}"
@@ -180,17 +177,6 @@ class KDTree:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]
-
-
-def _as_floats(values: ArrayLike, name: str, dtype: np.dtype[Any] | None = None) -> FloatArray:
-    """C-contiguous, in `dtype`; None keeps float32 and makes float64 of all else."""
-    if isinstance(values, np.ndarray) and values.dtype == np.float32 and dtype != np.float64:
-        return np.ascontiguousarray(values).reshape(values.shape)
-    array = as_float64(values, name)
-    if dtype is None or dtype == np.float64:
-        return array
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused for it
-        return array.astype(dtype)
 
 
 def _check_finite_rows(array: FloatArray, name: str) -> None:

@@ -61,7 +61,7 @@ const Kernels<T>* pick(const Kernels<float>* single, const Kernels<double>* twic
 }
 
 template <class T>
-std::vector<Entry<T>> entries() {
+std::vector<Entry<T>> find_entries() {
   std::vector<Entry<T>> found{
       {"baseline", pick<T>(&isa_baseline::kernels_float32, &isa_baseline::kernels_float64)}};
 #if defined(FASTINV_X86)
@@ -76,6 +76,13 @@ std::vector<Entry<T>> entries() {
   return found;
 }
 
+// The last one is the best.
+template <class T>
+const std::vector<Entry<T>>& entries() {
+  static const std::vector<Entry<T>> found = find_entries<T>();
+  return found;
+}
+
 }  // namespace
 
 std::vector<std::string> available_isas() {
@@ -85,9 +92,8 @@ std::vector<std::string> available_isas() {
 }
 
 std::string default_isa() {
-  const std::vector<std::string> names = available_isas();
   const char* forced = std::getenv("FASTINV_ISA");
-  if (!forced || !*forced) return names.back();
+  if (!forced || !*forced) return entries<float>().back().isa;
   kernels<float>(forced);
   return forced;
 }
@@ -95,13 +101,15 @@ std::string default_isa() {
 template <class T>
 const Kernels<T>& kernels(const std::string& isa) {
   const std::string wanted = isa.empty() ? default_isa() : isa;
-  std::string known;
   for (const auto& entry : entries<T>()) {
     if (wanted == entry.isa) return *entry.kernels;
-    known += (known.empty() ? "" : ", ") + std::string(entry.isa);
+  }
+  std::string available;
+  for (const auto& entry : entries<T>()) {
+    available += (available.empty() ? "" : ", ") + std::string(entry.isa);
   }
   throw std::invalid_argument("instruction set '" + wanted +
-                              "' is not available; this machine has: " + known);
+                              "' is not available; this machine has: " + available);
 }
 
 template const Kernels<float>& kernels<float>(const std::string&);

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 
 #include "base/dispatch.hpp"
 #include "base/parallel.hpp"
@@ -70,11 +71,20 @@ double fma_rate(double seconds, int n_threads, const std::string& isa) {
   return static_cast<double>(n_calls.load() * kRounds * table.flops_per_round) / elapsed;
 }
 
+// The environment variable, empty where it is not set.
+py::str environment(const char* name) {
+  const char* value = std::getenv(name);
+  auto decoded = py::reinterpret_steal<py::str>(PyUnicode_DecodeFSDefault(value ? value : ""));
+  if (!decoded) throw py::error_already_set();
+  return decoded;
+}
+
 }  // namespace
 
 void register_runtime(py::module_& m) {
   m.def("isas", available_isas);
   m.def("default_isa", default_isa);
+  m.def("environment", environment, py::arg("name"));
   m.def("get_num_threads", fastinv_get_num_threads);
   m.def("set_num_threads", fastinv_set_num_threads, py::arg("n_threads"));
   m.def("elementary_float32", elementary<float>, py::arg("function"), py::arg("x"),

@@ -7,6 +7,7 @@ namespace fastinv {
 
 void register_runtime(pybind11::module_& m);
 void register_mlp(pybind11::module_& m);
+void register_mixture(pybind11::module_& m);
 void register_kdtree(pybind11::module_& m);
 void register_problem(pybind11::module_& m);
 void register_pipeline(pybind11::module_& m);

@@ -6,6 +6,7 @@ TypeError (wrong kind) or a ValueError (wrong shape or range) that names the arg
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from numbers import Integral, Real
@@ -15,6 +16,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Float64Array = NDArray[np.float64]
+FLOAT32 = np.dtype(np.float32)
+FLOAT64 = np.dtype(np.float64)
+
+# Python's own come first: to ask the abstract class takes ten times as long.
+INTEGERS = (int, Integral)
+NUMBERS = (float, int, Real)
 
 _LARGEST_BOUND = 1e100  # squares of widths are still finite
 RandomState = int | np.random.RandomState | np.random.Generator | None
@@ -131,7 +138,7 @@ def check_n_neighbors(n_neighbors: int, n_anchors: int, name: str = "n_neighbors
 
 def check_integer(value: int, name: str, minimum: int = 1) -> int:
     """An integer, at least `minimum`."""
-    if not isinstance(value, Integral) or isinstance(value, bool):
+    if not isinstance(value, INTEGERS) or isinstance(value, bool):
         raise TypeError(f"{name} must be an integer, got {value!r}")
     if value < minimum:
         wanted = "positive" if minimum == 1 else f"at least {minimum}"
@@ -148,22 +155,23 @@ def check_number(
     below: float | None = None,
 ) -> float:
     """A finite number, greater than `above`, at least `minimum` and less than `below`."""
-    if not isinstance(value, Real) or isinstance(value, bool):
+    if not isinstance(value, NUMBERS) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    wanted = ["finite"]
-    fits = bool(np.isfinite(value))
-    if above is not None:
-        wanted.append(f"greater than {above}")
-        fits = fits and value > above
-    if minimum is not None:
-        wanted.append(f"at least {minimum}")
-        fits = fits and value >= minimum
-    if below is not None:
-        wanted.append(f"less than {below}")
-        fits = fits and value < below
+    try:
+        number = float(value)
+    except OverflowError:  # an integer beyond all floats
+        number = math.inf
+    fits = (
+        math.isfinite(number)
+        and (above is None or value > above)
+        and (minimum is None or value >= minimum)
+        and (below is None or value < below)
+    )
     if not fits:
+        limits = (("greater than", above), ("at least", minimum), ("less than", below))
+        wanted = ["finite", *(f"{words} {limit}" for words, limit in limits if limit is not None)]
         raise ValueError(f"{name} must be {' and '.join(wanted)}, got {value}")
-    return float(value)
+    return number
 
 
 def check_option(value: Option, name: str, options: Sequence[Option]) -> Option:
@@ -200,17 +208,46 @@ def as_float64(values: ArrayLike, name: str) -> Float64Array:
     """`values` as float64, C-contiguous, without a copy where they are so already."""
     try:
         if isinstance(values, np.ma.MaskedArray):
-            # What is masked has no value, and must not be taken for one.
-            values = np.ma.filled(values.astype(np.float64), np.nan)
+            values = _without_mask(values, FLOAT64)
         array: NDArray[Any] = np.asarray(values)
     except ValueError as error:  # ragged
         raise ValueError(f"{name} must be an array of numbers: {error}") from error
     if array.dtype.kind not in "biufO":
         raise ValueError(f"{name} must hold real numbers, got dtype {array.dtype}")
     try:
-        return np.require(array, np.float64, ["C", "A"]).reshape(array.shape)
+        array = np.asarray(array, FLOAT64, order="C")
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must hold real numbers: {error}") from error
+    return array if array.flags.aligned else array.copy()
+
+
+def as_floats(
+    values: ArrayLike, name: str, dtype: np.dtype[np.floating[Any]] | None = None
+) -> NDArray[np.floating[Any]]:
+    """`values` in `dtype`, float32 or float64, C-contiguous, without a copy where they are so.
+
+    None keeps an array's float32, and makes float64 of all else. What is too large for float32
+    becomes infinite.
+    """
+    is_single = isinstance(values, np.ndarray) and values.dtype == FLOAT32
+    if dtype is None:
+        dtype = FLOAT32 if is_single else FLOAT64
+    if is_single and dtype == FLOAT32:
+        if isinstance(values, np.ma.MaskedArray):
+            values = _without_mask(values, FLOAT32)
+        array = np.asarray(values, order="C")
+        return array if array.flags.aligned else array.copy()
+    wide = as_float64(values, name)
+    if dtype == FLOAT64:
+        return wide
+    with np.errstate(over="ignore"):
+        return wide.astype(dtype)
+
+
+def _without_mask(values: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """NaN for what is masked: it has no value, and must not be taken for one."""
+    filled: NDArray[Any] = np.ma.filled(values.astype(dtype), np.nan)
+    return filled
 
 
 def _check_finite_rows(array: Float64Array, name: str) -> None:

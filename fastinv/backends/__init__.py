@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
+
 from fastinv.backends.protocol import (
     Anchors,
     Backend,
@@ -17,6 +20,9 @@ from fastinv.backends.protocol import (
     TwinModel,
 )
 from fastinv.backends.reference import ReferenceBackend
+
+if TYPE_CHECKING:
+    from fastinv.backends.cpp import CppBackend
 
 __all__ = [
     "BACKENDS",
@@ -59,7 +65,7 @@ def get_backend(name: str | Backend = "auto", isa: str | None = None) -> Backend
         If `name` is neither a string nor a backend.
     """
     if not isinstance(name, str):
-        if not isinstance(name, Backend):
+        if not (_has_all_of_a_backend(type(name)) or isinstance(name, Backend)):
             raise TypeError(f"backend must be a name or a Backend, got {type(name).__name__}")
         _refuse_isa(isa, repr(name.name))
         return name
@@ -67,14 +73,25 @@ def get_backend(name: str | Backend = "auto", isa: str | None = None) -> Backend
         _refuse_isa(isa, "'reference'")
         return ReferenceBackend()
     if name in ("auto", "cpp"):
-        # Imported here so that the reference works where the extension has not been compiled.
-        from fastinv.backends.cpp import CppBackend
-
-        return CppBackend(isa)
+        return _cpp_backend()(isa)
     available = ", ".join(("auto", *BACKENDS))
     if name == "cuda":
         raise ValueError(f"backend 'cuda' is not available in this version; choose {available}")
     raise ValueError(f"backend must be one of {available}, got {name!r}")
+
+
+@lru_cache(maxsize=32)
+def _has_all_of_a_backend(cls: type) -> bool:
+    # Asked once for each class, because to ask takes longer than many a call of a backend.
+    return isinstance(cls, Backend)
+
+
+@cache
+def _cpp_backend() -> type[CppBackend]:
+    # Imported here so that the reference works where the extension has not been compiled.
+    from fastinv.backends.cpp import CppBackend
+
+    return CppBackend
 
 
 def _refuse_isa(isa: str | None, backend: str) -> None:

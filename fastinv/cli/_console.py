@@ -9,9 +9,7 @@ import typer
 from rich.console import Console
 
 from fastinv._common.threads import resolve_n_threads
-from fastinv.backends import (
-    get_backend,
-)
+from fastinv.backends import get_backend
 
 FAILED = 1
 WRONG_USE = 2

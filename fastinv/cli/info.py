@@ -12,10 +12,7 @@ from rich.table import Table
 import fastinv
 from fastinv import _core
 from fastinv._common.threads import resolve_n_threads
-from fastinv.backends import (
-    BACKENDS,
-    get_backend,
-)
+from fastinv.backends import BACKENDS, get_backend
 from fastinv.cli._console import WRONG_USE, JsonOption, fail, output, print_json
 
 _VARIABLES = ("FASTINV_ISA", "FASTINV_NUM_THREADS", "OMP_NUM_THREADS")

@@ -14,10 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from fastinv._common.arrays import Float64Array, FloatArray, IntArray
-from fastinv.backends.protocol import (
-    Backend,
-    Trainer,
-)
+from fastinv.backends.protocol import Backend, Trainer
 from fastinv.estimators.networks import Float32Array, initial_parameters
 from fastinv.functions.networks import MixtureSpec, NetworkSpec
 

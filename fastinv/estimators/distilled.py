@@ -9,9 +9,7 @@ import numpy as np
 from fastinv._common.arrays import Float64Array, FloatArray
 from fastinv._common.threads import one_blas_thread
 from fastinv._common.validation import RandomState, check_integer
-from fastinv.backends.protocol import (
-    Backend,
-)
+from fastinv.backends.protocol import Backend
 from fastinv.estimators._teacher import Teacher
 from fastinv.estimators.mlp import MLPRegressor
 from fastinv.estimators.networks import mean_and_scale

@@ -27,14 +27,8 @@ from fastinv._common.validation import (
     check_random_state,
     check_targets,
 )
-from fastinv.backends import (
-    get_backend,
-)
-from fastinv.backends.protocol import (
-    FEATURE_LIMIT,
-    Backend,
-    Network,
-)
+from fastinv.backends import get_backend
+from fastinv.backends.protocol import FEATURE_LIMIT, Backend, Network
 from fastinv.estimators._mixture_start import (
     REVIVE_UNTIL,
     DeadComponents,

@@ -16,13 +16,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fastinv._common.arrays import Float64Array, FloatArray
 from fastinv._common.threads import threads_that_pay
 from fastinv._common.validation import RandomState, check_pairs, check_random_state
-from fastinv.backends import (
-    get_backend,
-)
-from fastinv.backends.protocol import (
-    Backend,
-    Network,
-)
+from fastinv.backends import get_backend
+from fastinv.backends.protocol import Backend, Network
 from fastinv.estimators.networks import (
     check_hidden_layer_sizes,
     check_resumable,

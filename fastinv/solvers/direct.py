@@ -9,10 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastinv._common.validation import RandomState, check_integer
-from fastinv.backends.protocol import (
-    Backend,
-    Ranked,
-)
+from fastinv.backends.protocol import Backend, Ranked
 from fastinv.estimators.mlp import MLPRegressor
 from fastinv.functions.goal import Goal
 from fastinv.functions.networks import Activation, Loss

@@ -14,9 +14,7 @@ from sklearn.exceptions import NotFittedError
 from fastinv import _core
 from fastinv._common.arrays import Float64Array
 from fastinv._common.validation import as_float64, check_integer
-from fastinv.backends.protocol import (
-    Ranked,
-)
+from fastinv.backends.protocol import Ranked
 from fastinv.solutions import Solution, Solutions, Status
 
 if TYPE_CHECKING:

@@ -19,10 +19,7 @@ from fastinv._common.validation import (
     check_option,
     check_targets,
 )
-from fastinv.backends.protocol import (
-    Backend,
-    Ranked,
-)
+from fastinv.backends.protocol import Backend, Ranked
 from fastinv.estimators.mdn import MixtureDensityNetwork
 from fastinv.functions.goal import Goal
 from fastinv.functions.networks import Activation, Covariance

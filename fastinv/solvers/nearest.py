@@ -7,9 +7,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from fastinv._common.validation import RandomState, check_n_neighbors
-from fastinv.backends.protocol import (
-    Backend,
-)
+from fastinv.backends.protocol import Backend
 from fastinv.solvers.anchored import AnchoredSolver
 from fastinv.solvers.base import AnchorChoice
 

@@ -18,13 +18,8 @@ from fastinv._common.validation import (
     check_number,
     check_option,
 )
-from fastinv.backends import (
-    get_backend,
-)
-from fastinv.backends.protocol import (
-    Backend,
-    TwinModel,
-)
+from fastinv.backends import get_backend
+from fastinv.backends.protocol import Backend, TwinModel
 from fastinv.estimators.networks import (
     check_hidden_layer_sizes,
     check_resumable,

@@ -15,9 +15,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from fastinv._common.arrays import FloatArray
-from fastinv.backends.protocol import (
-    Trainer,
-)
+from fastinv.backends.protocol import Trainer
 from fastinv.training.checkpoints import CheckpointFile, Identity, fingerprint
 from fastinv.training.options import SCHEDULES, Schedule, Training
 from fastinv.training.pace import Pace

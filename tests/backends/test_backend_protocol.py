@@ -23,9 +23,7 @@ from fastinv.backends import (
     protocol,
 )
 from fastinv.functions.networks import MixtureSpec
-from fastinv.backends.protocol import (
-    RefineSpec,
-)
+from fastinv.backends.protocol import RefineSpec
 
 BACKEND_CLASSES = {"cpp": "CppBackend", "reference": "ReferenceBackend"}
 OBJECTS = ("Network", "Trainer", "NeighborIndex", "Pipeline", "Search")
@@ -98,6 +96,21 @@ def test_get_backend_by_name(name):
     assert get_backend(backend) is backend
 
 
+def test_get_backend_takes_whatever_has_the_methods():
+    class Delegating:
+        def __init__(self, backend):
+            self._backend = backend
+
+        def __getattr__(self, name):
+            return getattr(self._backend, name)
+
+    for backend in (Delegating(ReferenceBackend()), ReferenceBackend()):
+        assert get_backend(backend) is backend
+    for other in (Delegating(3), object(), None):
+        with pytest.raises(TypeError, match="a name or a Backend, got"):
+            get_backend(other)
+
+
 def test_auto_is_cpp():
     assert get_backend().name == get_backend("auto").name == "cpp"
 
@@ -110,6 +123,19 @@ def test_get_backend_with_an_instruction_set():
         get_backend("reference", isa="avx2")
     with pytest.raises(ValueError, match="got 'avx2' with 'reference'"):
         get_backend(ReferenceBackend(), isa="avx2")
+
+
+def test_the_environment_is_read_at_every_call(monkeypatch):
+    monkeypatch.delenv("FASTINV_ISA", raising=False)
+    best = get_backend().isa
+    monkeypatch.setenv("FASTINV_ISA", "baseline")
+    assert get_backend().isa == get_backend("cpp").isa == "baseline"
+    assert get_backend("cpp", isa=best).isa == best
+    monkeypatch.setenv("FASTINV_ISA", "z80")
+    with pytest.raises(ValueError, match="'z80' is not available"):
+        get_backend()
+    monkeypatch.delenv("FASTINV_ISA")
+    assert get_backend().isa == best
 
 
 def test_get_backend_refuses_what_it_does_not_have():
@@ -252,9 +278,21 @@ REFUSALS = {
     "mixture targets, dtype": (
         lambda b: b.mixture_nll(RAW, Y.astype(int), MIXTURE),
         TypeError, "targets must have dtype .*float64, got int64"),
+    "mixture targets, dimensions": (
+        lambda b: b.mixture_nll(RAW, Y[:, 0], MIXTURE),
+        ValueError, r"targets must have shape \(7, 1\), got \(7,\)"),
+    "raw, byte order": (
+        lambda b: b.mixture_nll(RAW.astype(RAW.dtype.newbyteorder()), Y, MIXTURE),
+        TypeError, "raw must have dtype float32 or float64, got [<>]f8"),
     "mixture, n_threads": (
         lambda b: b.mixture_nll(RAW, Y, MIXTURE, n_threads=0),
-        ValueError, "n_threads must be at least 1"),
+        ValueError, "n_threads must be at least 1, got 0"),
+    "mixture, n_threads far below": (
+        lambda b: b.mixture_nll(RAW, Y, MIXTURE, n_threads=-(10**30)),
+        ValueError, "n_threads must be at least 1, got -1000"),
+    "mixture, n_threads, kind": (
+        lambda b: b.mixture_nll(RAW, Y, MIXTURE, n_threads=1.5),
+        TypeError, r"n_threads must be an integer, got 1\.5"),
     "mixture_trainer, outputs": (
         lambda b: b.mixture_trainer(SPEC, ZEROS, MIXTURE),
         ValueError, r"spec must have mixture.n_raw = 3 outputs, got 1"),

@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from fastinv import _core
-from fastinv.backends import (
-    ReferenceBackend,
-)
+from fastinv.backends import ReferenceBackend
 from fastinv.backends.cpp import CppBackend
 from fastinv.neighbors import KDTree
 
@@ -421,6 +419,15 @@ def test_the_short_way_leaves_what_is_unusual_to_the_checks():
     assert_same(tree.query(query, np.int64(2)), tree.query(query, 2))
     with pytest.raises(TypeError, match="n_threads must be an integer, got True"):
         tree.query(query, 2, n_threads=True)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_masked_values_are_refused(dtype):
+    masked = np.ma.masked_array(np.zeros((3, 2), dtype), mask=[[0, 0], [1, 0], [0, 0]])
+    with pytest.raises(ValueError, match=r"points must be finite .* in 1 of 3 rows: 1"):
+        KDTree(masked)
+    with pytest.raises(ValueError, match=r"queries must be finite .* in 1 of 3 rows: 1"):
+        KDTree(np.zeros((3, 2), dtype)).query(masked)
 
 
 def test_a_query_beyond_float32_is_refused_by_both_ways():

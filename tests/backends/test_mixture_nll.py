@@ -9,9 +9,7 @@ from scipy.stats import Covariance, multivariate_normal
 
 from fastinv import _core
 from fastinv.functions.networks import NetworkSpec
-from fastinv.backends import (
-    get_backend,
-)
+from fastinv.backends import get_backend
 from fastinv.functions.networks import COVARIANCES, MixtureSpec
 from fastinv.losses import mixture_nll
 
@@ -241,6 +239,42 @@ def test_a_row_has_the_same_bits_in_every_batch_and_for_every_thread(name, mixtu
         np.testing.assert_array_equal(found[1], gradient[part])
 
 
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_arrays_may_lie_in_memory_in_any_way(name, dtype):
+    mixture = MixtureSpec(2, 3)
+    raw, targets = draw_rows(mixture, 7, 5, dtype)
+    expected = BACKENDS[name].mixture_nll(raw, targets, mixture)
+    for ways in (strided, read_only, unaligned):
+        found = BACKENDS[name].mixture_nll(ways(raw), ways(targets), mixture)
+        for ours, theirs in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def strided(array):
+    return np.asfortranarray(np.repeat(array, 2, axis=0))[::2]
+
+
+def read_only(array):
+    copy = array.copy()
+    copy.flags.writeable = False
+    return copy
+
+
+def unaligned(array):
+    shifted = np.frombuffer(b"." + array.tobytes(), array.dtype, offset=1).reshape(array.shape)
+    assert not shifted.flags.aligned
+    return shifted
+
+
+@pytest.mark.parametrize("n_threads", [1025, 2**40, 10**30])
+def test_more_threads_than_any_machine_has_are_refused(n_threads):
+    raw, targets = draw_rows(MixtureSpec(1, 1), 7, 6)
+    for backend in CPP.values():
+        with pytest.raises(ValueError, match=f"n_threads must be at most 1024, got {n_threads}"):
+            backend.mixture_nll(raw, targets, MixtureSpec(1, 1), n_threads=n_threads)
+
+
 # Networks trained on it
 
 
@@ -333,6 +367,19 @@ def test_public_function_keeps_float32_and_makes_float64_of_all_else(backend):
         np.testing.assert_array_equal(lists[i], wide[i])
         np.testing.assert_array_equal(strided[i], wide[i])
         np.testing.assert_allclose(single[i], wide[i], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_masked_value_is_none(backend, dtype):
+    raw, targets = draw_rows(MixtureSpec(2, 1), 7, 3, dtype)
+    losses, gradient = mixture_nll(raw, targets, 2, backend=backend)
+    losses[[2, 4]] = gradient[[2, 4]] = np.nan
+    masked_raw, masked_targets = np.ma.array(raw), np.ma.array(targets)
+    masked_raw[2, 3] = masked_targets[4, 0] = np.ma.masked
+    found = mixture_nll(masked_raw, masked_targets, 2, backend=backend)
+    np.testing.assert_array_equal(found[0], losses)
+    np.testing.assert_array_equal(found[1], gradient)
 
 
 def test_public_function_passes_its_options_on():

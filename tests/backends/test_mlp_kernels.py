@@ -9,9 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastinv import _core
-from fastinv.backends import (
-    get_backend,
-)
+from fastinv.backends import get_backend
 from fastinv.functions.networks import ACTIVATIONS, LOSSES, NetworkSpec
 
 REFERENCE = get_backend("reference")

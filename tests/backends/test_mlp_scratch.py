@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fastinv import _core
 from fastinv.backends import get_backend
-from fastinv.backends.protocol import ACTIVATIONS, NetworkSpec
+from fastinv.functions.networks import ACTIVATIONS, NetworkSpec
 
 CPP = {isa: get_backend("cpp", isa=isa) for isa in _core.isas()}
 isas = st.sampled_from(_core.isas())

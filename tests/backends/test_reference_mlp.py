@@ -11,9 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastinv.functions.networks import ACTIVATIONS, LOSSES, NetworkSpec
-from fastinv.backends import (
-    ReferenceBackend,
-)
+from fastinv.backends import ReferenceBackend
 
 BACKEND = ReferenceBackend()
 SEED_DATA = 101

@@ -10,9 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fastinv.backends import (
-    ReferenceBackend,
-)
+from fastinv.backends import ReferenceBackend
 
 BACKEND = ReferenceBackend()
 SEED_POINTS = 201

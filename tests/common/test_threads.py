@@ -49,6 +49,18 @@ def test_default_obeys_environment(monkeypatch, eight_processors, environment, e
     assert resolve_n_threads(6) == 6  # the caller's own number stands above the environment
 
 
+def test_the_environment_is_the_same_with_and_without_the_extension(monkeypatch):
+    values = {"FASTINV_NUM_THREADS": "7", "OMP_NUM_THREADS": "é", "FASTINV_ISA": ""}
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("FASTINV_ABSENT", raising=False)
+    names = (*values, "FASTINV_ABSENT")
+    with_extension = [_threads._environment_variable(name) for name in names]
+    monkeypatch.delitem(sys.modules, "fastinv._core")
+    assert [_threads._environment_variable(name) for name in names] == with_extension
+    assert with_extension == [*values.values(), ""]
+
+
 @pytest.mark.parametrize("value", ["0", "-2", "many", "1.5", ",2"])
 @pytest.mark.parametrize("name", ["FASTINV_NUM_THREADS", "OMP_NUM_THREADS"])
 def test_bad_environment_is_named(monkeypatch, name, value):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -12,13 +13,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from fastinv._common.validation import (
+    as_floats,
     check_bounds,
+    check_integer,
     check_n_neighbors,
     check_number,
     check_pairs,
     check_random_state,
     check_targets,
 )
+
+HUGE = 2**1024  # the first integer beyond all floats
 
 # --- pairs -------------------------------------------------------------------------------------
 
@@ -165,6 +170,33 @@ def test_number_says_all_that_is_wanted():
         check_number(0, "a", above=0.0)
 
 
+@pytest.mark.parametrize("value", [np.inf, np.nan, np.float32(np.inf), HUGE, -HUGE])
+def test_numbers_that_no_float_holds_are_named(value):
+    with pytest.raises(ValueError, match="a must be finite and at least 0"):
+        check_number(value, "a", minimum=0.0)
+
+
+@pytest.mark.parametrize("value", [2, 2.0, np.float32(2.0), np.int16(2), Fraction(2)])
+def test_numbers_of_every_kind_become_floats(value):
+    number = check_number(value, "a", above=0.0, below=2.5)
+    assert number == 2.0
+    assert type(number) is float
+
+
+@pytest.mark.parametrize("value", [True, np.True_, "2", None, 1j, np.array(2)])
+def test_what_is_no_number_is_refused(value):
+    with pytest.raises(TypeError, match="a must be a number"):
+        check_number(value, "a")
+    with pytest.raises(TypeError, match="a must be an integer"):
+        check_integer(value, "a")
+
+
+@pytest.mark.parametrize("value", [3, np.int8(3), np.uint64(3)])
+def test_integers_of_every_kind_become_ints(value):
+    assert check_integer(value, "a") == 3
+    assert type(check_integer(value, "a")) is int
+
+
 def test_random_state():
     draw = [check_random_state(seed).random() for seed in (0, np.int64(0), 1)]
     assert draw[0] == draw[1] == np.random.default_rng(0).random() != draw[2]
@@ -186,6 +218,36 @@ def test_unaligned_arrays_are_copied_to_where_kernels_can_read_them():
     unaligned = np.frombuffer(buffer, np.float64, count=6, offset=1).reshape(3, 2)
     assert not unaligned.flags.aligned
     assert check_targets(unaligned, 2).flags.aligned
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_floats_keep_the_float32_of_an_array_where_no_dtype_is_asked_for(dtype):
+    plain = np.arange(6.0).reshape(3, 2).astype(dtype)
+    for values in (plain, np.asfortranarray(plain), plain[::-1], np.array(1.5, dtype)):
+        found = as_floats(values, "a")
+        assert found.dtype == dtype
+        assert found.flags.c_contiguous
+        np.testing.assert_array_equal(found, values, strict=True)
+    assert as_floats(plain, "a") is plain
+    assert as_floats(plain, "a", np.dtype(np.float64)).dtype == np.float64
+
+
+def test_floats_of_all_else_are_float64_unless_float32_is_asked_for():
+    for values in ([[1.0, 2.0]], [np.float32(1.5)], np.arange(3, dtype=np.int16), True):
+        assert as_floats(values, "a").dtype == np.float64
+        assert as_floats(values, "a", np.dtype(np.float32)).dtype == np.float32
+    assert as_floats(1e60, "a", np.dtype(np.float32)) == np.inf
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+def test_floats_of_masked_and_unaligned_arrays(dtype):
+    masked = np.ma.masked_array(np.array([1, 2], dtype), mask=[0, 1])
+    np.testing.assert_array_equal(as_floats(masked, "a"), [1.0, np.nan])
+    assert type(as_floats(masked, "a")) is np.ndarray
+    size = np.dtype(dtype).itemsize
+    unaligned = np.frombuffer(bytearray(size * 6 + 1), dtype, count=6, offset=1)
+    assert not unaligned.flags.aligned
+    assert as_floats(unaligned, "a").flags.aligned
 
 
 def test_bounds_whose_width_would_overflow():

@@ -17,9 +17,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from fastinv import problems
 from fastinv._common.validation import check_random_state
 from fastinv.functions.networks import NetworkSpec
-from fastinv.backends import (
-    get_backend,
-)
+from fastinv.backends import get_backend
 from fastinv.functions.networks import MixtureSpec
 from fastinv.estimators._mixture_start import (
     REVIVE_EVERY,

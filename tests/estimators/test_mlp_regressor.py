@@ -17,9 +17,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastinv.functions.networks import NetworkSpec
-from fastinv.backends import (
-    get_backend,
-)
+from fastinv.backends import get_backend
 from fastinv.estimators import MLPRegressor
 from fastinv.estimators.networks import initial_parameters, mean_and_scale
 

@@ -11,9 +11,7 @@ from scipy.integrate import quad
 from scipy.special import logsumexp
 from scipy.stats import kstest, multivariate_normal
 
-from fastinv.backends import (
-    get_backend,
-)
+from fastinv.backends import get_backend
 from fastinv.functions.networks import COVARIANCES, MixtureSpec
 from fastinv.mixture import Mixture
 

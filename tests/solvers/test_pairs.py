@@ -8,13 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastinv as fi
-from fastinv.backends import (
-    get_backend,
-)
+from fastinv.backends import get_backend
 from fastinv.functions.networks import NetworkSpec
-from fastinv.backends.protocol import (
-    PipelineSpec,
-)
+from fastinv.backends.protocol import PipelineSpec
 from fastinv.functions.wrapped import CallableFunction
 from fastinv.solvers.pairs.pairs import (
     FormulaPairs,

@@ -13,9 +13,7 @@ from sklearn.exceptions import NotFittedError
 
 import fastinv as fi
 from fastinv import _core
-from fastinv.backends import (
-    get_backend,
-)
+from fastinv.backends import get_backend
 from fastinv.functions.networks import NetworkSpec
 
 SEED = 20_241
@@ -71,9 +69,7 @@ def test_leaving_python_while_a_daemon_thread_trains_is_no_abort(n_threads):
         """
         import builtins, sys, threading, time
         import numpy as np
-        from fastinv.backends import (
-    get_backend,
-)
+        from fastinv.backends import get_backend
         from fastinv.functions.networks import NetworkSpec
 
         class Slow:

@@ -6,9 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastinv as fi
-from fastinv.backends import (
-    get_backend,
-)
+from fastinv.backends import get_backend
 from fastinv.functions.conversion import as_forward
 from fastinv.solvers.pairs.pairs import pair_radius
 from fastinv.solvers.pairs.solved import Region, solved_pairs, targets_for

@@ -5,9 +5,7 @@ import pytest
 from sklearn.base import clone
 
 import fastinv as fi
-from fastinv.backends import (
-    get_backend,
-)
+from fastinv.backends import get_backend
 from fastinv.solvers.pairs.pairs import ScaledFormulaPairs
 from fastinv.solvers.pairs.solved import SolvedPairs
 from fastinv.solvers.pairs.sources import neighbor_source

@@ -17,9 +17,7 @@ from hypothesis import strategies as st
 
 import fastinv as fi
 from fastinv import _core
-from fastinv.backends import (
-    get_backend,
-)
+from fastinv.backends import get_backend
 from fastinv.functions.networks import ACTIVATIONS, NetworkSpec
 from fastinv.backends.protocol import (
     Candidates,
@@ -221,9 +219,7 @@ sys.path[:0] = {path!r}
 import numpy as np
 from test_pipeline import make_spec, targets_of
 from fastinv import _core
-from fastinv.backends import (
-    get_backend,
-)
+from fastinv.backends import get_backend
 counter = ctypes.CDLL({library!r})
 counter.malloc_count.restype = ctypes.c_long
 spec = make_spec(learned={learned})

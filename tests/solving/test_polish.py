@@ -10,15 +10,9 @@ from scipy.optimize import least_squares
 
 import fastinv as fi
 from fastinv import _core
-from fastinv.backends import (
-    get_backend,
-)
+from fastinv.backends import get_backend
 from fastinv.functions.networks import ACTIVATIONS, NetworkSpec
-from fastinv.backends.protocol import (
-    LearnedForward,
-    PipelineSpec,
-    RefineSpec,
-)
+from fastinv.backends.protocol import LearnedForward, PipelineSpec, RefineSpec
 from fastinv.backends.reference.forward import evaluate_learned, learned_derivative
 
 REFERENCE = get_backend("reference")

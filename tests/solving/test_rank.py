@@ -6,9 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fastinv.backends import (
-    get_backend,
-)
+from fastinv.backends import get_backend
 
 AWKWARD = st.sampled_from([0.0, -0.0, 1.0, 1.5, -1.0, 5e-324, 1e308, np.inf, -np.inf, np.nan])
 shapes = st.tuples(st.sampled_from([0, 1, 7, 33]), st.sampled_from([1, 2, 7, 24, 25, 33]))

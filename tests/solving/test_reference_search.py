@@ -7,13 +7,8 @@ import pytest
 
 import fastinv as fi
 from fastinv import _core
-from fastinv.backends import (
-    get_backend,
-)
-from fastinv.backends.protocol import (
-    PipelineSpec,
-    RefineSpec,
-)
+from fastinv.backends import get_backend
+from fastinv.backends.protocol import PipelineSpec, RefineSpec
 from fastinv.backends.reference.region import Region
 from fastinv.solutions import Status
 

@@ -14,9 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastinv.functions.networks import NetworkSpec
-from fastinv.backends import (
-    get_backend,
-)
+from fastinv.backends import get_backend
 from fastinv.training import FixedData, Training, train
 from fastinv.training.checkpoints import read_tensors, write_tensors
 

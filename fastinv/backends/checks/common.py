@@ -7,16 +7,16 @@ or range) that names the argument.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from numbers import Integral, Real
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastinv._common.validation import FLOAT32 as FLOAT32
+from fastinv._common.validation import FLOAT64 as FLOAT64
+from fastinv._common.validation import INTEGERS, NUMBERS
 from fastinv.functions.networks import LOSSES, MixtureSpec, NetworkSpec
 
-FLOAT32 = np.dtype(np.float32)
-FLOAT64 = np.dtype(np.float64)
 INT64 = np.dtype(np.int64)
 FLOATS = (FLOAT32, FLOAT64)
 
@@ -34,13 +34,17 @@ def check_array(
     if array.dtype not in dtypes:
         wanted = " or ".join(str(dtype) for dtype in dtypes)
         raise TypeError(f"{name} must have dtype {wanted}, got {array.dtype}")
-    fits = array.ndim == len(shape) and all(
-        want is None or have == want for have, want in zip(array.shape, shape, strict=True)
-    )
-    if not fits:
-        lengths = ", ".join("n" if length is None else str(length) for length in shape)
-        comma = "," if len(shape) == 1 else ""
-        raise ValueError(f"{name} must have shape ({lengths}{comma}), got {array.shape}")
+    if array.ndim != len(shape):
+        _refuse_shape(name, array, shape)
+    for have, want in zip(array.shape, shape, strict=True):
+        if want is not None and have != want:
+            _refuse_shape(name, array, shape)
+
+
+def _refuse_shape(name: str, array: NDArray[Any], shape: tuple[int | None, ...]) -> NoReturn:
+    lengths = ", ".join("n" if length is None else str(length) for length in shape)
+    comma = "," if len(shape) == 1 else ""
+    raise ValueError(f"{name} must have shape ({lengths}{comma}), got {array.shape}")
 
 
 def check_finite(name: str, array: NDArray[Any]) -> None:
@@ -56,7 +60,7 @@ def check_not_empty(name: str, array: NDArray[Any]) -> None:
 
 def check_count(name: str, value: int, *, high: int | None = None, high_name: str = "") -> None:
     """`value` is an integer, at least 1 and at most `high`, which messages call `high_name`."""
-    if not isinstance(value, Integral):
+    if not isinstance(value, INTEGERS):
         raise TypeError(f"{name} must be an integer, got {value!r}")
     if value < 1:
         raise ValueError(f"{name} must be at least 1, got {value}")
@@ -68,7 +72,7 @@ def check_number(
     name: str, value: float, *, positive: bool = False, below: float | None = None
 ) -> None:
     """`value` is a real number, not NaN, at least 0 (above 0 if `positive`), under `below`."""
-    if not isinstance(value, Real):
+    if not isinstance(value, NUMBERS):
         raise TypeError(f"{name} must be a number, got {value!r}")
     fits = (value > 0 if positive else value >= 0) and (below is None or value < below)
     if not fits:

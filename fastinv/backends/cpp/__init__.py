@@ -1,6 +1,7 @@
 """The C++ backend: the protocol over the extension ``fastinv._core``.
 
 Meaning is checked here, with the checks that all backends share; the extension checks layout.
+`mixture_nll` is checked by the extension alone, in the same words: it is called for small batches.
 Arrays that are not contiguous are copied; no dtype is converted but that of a pipeline's
 networks, which run in float32.
 """

@@ -10,10 +10,6 @@ from fastinv.backends.checks import common as _checks
 from fastinv.backends.cpp.mlp import Trainer
 from fastinv.functions.networks import MixtureSpec, NetworkSpec
 
-_NLLS = {
-    _checks.FLOAT32: _core.mixture_nll_float32,
-    _checks.FLOAT64: _core.mixture_nll_float64,
-}
 _TRAINERS = {
     _checks.FLOAT32: _core.MixtureTrainerFloat32,
     _checks.FLOAT64: _core.MixtureTrainerFloat64,
@@ -24,22 +20,17 @@ def mixture_nll(
     raw: FloatArray, targets: FloatArray, mixture: MixtureSpec, n_threads: int, isa: str
 ) -> tuple[FloatArray, FloatArray]:
     """Losses ``(n,)`` and their gradient ``(n, n_raw)`` in the dtype of `raw` and `targets`."""
-    _checks.check_mixture_rows(raw, targets, mixture, n_threads, same_dtype=True)
-    losses = np.empty(len(raw), dtype=raw.dtype)
-    gradient = np.empty(raw.shape, dtype=raw.dtype)
-    _NLLS[raw.dtype](  # type: ignore[operator]
-        np.ascontiguousarray(raw),
-        np.ascontiguousarray(targets),
+    return _core.mixture_nll(
+        raw,
+        targets,
         mixture.n_components,
+        mixture.n_dims,
         mixture.covariance_type,
         mixture.min_weight,
         mixture.min_scale,
-        losses,
-        gradient,
         n_threads,
         isa,
     )
-    return losses, gradient
 
 
 def mixture_trainer(

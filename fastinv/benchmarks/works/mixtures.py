@@ -6,10 +6,8 @@ from functools import partial
 
 import numpy as np
 
+from fastinv import losses
 from fastinv._common.arrays import FloatArray
-from fastinv.backends import (
-    get_backend,
-)
 from fastinv.benchmarks.peers import _torch
 from fastinv.benchmarks.work import Job, Side, Work
 from fastinv.functions.networks import MixtureSpec
@@ -40,12 +38,11 @@ def _job(n: int, mixture: MixtureSpec, n_threads: int) -> Job:
     rng = np.random.default_rng(73)
     raw = rng.normal(size=(n, mixture.n_raw)).astype(np.float32)
     targets = rng.normal(size=(n, mixture.n_dims)).astype(np.float32)
-    backend = get_backend("cpp")
 
-    def nll(rows: int) -> tuple[FloatArray, FloatArray]:
-        return backend.mixture_nll(raw[:rows], targets[:rows], mixture, n_threads=n_threads)
+    def nll(raw: FloatArray, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return losses.mixture_nll(raw, targets, mixture.n_components, n_threads=n_threads)
 
     return Job(
-        Side(lambda: nll(n), lambda: nll(_N_ANSWER)),
+        Side(lambda: nll(raw, targets), lambda: nll(raw[:_N_ANSWER], targets[:_N_ANSWER])),
         {"torch": partial(_torch.mixture_side, raw, targets, mixture, _N_ANSWER, n_threads)},
     )

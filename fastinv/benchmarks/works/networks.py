@@ -9,12 +9,8 @@ import numpy as np
 from sklearn.neural_network import MLPRegressor
 
 from fastinv._common.arrays import FloatArray, IntArray
-from fastinv.backends import (
-    get_backend,
-)
-from fastinv.backends.protocol import (
-    Trainer,
-)
+from fastinv.backends import get_backend
+from fastinv.backends.protocol import Trainer
 from fastinv.benchmarks.peers import _jax, _keras, _torch
 from fastinv.benchmarks.work import Job, Side, TrainingTask, Work
 from fastinv.functions.networks import NetworkSpec

@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastinv._common.arrays import Float64Array
-from fastinv.backends import (
-    get_backend,
-)
+from fastinv.backends import get_backend
 from fastinv.estimators.mlp import MLPRegressor
 from fastinv.functions.function import Function
 from fastinv.functions.wrapped import LearnedFunction

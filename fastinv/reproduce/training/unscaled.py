@@ -7,12 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from fastinv._common.arrays import Float64Array, FloatArray
-from fastinv.backends import (
-    get_backend,
-)
-from fastinv.backends.protocol import (
-    TwinModel,
-)
+from fastinv.backends import get_backend
+from fastinv.backends.protocol import TwinModel
 from fastinv.estimators.mlp import MLPRegressor
 from fastinv.estimators.networks import initial_parameters
 from fastinv.functions.networks import NetworkSpec

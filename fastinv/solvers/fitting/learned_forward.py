@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
-from fastinv.backends.protocol import (
-    Backend,
-)
+from fastinv.backends.protocol import Backend
 from fastinv.estimators.distilled import DistilledRegressor
 from fastinv.estimators.mlp import MLPRegressor
 from fastinv.functions.function import Function

@@ -15,10 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastinv._common.arrays import Float64Array, IntArray
 from fastinv._common.validation import as_float64
-from fastinv.backends.protocol import (
-    Backend,
-    TwinModel,
-)
+from fastinv.backends.protocol import Backend, TwinModel
 from fastinv.estimators.networks import mean_and_scale
 from fastinv.functions.function import Function
 from fastinv.functions.networks import NetworkSpec

@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastinv._common.arrays import Float64Array
-from fastinv.backends.protocol import (
-    Backend,
-)
+from fastinv.backends.protocol import Backend
 from fastinv.estimators.networks import split_rows
 from fastinv.solvers.pairs.pairs import (
     FormulaPairs,

@@ -1,0 +1,96 @@
+// Gaussian mixtures as a loss: _core.mixture_nll, _core.MixtureTrainerFloat32/64.
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <utility>
+
+#include "base/dispatch.hpp"
+#include "mixture/mixture.hpp"
+#include "bindings/arguments.hpp"
+#include "bindings/registers.hpp"
+#include "bindings/trainer.hpp"
+
+namespace fastinv {
+
+namespace {
+
+MixtureShape mixture_shape(std::int64_t n_components, std::int64_t n_dims,
+                           const std::string& covariance_type, double min_weight,
+                           double min_scale) {
+  MixtureShape shape{n_components, n_dims, covariance_from(covariance_type), min_weight,
+                     min_scale};
+  shape.check();
+  return shape;
+}
+
+template <class T>
+py::tuple nll_of(const MixtureShape& shape, const py::array& raw, py::handle targets,
+                 int n_threads, const Kernels<T>& table) {
+  const py::array x = matrix_argument<T>(raw, "raw", kAnyLength, shape.n_raw());
+  const std::int64_t n = x.shape(0);
+  const py::array y = matrix_argument<T>(targets, "targets", n, shape.n_dims);
+  py::array_t<T> losses(n), gradient({n, shape.n_raw()});
+  const T *rows = detail::pointer<const T>(x), *goals = detail::pointer<const T>(y);
+  T *values = losses.mutable_data(), *slopes = gradient.mutable_data();
+  {
+    const py::gil_scoped_release release;
+    mixture_nll(shape, rows, goals, n, values, slopes, n_threads, table);
+  }
+  return py::make_tuple(std::move(losses), std::move(gradient));
+}
+
+// New losses (n) and gradient (n, n_raw), in the dtype that `raw` and `targets` share.
+py::tuple nll(py::handle raw, py::handle targets, std::int64_t n_components, std::int64_t n_dims,
+              const std::string& covariance_type, double min_weight, double min_scale,
+              py::handle n_threads, const std::string& isa) {
+  const MixtureShape shape =
+      mixture_shape(n_components, n_dims, covariance_type, min_weight, min_scale);
+  const py::array rows = array_argument(raw, "raw");
+  const int threads = threads_argument(n_threads);
+  if (has_dtype<float>(rows)) {
+    return nll_of<float>(shape, rows, targets, threads, kernels<float>(isa));
+  }
+  if (has_dtype<double>(rows)) {
+    return nll_of<double>(shape, rows, targets, threads, kernels<double>(isa));
+  }
+  refuse_dtype(rows, "raw", "float32 or float64");
+}
+
+// The same trainer behind a second Python class, whose constructor takes a mixture.
+template <class T>
+struct PyMixtureTrainer : PyTrainer<T> {
+  using PyTrainer<T>::PyTrainer;
+};
+
+template <class T>
+void register_for(py::module_& m, const std::string& suffix) {
+  using Mixture = PyMixtureTrainer<T>;
+  py::class_<Mixture> mixture(m, ("MixtureTrainer" + suffix).c_str());
+  mixture.def(py::init([](const Sizes& sizes, const std::string& activation,
+                          std::int64_t n_components, std::int64_t n_dims,
+                          const std::string& covariance_type, double min_weight, double min_scale,
+                          double beta_1, double beta_2, double epsilon,
+                          const py::array& parameters, const std::string& isa) {
+                return std::make_unique<Mixture>(
+                    sizes, activation,
+                    mixture_shape(n_components, n_dims, covariance_type, min_weight, min_scale),
+                    beta_1, beta_2, epsilon, parameters, isa);
+              }),
+              py::arg("layer_sizes"), py::arg("activation"), py::arg("n_components"),
+              py::arg("n_dims"), py::arg("covariance_type"), py::arg("min_weight"),
+              py::arg("min_scale"), py::arg("beta_1"), py::arg("beta_2"), py::arg("epsilon"),
+              py::arg("parameters"), py::arg("isa"));
+  def_trainer_methods<Mixture>(mixture);
+}
+
+}  // namespace
+
+void register_mixture(py::module_& m) {
+  register_for<float>(m, "Float32");
+  register_for<double>(m, "Float64");
+  m.def("mixture_nll", &nll, py::arg("raw"), py::arg("targets"), py::arg("n_components"),
+        py::arg("n_dims"), py::arg("covariance_type"), py::arg("min_weight"),
+        py::arg("min_scale"), py::arg("n_threads"), py::arg("isa"));
+}
+
+}  // namespace fastinv
