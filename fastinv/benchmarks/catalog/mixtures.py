@@ -1,0 +1,48 @@
+"""Works of the mixture loss: negative log-likelihood with its gradient."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from fastinv.backends import get_backend
+from fastinv.backends.protocol import FloatArray, MixtureSpec
+from fastinv.benchmarks.peers import _torch
+from fastinv.benchmarks.work import Job, Side, Work
+
+_N_ANSWER = 500
+_PEERS = {"torch": "PyTorch by hand"}
+
+
+def mixture_nll(n: int, k: int, d: int, n_threads: int, *, single_calls: bool = False) -> Work:
+    """n rows of K components in D dimensions; the answer is losses and gradients of 500 rows."""
+    mixture = MixtureSpec(k, d, "diag")
+    return Work(
+        name=f"mixture-{n}",
+        title=f"mixture NLL and gradient, {n} x {k} x {d}",
+        prepare=partial(_job, n, mixture),
+        peers=_PEERS,
+        n_threads=n_threads,
+        single_calls=single_calls,
+        unit="call",
+        # Raw rows are read and gradients written; targets and losses beside them. Where it all
+        # stays in the cache, the speed of memory is no ceiling.
+        n_bytes=None if single_calls else 4.0 * n * (2 * mixture.n_raw + d + 1),
+        tolerance=1e-5,
+    )
+
+
+def _job(n: int, mixture: MixtureSpec, n_threads: int) -> Job:
+    rng = np.random.default_rng(73)
+    raw = rng.normal(size=(n, mixture.n_raw)).astype(np.float32)
+    targets = rng.normal(size=(n, mixture.n_dims)).astype(np.float32)
+    backend = get_backend("cpp")
+
+    def nll(rows: int) -> tuple[FloatArray, FloatArray]:
+        return backend.mixture_nll(raw[:rows], targets[:rows], mixture, n_threads=n_threads)
+
+    return Job(
+        Side(lambda: nll(n), lambda: nll(_N_ANSWER)),
+        {"torch": partial(_torch.mixture_side, raw, targets, mixture, _N_ANSWER, n_threads)},
+    )
