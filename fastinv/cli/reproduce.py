@@ -45,7 +45,7 @@ from fastinv.reproduce import (
     run_experiment,
     run_tables,
 )
-from fastinv.reproduce.ablation import EXPERIMENTS as ABLATED
+from fastinv.reproduce.ablations import EXPERIMENTS as ABLATED
 from fastinv.reproduce.report.circumstances import circumstances
 from fastinv.reproduce.report.report import report_text, results_content
 
