@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fastinv._common.files import save_figure
 from fastinv.backends.protocol import Float64Array
 from fastinv.problems import cubic, experiment, half_ball
 from fastinv.reproduce.errors import Moments
@@ -59,7 +60,7 @@ def draw_figures(tables: Mapping[int, Table], recipe: Recipe, folder: Path) -> l
     names = []
     for number, figure in drawn.items():
         names.append(f"figure_{number}.png")
-        figure.savefig(folder / names[-1], dpi=_DPI)
+        save_figure(figure, folder / names[-1], dpi=_DPI)
     return names
 
 
