@@ -22,7 +22,7 @@ from fastinv._common.validation import (
 )
 from fastinv.backends import get_backend
 from fastinv.backends.checks.common import FLOAT64
-from fastinv.backends.checks.pipeline import check_out, check_written
+from fastinv.backends.checks.pipeline import check_no_overlap, check_out, check_written
 from fastinv.backends.protocol import (
     CandidateFlag,
     Float64Array,
@@ -127,7 +127,8 @@ class BaseSolver(EnumerationMixin, MultiOutputMixin, RegressorMixin, BaseEstimat
         TypeError
             `out` is no Solutions, or its arrays have other dtypes.
         ValueError
-            Wrong shapes, `near` not finite, or `k` above the number of anchors.
+            Wrong shapes, `near` not finite, `k` above the number of anchors, or two arrays of
+            `out` overlap.
         """
         if not hasattr(self, "pipeline_spec_"):
             raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit first")
@@ -139,7 +140,9 @@ class BaseSolver(EnumerationMixin, MultiOutputMixin, RegressorMixin, BaseEstimat
         if not isinstance(out, Solutions):
             raise TypeError(f"out must be a Solutions, got {type(out).__name__}")
         check_written("out.targets", out.targets, targets.shape, FLOAT64)
-        self._ranked_into(Ranked(out.x, out.residual, out.anchor, out.status), targets, k, states)
+        arrays = Ranked(out.x, out.residual, out.anchor, out.status)
+        check_no_overlap("out.targets", out.targets, arrays)
+        self._ranked_into(arrays, targets, k, states)
         np.copyto(out.targets, targets)
         return out
 
