@@ -4,36 +4,64 @@ Solvers go back from targets to inputs: :class:`TwinSolver`, :class:`MixtureSolv
 probabilities, and as baselines :class:`NearestSolver` and :class:`DirectSolver`. A formula becomes
 a forward function with :func:`forward`; :mod:`fastinv.problems` has some to try, and
 :mod:`fastinv.robots` makes them from descriptions of robot arms.
+
+Everything is imported when it is first asked for.
 """
 
-from importlib.metadata import version
+from contextlib import suppress
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from fastinv import problems, robots
-from fastinv._common.threads import register_with_threadpoolctl
-from fastinv.calibration import calibrate
-from fastinv.estimators import (
-    DistilledRegressor,
-    MixtureDensityNetwork,
-    MLPRegressor,
-    select_n_components,
-)
-from fastinv.functions import ForwardFunction, Function, Goal, Region, as_forward, forward
-from fastinv.losses import mixture_nll
-from fastinv.mixture import Mixture
-from fastinv.neighbors import KDTree
-from fastinv.problems import Problem
-from fastinv.solutions import Solution, SolutionPath, Solutions, Status
-from fastinv.solvers import (
-    DirectSolver,
-    FrozenSolver,
-    MixtureSolver,
-    NearestSolver,
-    TwinSolver,
-)
+from fastinv._common.threadpool_limits import register_with_threadpoolctl
 
-__version__ = version("fastinv")
+if TYPE_CHECKING:
+    from fastinv import (
+        backends,
+        estimators,
+        mixture,
+        plots,
+        problems,
+        robots,
+        solutions,
+        solvers,
+    )
+    from fastinv.calibration import Calibration, calibrate
+    from fastinv.estimators import (
+        ComponentSelection,
+        DistilledRegressor,
+        MixtureDensityNetwork,
+        MLPRegressor,
+        select_n_components,
+    )
+    from fastinv.functions import (
+        CallableFunction,
+        ForwardFunction,
+        Function,
+        Goal,
+        LearnedFunction,
+        Region,
+        as_forward,
+        forward,
+    )
+    from fastinv.losses import mixture_nll
+    from fastinv.mixture import Mixture
+    from fastinv.neighbors import KDTree
+    from fastinv.problems import Problem
+    from fastinv.solutions import Solution, SolutionPath, Solutions, Status
+    from fastinv.solvers import (
+        DirectSolver,
+        FrozenSolver,
+        MixtureSolver,
+        NearestSolver,
+        TwinSolver,
+    )
+
+    __version__: str
 
 __all__ = [
+    "Calibration",
+    "CallableFunction",
+    "ComponentSelection",
     "DirectSolver",
     "DistilledRegressor",
     "ForwardFunction",
@@ -41,6 +69,7 @@ __all__ = [
     "Function",
     "Goal",
     "KDTree",
+    "LearnedFunction",
     "MLPRegressor",
     "Mixture",
     "MixtureDensityNetwork",
@@ -55,13 +84,79 @@ __all__ = [
     "TwinSolver",
     "__version__",
     "as_forward",
+    "backends",
     "calibrate",
+    "estimators",
     "forward",
+    "mixture",
     "mixture_nll",
+    "plots",
     "problems",
     "robots",
     "select_n_components",
+    "solutions",
+    "solvers",
 ]
 
-# So that threadpoolctl.threadpool_limits reaches our threads as it does a BLAS's.
+_HOMES = {
+    "fastinv.calibration": ("Calibration", "calibrate"),
+    "fastinv.estimators": (
+        "ComponentSelection",
+        "DistilledRegressor",
+        "MixtureDensityNetwork",
+        "MLPRegressor",
+        "select_n_components",
+    ),
+    "fastinv.functions": (
+        "CallableFunction",
+        "ForwardFunction",
+        "Function",
+        "Goal",
+        "LearnedFunction",
+        "Region",
+        "as_forward",
+        "forward",
+    ),
+    "fastinv.losses": ("mixture_nll",),
+    "fastinv.mixture": ("Mixture",),
+    "fastinv.neighbors": ("KDTree",),
+    "fastinv.problems": ("Problem",),
+    "fastinv.solutions": ("Solution", "SolutionPath", "Solutions", "Status"),
+    "fastinv.solvers": (
+        "DirectSolver",
+        "FrozenSolver",
+        "MixtureSolver",
+        "NearestSolver",
+        "TwinSolver",
+    ),
+}
+_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+if not TYPE_CHECKING:  # a type checker knows better than "any name, of any type"
+
+    def __getattr__(name):
+        if name == "_core":  # asked for where the import below has failed
+            from fastinv._common.extension import load_extension
+
+            return load_extension()
+        if name == "__version__":
+            value = import_module("importlib.metadata").version("fastinv")
+        elif name in _MODULE_OF:
+            value = getattr(import_module(_MODULE_OF[name]), name)
+        elif name in __all__:
+            value = import_module(f"fastinv.{name}")
+        else:
+            raise AttributeError(f"module 'fastinv' has no attribute {name!r}")
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+# threadpoolctl limits the libraries that are loaded when it is called. So that its limits hold for
+# whatever is used first inside of them, ours is loaded here: milliseconds, and no other package.
+with suppress(ImportError):  # said by whatever needs it
+    import_module("fastinv._core")
 register_with_threadpoolctl()

@@ -1,9 +1,10 @@
 """Compiled kernels of fastinv. Arrays are C-contiguous; outputs are written in place."""
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
 _F32 = NDArray[np.float32]
 _F64 = NDArray[np.float64]
@@ -22,10 +23,14 @@ def get_num_threads() -> int:
     """The limit set through threadpoolctl, 0 for none."""
 
 def set_num_threads(n_threads: int) -> None: ...
-def elementary_float32(function: str, x: _F32, out: _F32, isa: str) -> None:
-    """The function called "exp" or "tanh", of each element."""
+def elementary_float32(
+    function: Literal["exp", "log", "tanh"], x: _F32, out: _F32, isa: str
+) -> None:
+    """The function of that name, of each element."""
 
-def elementary_float64(function: str, x: _F64, out: _F64, isa: str) -> None: ...
+def elementary_float64(
+    function: Literal["exp", "log", "tanh"], x: _F64, out: _F64, isa: str
+) -> None: ...
 def fma_rate_float32(seconds: float, n_threads: int, isa: str) -> float:
     """Floating-point operations a second of fused multiply-adds in registers, measured for
     `seconds` on all threads together."""
@@ -253,6 +258,7 @@ class Search:
         jumped: NDArray[np.uint8],
     ) -> None: ...
 
+@disjoint_base
 class SolutionBuffer:
     """Memory for the solutions of one target, INVALID at first; attributes are views of it."""
 
@@ -285,6 +291,7 @@ class FrozenCall:
         solution_type: type[SolutionBuffer],
         probes: _F64,
     ) -> None: ...
+    def __call__(self, y: Any, *, near: Any = None, out: Any = None) -> Any: ...
     @property
     def k(self) -> int: ...
     @property

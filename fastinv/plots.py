@@ -23,6 +23,14 @@ from fastinv.calibration import Calibration
 from fastinv.solutions import Status
 from fastinv.solvers import BaseSolver
 
+__all__ = [
+    "ArmStyle",
+    "plot_arm_solutions",
+    "plot_branches",
+    "plot_calibration",
+    "plot_conditional",
+]
+
 
 class ArmStyle(NamedTuple):
     """How arms are drawn, and what a legend calls them."""

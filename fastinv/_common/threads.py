@@ -13,34 +13,12 @@ from typing import Any
 import joblib
 import threadpoolctl
 
-from fastinv import _core
+from fastinv._common.extension import NAME as EXTENSION
 from fastinv._common.validation import check_integer
 
 # Below this much work per call, waking other threads costs more than they bring.
 MIN_FLOPS_FOR_THREADS = 4e6
 MAX_THREADS = 1024
-
-
-class FastinvController(threadpoolctl.LibController):  # type: ignore[misc]
-    """Lets threadpoolctl read and set the limit that the extension holds, 0 standing for none.
-
-    Other packages have extensions called ``_core``, too: `check_symbols` tells ours from theirs.
-    """
-
-    user_api = "fastinv"
-    internal_api = "fastinv"
-    filename_prefixes = ("_core",)
-    check_symbols = ("fastinv_get_num_threads", "fastinv_set_num_threads")
-
-    def get_num_threads(self) -> int:
-        return int(self.dynlib.fastinv_get_num_threads())
-
-    def set_num_threads(self, num_threads: int) -> None:
-        self.dynlib.fastinv_set_num_threads(int(num_threads))
-
-    def get_version(self) -> None:
-        # Asked of every library whose name fits, before `check_symbols`: it may not be ours.
-        return None
 
 
 class _BlasLimit:
@@ -78,12 +56,6 @@ def one_blas_thread() -> Iterator[None]:
         yield
     finally:
         _BLAS_LIMIT.leave()
-
-
-@cache
-def register_with_threadpoolctl() -> None:
-    """Make ``threadpoolctl.threadpool_limits`` limit fastinv, too. Later calls do nothing."""
-    threadpoolctl.register(FastinvController)
 
 
 def resolve_n_threads(n_threads: int | None = None) -> int:
@@ -140,8 +112,9 @@ def _n_processors() -> int:
 
 
 def _limit_of_threadpoolctl() -> int:
-    """0 where there is none."""
-    return int(_core.get_num_threads())
+    """0 where there is none: also where the extension, which holds it, is not there."""
+    extension = sys.modules.get(EXTENSION)
+    return 0 if extension is None else int(extension.get_num_threads())
 
 
 def _environment_limit() -> int | None:

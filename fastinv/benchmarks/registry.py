@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from fastinv.benchmarks.catalog.mixtures import mixture_nll
+from fastinv.benchmarks.catalog.networks import inference, training
+from fastinv.benchmarks.catalog.pipeline import many_targets, one_target
+from fastinv.benchmarks.catalog.trees import build, queries, single_query
 from fastinv.benchmarks.work import Work
-from fastinv.benchmarks.works.mixtures import mixture_nll
-from fastinv.benchmarks.works.networks import inference, training
-from fastinv.benchmarks.works.pipeline import many_targets, one_target
-from fastinv.benchmarks.works.trees import build, queries, single_query
 
 _WIDTHS = (64, 128, 640)
 

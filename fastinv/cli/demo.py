@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from fastinv._common.files import behind_links, save_figure
 from fastinv.cli._console import (
     JsonOption,
     SeedOption,
@@ -42,7 +43,7 @@ def demo(
     say("Training a twin network and a direct network for the two-link arm ...")
     result = run_demo(targets, seed, verbose=1)
     try:
-        draw_demo(result).savefig(out, dpi=150)
+        save_figure(draw_demo(result), out, dpi=150)
     except OSError as error:
         fail(f"cannot write the picture: {error}")
     if as_json:
@@ -61,9 +62,11 @@ def _check_picture(out: Path) -> None:
             f"{out} must end in one of {', '.join('.' + kind for kind in sorted(kinds))}",
             param_hint="--out",
         )
-    if not out.parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {out.parent}", param_hint="--out")
-    if out.is_dir() or not os.access(out if out.exists() else out.parent, os.W_OK):
+    folder = behind_links(out).parent
+    if not folder.is_dir():
+        raise typer.BadParameter(f"there is no folder {folder}", param_hint="--out")
+    places = (folder, out) if out.exists() else (folder,)  # it is written beside, and renamed
+    if out.is_dir() or not all(os.access(place, os.W_OK) for place in places):
         raise typer.BadParameter(f"{out} cannot be written to", param_hint="--out")
 
 

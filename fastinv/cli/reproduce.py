@@ -22,6 +22,7 @@ from rich.progress import (
 )
 from rich.table import Table as RichTable
 
+from fastinv._common.files import replace_file
 from fastinv.cli._console import (
     JsonOption,
     SeedOption,
@@ -45,7 +46,7 @@ from fastinv.reproduce import (
     run_experiment,
     run_tables,
 )
-from fastinv.reproduce.ablation import EXPERIMENTS as ABLATED
+from fastinv.reproduce.ablations import EXPERIMENTS as ABLATED
 from fastinv.reproduce.report.circumstances import circumstances
 from fastinv.reproduce.report.report import report_text, results_content
 
@@ -242,10 +243,10 @@ def _write(out: Path, report: _Report) -> None:
 
     try:
         results = json.dumps(report.content, indent=1, allow_nan=False)
-        (out / "results.json").write_text(results, "utf-8")
+        replace_file(out / "results.json", results.encode())
         say("Drawing figures")
         names = draw_figures(report.tables, report.recipe, out)
-        (out / "report.md").write_text(report.text(names), "utf-8")
+        replace_file(out / "report.md", report.text(names).encode())
     except OSError as error:
         fail(f"cannot write the report: {error}")
     say(f"Wrote {out / 'report.md'}")

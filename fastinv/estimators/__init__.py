@@ -3,9 +3,14 @@
 from fastinv.estimators.distilled import DistilledRegressor
 from fastinv.estimators.mdn import MixtureDensityNetwork
 from fastinv.estimators.mlp import MLPRegressor
-from fastinv.estimators.model_selection import ComponentSelection, select_n_components
+from fastinv.estimators.model_selection import (
+    ComponentScore,
+    ComponentSelection,
+    select_n_components,
+)
 
 __all__ = [
+    "ComponentScore",
     "ComponentSelection",
     "DistilledRegressor",
     "MLPRegressor",

@@ -54,16 +54,16 @@ def initial_parameters(spec: NetworkSpec, rng: np.random.Generator) -> Float32Ar
 
 
 def check_hidden_layer_sizes(hidden_layer_sizes: int | Sequence[int]) -> tuple[int, ...]:
-    """A tuple of positive integers, from such a sequence or one integer."""
+    """A tuple of positive integers, from such a sequence, a 1-D array or one integer."""
     sizes: Any = hidden_layer_sizes
     if isinstance(sizes, Integral):
         sizes = (sizes,)
-    try:
-        sizes = tuple(sizes)
-    except TypeError:
+    elif isinstance(sizes, np.ndarray) and sizes.ndim == 1 and sizes.dtype.kind in "iu":
+        sizes = sizes.tolist()
+    elif not isinstance(sizes, Sequence) or isinstance(sizes, str | bytes | bytearray | memoryview):
         raise TypeError(
             f"hidden_layer_sizes must be an integer or a sequence of integers, got {sizes!r}"
-        ) from None
+        )
     return tuple(check_integer(size, "hidden_layer_sizes") for size in sizes)
 
 

@@ -6,7 +6,7 @@ section 5 and appendix A: table 1, known forward function, and table 2, noisy da
 
 from __future__ import annotations
 
-from fastinv.reproduce.ablation import AblationRow, ablation
+from fastinv.reproduce.ablations import AblationRow, ablation
 from fastinv.reproduce.data import Split
 from fastinv.reproduce.errors import Errors, Moments
 from fastinv.reproduce.experiment import ExperimentResult, run_experiment

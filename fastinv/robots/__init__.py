@@ -12,9 +12,10 @@ True
 
 from __future__ import annotations
 
+from fastinv.robots._codegen import RowDescription
 from fastinv.robots._forward import ChainForward
 from fastinv.robots.chain import SerialChain
 from fastinv.robots.models import panda, planar, ur5
 from fastinv.robots.ur5_analytic import ur5_inverse
 
-__all__ = ["ChainForward", "SerialChain", "panda", "planar", "ur5", "ur5_inverse"]
+__all__ = ["ChainForward", "RowDescription", "SerialChain", "panda", "planar", "ur5", "ur5_inverse"]

@@ -25,7 +25,12 @@ from fastinv._common.validation import (
 from fastinv.backends import get_backend
 from fastinv.backends.chain import finish
 from fastinv.backends.checks.common import FLOAT64
-from fastinv.backends.checks.solving import check_out, check_runs_natively, check_written
+from fastinv.backends.checks.solving import (
+    check_no_overlap,
+    check_out,
+    check_runs_natively,
+    check_written,
+)
 from fastinv.backends.protocol import (
     Anchors,
     CandidateFlag,
@@ -141,7 +146,8 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         TypeError
             `out` is no Solutions, or its arrays have other dtypes.
         ValueError
-            Wrong shapes, `near` not finite, or `k` above the number of anchors.
+            Wrong shapes, `near` not finite, `k` above the number of anchors, or two arrays of
+            `out` overlap.
         """
         self._require_fit()
         targets = _own_targets(y, self.n_outputs_)
@@ -153,7 +159,9 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         if not isinstance(out, Solutions):
             raise TypeError(f"out must be a Solutions, got {type(out).__name__}")
         check_written("out.targets", out.targets, targets.shape, FLOAT64)
-        self._ranked_into(Ranked(out.x, out.residual, out.anchor, out.status), goal, k)
+        arrays = Ranked(out.x, out.residual, out.anchor, out.status)
+        check_no_overlap("out.targets", out.targets, arrays)
+        self._ranked_into(arrays, goal, k)
         np.copyto(out.targets, targets)
         return out
 

@@ -19,6 +19,8 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
+from fastinv._common.files import behind_links, replace_file
+
 Tensors = dict[str, NDArray[Any]]
 CHECKPOINT_FORMAT = "fastinv-checkpoint"
 CHECKPOINT_VERSION = 1
@@ -58,19 +60,6 @@ def read_tensors(path: Path, *, format: str, version: int) -> tuple[Tensors, Any
     if metadata.get("sha256") != _digest(text, tensors):
         raise ValueError(f"{path} is damaged: its content does not have its checksum")
     return tensors, json.loads(text)
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Write `data` to `path`: whoever reads it, whenever, finds the old or the new content."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with draft.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def fingerprint(arrays: Iterable[NDArray[Any]]) -> str:
@@ -131,8 +120,9 @@ class CheckpointFile:
     def __init__(self, path: str | os.PathLike[str], identity: Identity) -> None:
         self.path = Path(path)
         self._identity = identity
-        if not self.path.parent.is_dir():
-            raise FileNotFoundError(f"checkpoint: there is no directory {self.path.parent}")
+        folder = behind_links(self.path).parent
+        if not folder.is_dir():
+            raise FileNotFoundError(f"checkpoint: there is no directory {folder}")
 
     def save(self, tensors: Tensors, progress: Mapping[str, object]) -> None:
         """Replace the file by one that holds `tensors` and the JSON-like `progress`."""

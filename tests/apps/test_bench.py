@@ -23,10 +23,10 @@ from fastinv.benchmarks import (
     disagreement,
     machine,
     measure,
-    peers,
 )
 from fastinv.benchmarks.children import ChildFailed, choose_processors
 from fastinv.benchmarks.memory import workspace
+from fastinv.benchmarks.peers import peers
 from fastinv.benchmarks.registry import find_works, works
 from fastinv.cli import app
 
@@ -228,7 +228,7 @@ def test_missing_and_broken_peers(monkeypatch):
     def refuse(name):
         raise ImportError("no libgomp")
 
-    monkeypatch.setattr(peers.peers, "import_module", refuse)
+    monkeypatch.setattr(peers, "import_module", refuse)
     with pytest.raises(peers.PeerUnavailable, match="scipy cannot be imported: no libgomp"):
         peers.load("cKDTree")
     monkeypatch.setattr(peers, "peer_version", lambda name: None)

@@ -173,7 +173,7 @@ def test_wrong_use(run, tmp_path, arguments, message):
 
 def test_picture_that_cannot_be_written_after_all(run, monkeypatch, short_trainings):
     class Full:
-        def savefig(self, path, dpi):
+        def savefig(self, file, **options):
             raise OSError("no space left")
 
     monkeypatch.setattr(fastinv.demo, "draw_demo", lambda result: Full())

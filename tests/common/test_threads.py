@@ -11,7 +11,8 @@ import threadpoolctl
 
 from fastinv import _core
 from fastinv._common import threads as _threads
-from fastinv._common.threads import register_with_threadpoolctl, resolve_n_threads, threads_that_pay
+from fastinv._common.threadpool_limits import register_with_threadpoolctl
+from fastinv._common.threads import resolve_n_threads, threads_that_pay
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -110,6 +111,29 @@ def check_out(out: Ranked, n: int, k: int, p: int) -> None:
     check_written("out.residual", out.residual, (n, k), FLOAT64)
     check_written("out.anchor", out.anchor, (n, k), INT64)
     check_written("out.status", out.status, (n, k), INT8)
+
+
+def check_no_overlap(name: str, array: NDArray[Any], out: Ranked) -> None:
+    """Refuse the arrays of `out` where two of them, or one of them and `array`, overlap.
+
+    What is no array, or has another shape or dtype than it should, is up to :func:`check_out`.
+    """
+    arrays: tuple[Any, ...] = (array, *out)
+    array, x, residual, anchor, status = arrays
+    if (  # no views, as usual: tenths of a microsecond; to compare bounds takes ten times as long
+        type(array) is type(x) is type(residual) is type(anchor) is type(status) is np.ndarray
+        and array.flags.owndata
+        and x.flags.owndata
+        and residual.flags.owndata
+        and anchor.flags.owndata
+        and status.flags.owndata
+        and array is not residual  # no others have the same shape and dtype
+    ):
+        return
+    for i, j in combinations(range(len(arrays)), 2):
+        if np.may_share_memory(arrays[i], arrays[j]):
+            names = (name, *(f"out.{field}" for field in out._fields))
+            raise ValueError(f"{names[i]} and {names[j]} must not overlap in memory")
 
 
 def check_written(

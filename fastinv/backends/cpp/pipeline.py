@@ -53,6 +53,7 @@ class Pipeline:
         checks.check_solve_call(self, goal, n_candidates, k, n_threads)
         if out is not None:
             checks.check_out(out, len(goal), k, self.problem.n_inputs)
+            checks.check_no_overlap("targets", goal.targets, out)
         if not self._runs_natively:
             ranked = run_chain(self, goal, n_candidates, k, n_threads)
             return ranked if out is None else ranked.copied_into(out)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fastinv.reproduce.ablation import AblationRow
+from fastinv.reproduce.ablations import AblationRow
 from fastinv.reproduce.published import Setting
 from fastinv.reproduce.report.markdown import markdown_table, number, ratio
 

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fastinv._common.arrays import Float64Array
+from fastinv._common.files import save_figure
 from fastinv.problems import cubic, experiment, half_ball
 from fastinv.reproduce.errors import Moments
 from fastinv.reproduce.published import paper_result
@@ -59,7 +60,7 @@ def draw_figures(tables: Mapping[int, Table], recipe: Recipe, folder: Path) -> l
     names = []
     for number, figure in drawn.items():
         names.append(f"figure_{number}.png")
-        figure.savefig(folder / names[-1], dpi=_DPI)
+        save_figure(figure, folder / names[-1], dpi=_DPI)
     return names
 
 

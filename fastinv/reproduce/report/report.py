@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from fastinv.problems import experiment
-from fastinv.reproduce.ablation import AblationRow
+from fastinv.reproduce.ablations import AblationRow
 from fastinv.reproduce.errors import Errors, Moments
 from fastinv.reproduce.published import paper_result
 from fastinv.reproduce.report.ablation_report import ablation_text
