@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -119,10 +120,10 @@ class DistilledRegressor(MLPRegressor):
         self.max_samples = max_samples
         self.n_points = n_points
 
-    def _training(self) -> Training:
+    def _training(self, **changes: Any) -> Training:
         check_integer(self.max_samples, "max_samples")
         check_integer(self.n_points, "n_points")
-        return super()._training()
+        return super()._training(**changes)
 
     def _examples(
         self, X: Float64Array, y: Float64Array, rng: np.random.Generator

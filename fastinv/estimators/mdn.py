@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.base import MultiOutputMixin, RegressorMixin, clone
 
-from fastinv._common.arrays import Float64Array, FloatArray
-from fastinv._common.threads import threads_that_pay
+from fastinv._common.arrays import Float64Array
 from fastinv._common.validation import (
     RandomState,
     as_float64,
@@ -27,8 +23,7 @@ from fastinv._common.validation import (
     check_random_state,
     check_targets,
 )
-from fastinv.backends import get_backend
-from fastinv.backends.protocol import FEATURE_LIMIT, Backend, Network
+from fastinv.backends.protocol import FEATURE_LIMIT, Backend
 from fastinv.estimators._mixture_start import (
     REVIVE_UNTIL,
     DeadComponents,
@@ -37,18 +32,14 @@ from fastinv.estimators._mixture_start import (
     quantile_means,
 )
 from fastinv.estimators.model_selection import CRITERIA, Criterion, select_n_components
+from fastinv.estimators.network_fit import DataNetwork
 from fastinv.estimators.networks import (
     check_hidden_layer_sizes,
     check_resumable,
-    mean_and_scale,
-    split_rows,
-    standardize,
-    training_flops,
 )
 from fastinv.functions.networks import Activation, Covariance, MixtureSpec, NetworkSpec
 from fastinv.mixture import Mixture
-from fastinv.training import FixedData, Outcome, Rows, Schedule, Training, train
-from fastinv.training.pace import Pace
+from fastinv.training import FixedData, Outcome, Rows, Schedule, Training
 
 InitMeans = Literal["kmeans", "quantile", "random"]
 INIT_MEANS: tuple[InitMeans, ...] = ("kmeans", "quantile", "random")
@@ -56,7 +47,7 @@ INIT_MEANS: tuple[InitMeans, ...] = ("kmeans", "quantile", "random")
 _DEAD_SHARE = 0.3  # of an equal share, for reinit_dead=True
 
 
-class MixtureDensityNetwork(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class MixtureDensityNetwork(MultiOutputMixin, RegressorMixin, DataNetwork):  # type: ignore[misc]
     """Network whose outputs are a mixture of Gaussians for p(y | X) (Bishop 1994).
 
     Trained by maximum likelihood with Adam, in float32, on features and targets that are
@@ -268,15 +259,7 @@ class MixtureDensityNetwork(MultiOutputMixin, RegressorMixin, BaseEstimator):  #
             meant to end there.
         """
         self._check_parameters()
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            validate_separately=(
-                {"dtype": np.float64, "ensure_all_finite": False},
-                {"dtype": np.float64, "ensure_all_finite": False, "ensure_2d": False},
-            ),
-        )
+        X, y = self._validated(X, y)
         pairs = check_pairs(X, y)
         rng = check_random_state(self.random_state)
         self.n_components_ = self._choose_n_components(X, y, rng)
@@ -291,19 +274,11 @@ class MixtureDensityNetwork(MultiOutputMixin, RegressorMixin, BaseEstimator):  #
         spec = NetworkSpec((pairs[0].shape[1], *hidden, mixture.n_raw), self.activation)
         outcome = self._best_of_trainings(spec, mixture, *pairs, rng)
         self._y_ndim = np.ndim(y)
-        self._set_outcome(spec, mixture, outcome)
-        if (
-            outcome.stopped == "max_iter"
-            and self.n_iter_no_change is not None
-            and self.learning_rate != "cosine"
-        ):
-            warnings.warn(
-                f"Training ended after max_iter={self.max_iter} epochs, before "
-                "n_iter_no_change of them passed without progress: raise max_iter, or let the "
-                "learning rate fall (learning_rate='cosine')",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+        self.n_outputs_ = mixture.n_dims
+        self.mixture_spec_ = mixture
+        self.n_reinit_ = sum(outcome.history.n_changes)
+        self._keep(spec, outcome)
+        self._warn_if_cut_short()
         return self
 
     def predict_distribution(self, X: ArrayLike) -> Mixture:
@@ -319,16 +294,8 @@ class MixtureDensityNetwork(MultiOutputMixin, RegressorMixin, BaseEstimator):  #
         fastinv.mixture.Mixture
             A batch of n mixtures.
         """
-        check_is_fitted(self)
-        inputs: Float64Array = validate_data(
-            self, X, reset=False, dtype=np.float64, ensure_min_samples=0
-        )
-        scaled = standardize(inputs, self.x_mean_, self.x_scale_)
-        flops = 2.0 * self.spec_.n_parameters * len(inputs)
-        raw = self._network.forward(
-            np.clip(scaled, -FEATURE_LIMIT, FEATURE_LIMIT),
-            n_threads=threads_that_pay(self.n_threads, flops),
-        )
+        scaled = np.clip(self._scaled_inputs(X), -FEATURE_LIMIT, FEATURE_LIMIT)
+        raw = self._forward(scaled)
         return Mixture.from_raw(raw, self.mixture_spec_, mean=self.y_mean_, scale=self.y_scale_)
 
     def predict(self, X: ArrayLike) -> Float64Array:
@@ -412,27 +379,6 @@ class MixtureDensityNetwork(MultiOutputMixin, RegressorMixin, BaseEstimator):  #
         check_flag(self.early_stopping, "early_stopping")
         check_resumable(self.checkpoint, self.random_state)
 
-    def _training(self, restart: int) -> Training:
-        """The options of the training loop, checked."""
-        checkpoint = self.checkpoint
-        if checkpoint is not None and self.n_init > 1:
-            path = Path(checkpoint)
-            checkpoint = path.with_name(f"{path.name}.{restart}")
-        return Training(
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            learning_rate_init=self.learning_rate_init,
-            plateau_factor=self.plateau_factor,
-            plateau_patience=self.plateau_patience,
-            max_iter=self.max_iter,
-            early_stopping=self.early_stopping,
-            n_iter_no_change=self.n_iter_no_change,
-            tol=self.tol,
-            checkpoint=checkpoint,
-            checkpoint_every=self.checkpoint_every,
-            verbose=self.verbose,
-        )
-
     def _choose_n_components(self, X: ArrayLike, y: ArrayLike, rng: np.random.Generator) -> int:
         """The number of components, given or chosen; sets ``component_scores_``."""
         self.component_scores_ = None
@@ -457,19 +403,12 @@ class MixtureDensityNetwork(MultiOutputMixin, RegressorMixin, BaseEstimator):  #
     ) -> Outcome:
         """Train `n_init` times on `X` ``(n, p)`` and `y` ``(n, q)``; sets the scalings and
         ``init_losses_``."""
-        self.x_mean_, self.x_scale_ = mean_and_scale(X, "X")
-        self.y_mean_, self.y_scale_ = mean_and_scale(y, "y")
-        inputs = standardize(X, self.x_mean_, self.x_scale_)
-        data = inputs, standardize(y, self.y_mean_, self.y_scale_)
-        validation = None
-        if self.early_stopping:
-            rows, held_out = split_rows(len(X), self.validation_fraction, rng)
-            validation = data[0][held_out], data[1][held_out]
-            data = data[0][rows], data[1][rows]
+        rows, validation = self._scaled_rows(X, y, rng)
         best = None
         self.init_losses_: list[float] = []
         for restart, stream in enumerate(rng.spawn(self.n_init)):
-            outcome = self._train(self._training(restart), spec, mixture, data, validation, stream)
+            training = self._training(checkpoint=self._checkpoint_of(restart))
+            outcome = self._train_once(training, spec, mixture, rows, validation, stream)
             loss = outcome.best_validation_loss
             loss = outcome.history.loss[-1] if loss is None else loss
             if not self.init_losses_ or loss < min(self.init_losses_):
@@ -479,19 +418,26 @@ class MixtureDensityNetwork(MultiOutputMixin, RegressorMixin, BaseEstimator):  #
                 break
         return cast(Outcome, best)
 
-    def _train(
+    def _checkpoint_of(self, restart: int) -> str | os.PathLike[str] | None:
+        """The file of one of the `n_init` trainings."""
+        if self.checkpoint is None or self.n_init == 1:
+            return self.checkpoint
+        path = Path(self.checkpoint)
+        return path.with_name(f"{path.name}.{restart}")
+
+    def _train_once(
         self,
         training: Training,
         spec: NetworkSpec,
         mixture: MixtureSpec,
-        data: Rows,
+        rows: Rows,
         validation: Rows | None,
         rng: np.random.Generator,
     ) -> Outcome:
-        """Train once, on standardised rows."""
-        backend = get_backend(self.backend)
+        """Train on standardised rows."""
+        backend = self._backend()
         options = {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
-        means = self._first_means(data[1].astype(np.float64), rng)
+        means = self._first_means(rows[1].astype(np.float64), rng)
         parameters = initial_mixture_parameters(spec, mixture, means, rng)
         share = float(self.reinit_dead)
         if isinstance(self.reinit_dead, bool | np.bool_):
@@ -503,28 +449,25 @@ class MixtureDensityNetwork(MultiOutputMixin, RegressorMixin, BaseEstimator):  #
             backend,
             spec,
             mixture,
-            data[0],
+            rows[0],
             threshold=share / mixture.n_components,
             last_epoch=last_revival,
         )
-        batch_size = min(training.batch_size, len(data[0]))
-        return train(
+        return self._train(
             backend.mixture_trainer(spec, parameters, mixture, **options),
-            FixedData(*data),
+            spec,
+            FixedData(*rows),
             training,
-            rng=rng,
-            validation=validation,
-            network={
+            identity={
                 "estimator": "MixtureDensityNetwork",
-                "layer_sizes": spec.layer_sizes,
-                "activation": spec.activation,
-                "backend": backend.name,
                 "reinit_dead": share,
                 **vars(mixture),
                 **options,
             },
+            rng=rng,
+            validation=validation,
+            batch_size=min(training.batch_size, len(rows[0])),
             after_epoch=revive if share else None,
-            n_threads=Pace.of(self.n_threads, training_flops(spec, batch_size)),
         )
 
     def _first_means(self, targets: Float64Array, rng: np.random.Generator) -> Float64Array | None:
@@ -542,31 +485,3 @@ class MixtureDensityNetwork(MultiOutputMixin, RegressorMixin, BaseEstimator):  #
             return None
         method = kmeans_means if self.init_means == "kmeans" else quantile_means
         return method(targets, self.n_components_, rng)
-
-    def _set_outcome(self, spec: NetworkSpec, mixture: MixtureSpec, outcome: Outcome) -> None:
-        history = outcome.history
-        self.spec_ = spec
-        self.mixture_spec_ = mixture
-        self.parameters_: FloatArray = outcome.parameters.astype(np.float32, copy=False)
-        self.n_outputs_ = mixture.n_dims
-        self.loss_curve_ = list(history.loss)
-        self.validation_loss_curve_ = list(history.validation_loss) or None
-        self.learning_rate_curve_ = list(history.learning_rate)
-        self.best_loss_ = outcome.best_loss
-        self.best_validation_loss_ = outcome.best_validation_loss
-        self.n_iter_ = len(history.loss)
-        self.n_reinit_ = sum(history.n_changes)
-        self.stopped_ = outcome.stopped
-        self._network = self._build_network()
-
-    def _build_network(self) -> Network:
-        return get_backend(self.backend).network(self.spec_, self.parameters_)
-
-    def __getstate__(self) -> dict[str, Any]:
-        state: dict[str, Any] = super().__getstate__()
-        return {name: value for name, value in state.items() if name != "_network"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if "parameters_" in state:
-            self._network = self._build_network()

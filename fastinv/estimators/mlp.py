@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.base import MultiOutputMixin, RegressorMixin
+from sklearn.utils.validation import check_is_fitted
 
 from fastinv._common.arrays import Float64Array, FloatArray
-from fastinv._common.threads import threads_that_pay
 from fastinv._common.validation import RandomState, check_pairs, check_random_state
-from fastinv.backends import get_backend
-from fastinv.backends.protocol import Backend, Network
-from fastinv.estimators.networks import (
-    check_hidden_layer_sizes,
-    check_resumable,
-    initial_parameters,
-    mean_and_scale,
-    split_rows,
-    standardize,
-    training_flops,
-)
+from fastinv.backends.protocol import Backend
+from fastinv.estimators.network_fit import DataNetwork
+from fastinv.estimators.networks import check_hidden_layer_sizes
 from fastinv.functions.code import NetworkCode
 from fastinv.functions.networks import Activation, Loss, NetworkSpec
-from fastinv.training import FixedData, Outcome, Schedule, Training, train
-from fastinv.training.pace import Pace
+from fastinv.training import FixedData, Outcome, Schedule, Training
 
 
-class MLPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class MLPRegressor(MultiOutputMixin, RegressorMixin, DataNetwork):  # type: ignore[misc]
     """Multilayer perceptron trained with Adam (Kingma & Ba 2015) on standardised data.
 
     The network computes in float32 on features and targets that are standardised inside, with the
@@ -202,29 +190,14 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
         """
         training = self._training()
         hidden = check_hidden_layer_sizes(self.hidden_layer_sizes)
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            validate_separately=(
-                {"dtype": np.float64, "ensure_all_finite": False},
-                {"dtype": np.float64, "ensure_all_finite": False, "ensure_2d": False},
-            ),
-        )
+        X, y = self._validated(X, y)
         pairs = check_pairs(X, y)
         spec = NetworkSpec((pairs[0].shape[1], *hidden, pairs[1].shape[1]), self.activation)
-        outcome = self._train(training, spec, *pairs)
+        outcome = self._fit_network(training, spec, *pairs)
         self._y_ndim = np.ndim(y)
-        self._set_outcome(spec, outcome)
-        patient = self.n_iter_no_change is not None
-        if outcome.stopped == "max_iter" and patient and self.learning_rate != "cosine":
-            warnings.warn(
-                f"Training ended after max_iter={self.max_iter} epochs, before "
-                "n_iter_no_change of them passed without progress: raise max_iter, or let the "
-                "learning rate fall (learning_rate='cosine')",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+        self.n_outputs_ = spec.n_outputs
+        self._keep(spec, outcome)
+        self._warn_if_cut_short()
         return self
 
     def predict(self, X: ArrayLike, out: Float64Array | None = None) -> Float64Array:
@@ -241,22 +214,14 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
         -------
         ndarray of shape (n, q), or (n,) if y was 1-D in `fit`; float64
         """
-        check_is_fitted(self)
-        inputs: Float64Array = validate_data(
-            self, X, reset=False, dtype=np.float64, ensure_min_samples=0
-        )
-        shape = (len(inputs), self.n_outputs_)[: self._y_ndim]
+        scaled = self._scaled_inputs(X)
+        shape = (len(scaled), self.n_outputs_)[: self._y_ndim]
         if out is None:
             out = np.empty(shape)
         elif not isinstance(out, np.ndarray) or out.dtype != np.float64 or out.shape != shape:
             found = getattr(out, "dtype", type(out).__name__), np.shape(out)
             raise ValueError(f"out must be a float64 array of shape {shape}, got {found}")
-        flops = 2.0 * self.spec_.n_parameters * len(inputs)
-        scaled = self._network.forward(
-            standardize(inputs, self.x_mean_, self.x_scale_),
-            n_threads=threads_that_pay(self.n_threads, flops),
-        )
-        out[...] = (scaled * self.y_scale_ + self.y_mean_).reshape(shape)
+        out[...] = (self._forward(scaled) * self.y_scale_ + self.y_mean_).reshape(shape)
         return out
 
     def network_code(self) -> NetworkCode:
@@ -274,40 +239,13 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
     def intercepts_(self) -> list[FloatArray]:
         return [biases for _, biases in self.spec_.layers(self.parameters_)]
 
-    def _training(self) -> Training:
-        """The options of the training loop, checked."""
-        check_resumable(self.checkpoint, self.random_state)
-        return Training(
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            learning_rate_init=self.learning_rate_init,
-            plateau_factor=self.plateau_factor,
-            plateau_patience=self.plateau_patience,
-            max_iter=self.max_iter,
-            early_stopping=self.early_stopping,
-            n_iter_no_change=self.n_iter_no_change,
-            tol=self.tol,
-            checkpoint=self.checkpoint,
-            checkpoint_every=self.checkpoint_every,
-            verbose=self.verbose,
-        )
-
-    def _train(
+    def _fit_network(
         self, training: Training, spec: NetworkSpec, X: Float64Array, y: Float64Array
     ) -> Outcome:
         """Train on `X` ``(n, p)`` and `y` ``(n, q)``; sets the scalings."""
-        backend = get_backend(self.backend)
+        backend = self._backend()
         rng = check_random_state(self.random_state)
-        X, y = self._examples(X, y, rng)
-        self.x_mean_, self.x_scale_ = self._scaling(X, "X")
-        self.y_mean_, self.y_scale_ = self._scaling(y, "y")
-        inputs = standardize(X, self.x_mean_, self.x_scale_)
-        targets = standardize(y, self.y_mean_, self.y_scale_)
-        validation = None
-        if training.early_stopping:
-            rows, held_out = split_rows(len(X), self.validation_fraction, rng)
-            validation = inputs[held_out], targets[held_out]
-            inputs, targets = inputs[rows], targets[rows]
+        rows, validation = self._scaled_rows(*self._examples(X, y, rng), rng)
         options: dict[str, Any] = {
             "loss": self.loss,
             "huber_delta": self.huber_delta,
@@ -315,21 +253,15 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
             "beta_2": self.beta_2,
             "epsilon": self.epsilon,
         }
-        batch_size = min(training.batch_size, len(inputs))
-        return train(
+        return self._train(
             backend.trainer(spec, self._initial_parameters(spec, rng), **options),
-            FixedData(inputs, targets),
+            spec,
+            FixedData(*rows),
             training,
+            identity={"estimator": "MLPRegressor", **options},
             rng=rng,
             validation=validation,
-            network={
-                "estimator": "MLPRegressor",
-                "layer_sizes": spec.layer_sizes,
-                "activation": spec.activation,
-                "backend": backend.name,
-                **options,
-            },
-            n_threads=Pace.of(self.n_threads, training_flops(spec, batch_size)),
+            batch_size=min(training.batch_size, len(rows[0])),
         )
 
     def _examples(
@@ -337,36 +269,3 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
     ) -> tuple[Float64Array, Float64Array]:
         """What the network learns, from the data `X` ``(n, p)`` and `y` ``(n, q)``."""
         return X, y
-
-    def _scaling(self, values: Float64Array, name: str) -> tuple[Float64Array, Float64Array]:
-        """Mean and scale of each column: the network sees ``(values - mean) / scale``."""
-        return mean_and_scale(values, name)
-
-    def _initial_parameters(self, spec: NetworkSpec, rng: np.random.Generator) -> FloatArray:
-        return initial_parameters(spec, rng)
-
-    def _set_outcome(self, spec: NetworkSpec, outcome: Outcome) -> None:
-        history = outcome.history
-        self.spec_ = spec
-        self.parameters_ = outcome.parameters.astype(np.float32, copy=False)
-        self.n_outputs_ = spec.n_outputs
-        self.loss_curve_ = list(history.loss)
-        self.validation_loss_curve_ = list(history.validation_loss) or None
-        self.learning_rate_curve_ = list(history.learning_rate)
-        self.best_loss_ = outcome.best_loss
-        self.best_validation_loss_ = outcome.best_validation_loss
-        self.n_iter_ = len(history.loss)
-        self.stopped_ = outcome.stopped
-        self._network = self._build_network()
-
-    def _build_network(self) -> Network:
-        return get_backend(self.backend).network(self.spec_, self.parameters_)
-
-    def __getstate__(self) -> dict[str, Any]:
-        state: dict[str, Any] = super().__getstate__()
-        return {name: value for name, value in state.items() if name != "_network"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if "parameters_" in state:
-            self._network = self._build_network()

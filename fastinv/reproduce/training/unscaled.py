@@ -110,14 +110,13 @@ class UnscaledTwinSolver(TwinSolver):
 class UnscaledMLPRegressor(MLPRegressor):
     """:class:`fastinv.MLPRegressor` that scales nothing and starts like the paper's networks."""
 
+    _plateau_tol = _KERAS_MIN_DELTA
+
     def _scaling(self, values: Float64Array, name: str) -> tuple[Float64Array, Float64Array]:
         return np.zeros(values.shape[1]), np.ones(values.shape[1])
 
     def _initial_parameters(self, spec: NetworkSpec, rng: np.random.Generator) -> FloatArray:
         return _without_biases(spec, initial_parameters(spec, rng))
-
-    def _training(self) -> Training:
-        return replace(super()._training(), plateau_tol=_KERAS_MIN_DELTA)
 
 
 def _without_biases(spec: NetworkSpec, parameters: FloatArray) -> FloatArray:
