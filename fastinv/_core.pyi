@@ -6,8 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
+from fastinv.backends.solving import Candidates, PipelineOptions
+from fastinv.functions.code import RowCode
+from fastinv.functions.goal import Goal
+
 _F32 = NDArray[np.float32]
 _F64 = NDArray[np.float64]
+_I8 = NDArray[np.int8]
 _I64 = NDArray[np.int64]
 
 def isas() -> list[str]:
@@ -36,8 +41,6 @@ def fma_rate_float32(seconds: float, n_threads: int, isa: str) -> float:
     `seconds` on all threads together."""
 
 def rank(residuals: _F64, order: _I64) -> None: ...
-def evaluate_forward(address: int, X: _F64, out: _F64, n_threads: int) -> None:
-    """``void(const double *X, double *Y, int64_t n)`` at `address`, rows shared by threads."""
 
 class NetworkFloat32:
     def __init__(
@@ -143,118 +146,112 @@ class KDTreeFloat64:
     ) -> None: ...
     def try_query(self, queries: Any, k: Any, out: Any, /) -> tuple[_F64, _I64] | None: ...
 
+class Function:
+    """f, which kernels call by themselves."""
+
+    @property
+    def n_inputs(self) -> int: ...
+    @property
+    def n_outputs(self) -> int: ...
+    def values(self, X: _F64, out: _F64, n_threads: int) -> None:
+        """Writes the images of the rows of `X` to `out`."""
+
+def compiled_function(
+    n_inputs: int, n_outputs: int, values: RowCode, jacobian: RowCode | None
+) -> Function:
+    """f as machine code, which the function keeps in memory."""
+
+def learned_function(network: dict[str, Any], isa: str) -> Function:
+    """f as a network with its scalings."""
+
+class Region:
+    def __init__(self, lower: _F64, upper: _F64, scale: _F64, periods: _F64) -> None: ...
+
+class Problem:
+    def __init__(self, function: Function | None, region: Region, n_outputs: int) -> None: ...
+
+class Anchors:
+    def __init__(self, x: _F64, y: _F64, isa: str) -> None: ...
+    def nearest(
+        self, targets: _F64, k: int, distances: _F64, indices: _I64, n_threads: int
+    ) -> None: ...
+
 class Pipeline:
     def __init__(
         self,
-        anchors_x: _F64,
-        anchors_y: _F64,
+        problem: Problem,
+        anchors: Anchors,
         twin: dict[str, Any] | None,
-        forward: int | dict[str, Any] | None,
-        lower: _F64,
-        upper: _F64,
-        tol: float,
-        coverage: float,
-        x_spread: _F64,
-        anchors_exact: bool,
-        trust_residual: bool,
-        apart: float,
-        pool: int,
-        n_passes: int,
-        refine: dict[str, Any] | None,
+        options: PipelineOptions,
         isa: str,
     ) -> None: ...
     def solve(
+        self, goal: Goal, n_candidates: int, k: int, n_threads: int
+    ) -> tuple[_F64, _F64, _I64, _I8]:
+        """Makes the arrays x, residual, anchor and status."""
+
+    def solve_into(
         self,
-        targets: _F64,
-        near: _F64 | None,
-        n_neighbors: int,
-        k: int,
+        goal: Goal,
+        n_candidates: int,
         x: _F64,
         residual: _F64,
         anchor: _I64,
-        status: NDArray[np.int8],
+        status: _I8,
         n_threads: int,
-    ) -> None: ...
-    def solve_new(
-        self, targets: _F64, near: _F64 | None, n_neighbors: int, k: int, n_threads: int
-    ) -> tuple[_F64, _F64, _I64, NDArray[np.int8]]:
-        """Like `solve`, but makes the arrays x, residual, anchor and status."""
+    ) -> None:
+        """Fills arrays that the caller brings, of k columns."""
 
-    def candidates(
-        self,
-        targets: _F64,
-        n_neighbors: int,
-        x: _F64,
-        anchor: _I64,
-        flags: NDArray[np.uint8],
-        anchor_distance: _F64,
-        n_threads: int,
-    ) -> None: ...
+    def propose(self, goal: Goal, candidates: Candidates, n_threads: int) -> None: ...
+    def correct(self, goal: Goal, candidates: Candidates, n_threads: int) -> None: ...
+    def evaluate(self, goal: Goal, candidates: Candidates, n_threads: int) -> None: ...
+    def polish(self, goal: Goal, candidates: Candidates, n_threads: int) -> None: ...
     def rank(
         self,
-        targets: _F64,
-        near: _F64 | None,
-        candidate_x: _F64,
-        candidate_anchor: _I64,
-        candidate_flags: NDArray[np.uint8],
-        candidate_anchor_distance: _F64,
-        fx: _F64,
-        k: int,
+        goal: Goal,
+        candidates: Candidates,
         x: _F64,
         residual: _F64,
         anchor: _I64,
-        status: NDArray[np.int8],
+        status: _I8,
     ) -> None: ...
 
 class Search:
     def __init__(
-        self,
-        anchors_x: _F64,
-        anchors_y: _F64,
-        forward: int | dict[str, Any] | None,
-        jacobian: int | None,
-        lower: _F64,
-        upper: _F64,
-        scale: _F64,
-        periods: _F64,
-        separation: float,
-        max_evaluations: int,
-        isa: str,
+        self, problem: Problem, anchors: Anchors, separation: float, max_evaluations: int
     ) -> None: ...
     def polish(
         self,
-        targets: _F64,
+        goal: Goal,
         x: _F64,
         fx: _F64,
         residual: _F64,
         n_evaluations: _I64,
-        end: NDArray[np.int8],
+        end: _I8,
         n_threads: int,
     ) -> None:
         """Reads starts from `x`, and writes to it and all arrays after it."""
 
+    def jacobians(self, x: _F64, out: _F64) -> None: ...
     def solve_all(
         self,
-        targets: _F64,
-        k: int,
+        goal: Goal,
         n_starts: int,
-        tol: float,
         x: _F64,
         residual: _F64,
         anchor: _I64,
-        status: NDArray[np.int8],
+        status: _I8,
         count: _I64,
         n_threads: int,
     ) -> None: ...
     def solve_path(
         self,
-        targets: _F64,
+        goal: Goal,
         start: _F64,
         n_starts: int,
-        tol: float,
         x: _F64,
         residual: _F64,
-        status: NDArray[np.int8],
+        status: _I8,
         jumped: NDArray[np.uint8],
     ) -> None: ...
 
@@ -285,9 +282,10 @@ class FrozenCall:
         self,
         solver: Any,
         pipeline: Pipeline | None,
-        n_neighbors: int,
-        n_neighbors_near: int,
+        n_candidates: int,
+        n_candidates_near: int,
         k: int,
+        tol: float,
         solution_type: type[SolutionBuffer],
         probes: _F64,
     ) -> None: ...

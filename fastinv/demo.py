@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -262,12 +262,13 @@ def distinct(solutions: Solutions, separation: float = SAME_SOLUTION) -> Float64
 
 def _network_alone(solver: TwinSolver) -> TwinSolver:
     """What the same network is without polish and with the nearest anchors, as in the paper."""
-    alone = copy.copy(solver).set_params(refine=False, anchor_choice="nearest")
-    n_passes = resolve_passes(solver.n_passes, refines=False)
-    spec = solver.pipeline_spec_
-    alone.pipeline_spec_ = replace(spec, refine=None, apart=0.0, n_passes=n_passes)
-    again: TwinSolver = copy.copy(alone)  # which makes its pipeline from the new description
-    return again
+    alone = solver.with_options(
+        polish=False,
+        branch_distance=0.0,
+        n_passes=resolve_passes(solver.n_passes, refines=False),
+    )
+    alone.set_params(refine=False, anchor_choice="nearest")
+    return alone
 
 
 def _measure(name: str, solver: BaseSolver, targets: Float64Array) -> Method:

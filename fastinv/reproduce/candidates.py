@@ -10,6 +10,7 @@ import numpy as np
 from fastinv._common.arrays import Float64Array
 from fastinv.comparison import rmse_in_y
 from fastinv.functions.function import Function
+from fastinv.functions.goal import Goal
 from fastinv.problems import Problem
 from fastinv.reproduce.data import Split
 from fastinv.reproduce.training.trainings import known
@@ -69,8 +70,8 @@ class Judge:
         """Damped Gauss-Newton steps from all candidates, inside the bounds."""
         flat = self.problem.project(x.reshape(-1, x.shape[2]))
         starts = np.clip(flat, *self.problem.bounds.T)
-        goals = np.repeat(self.targets, x.shape[1], axis=0)
-        polished = self.polisher._make_search().polish(goals, starts)
+        goal = Goal(np.repeat(self.targets, x.shape[1], axis=0), tol=0.0)
+        polished = self.polisher.search().polish(goal, starts)
         n_evaluations = float(polished.n_evaluations.sum()) / len(x)
         return PolishedCandidates(np.asarray(polished.x).reshape(x.shape), n_evaluations)
 

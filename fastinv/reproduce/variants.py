@@ -80,7 +80,7 @@ def variants_of_noisy_data(plan: Plan) -> list[Measured]:
 
 def _passes(twin: TwinSolver) -> int:
     """How often the network was applied, with an evaluation of f each time."""
-    return 1 if isinstance(twin, UnscaledTwinSolver) else twin.pipeline_spec_.n_passes
+    return 1 if isinstance(twin, UnscaledTwinSolver) else twin.options_.n_passes
 
 
 def _by_anchors_tried(judge: Judge, candidates: Float64Array, n_passes: int) -> list[Measured]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -70,6 +71,7 @@ from fastinv.solvers.fitting.refinement import (
 from fastinv.solvers.frozen import FrozenSolver, NativeCall
 
 AnchorChoice = Literal["spread", "nearest"]
+Solver = TypeVar("Solver", bound="BaseSolver")
 
 _FLOPS_PER_PROPOSAL = 20_000.0  # evaluation, polish and ranking
 # Largest residual of a solution that is enumerated, in units of the spread of y.
@@ -237,7 +239,7 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         >>> found.count.tolist()
         [2, 0]
         """
-        search = self._make_search()
+        search = self.search()
         goal = Goal(check_targets(y, self.n_outputs_).copy(), self._largest_residual(residual_tol))
         return all_solutions(
             search,
@@ -297,7 +299,7 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         >>> path.n_jumps, bool((path.residual < 1e-12).all())
         (0, True)
         """
-        search, tol = self._make_search(), self._largest_residual(residual_tol)
+        search, tol = self.search(), self._largest_residual(residual_tol)
         return solution_path(search, targets, start, tol=tol, effort=effort)
 
     def sample_solutions(
@@ -351,7 +353,7 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         >>> bool(np.allclose((circle**2).sum(axis=1), 1.0))
         True
         """
-        search, tol = self._make_search(), self._largest_residual(residual_tol)
+        search, tol = self.search(), self._largest_residual(residual_tol)
         return sample_solutions(
             search,
             check_targets(y, self.n_outputs_),
@@ -514,12 +516,31 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
             self.anchors_y_, coverage, self.residual_tol_, low, high, noise
         )
 
+    def with_options(self: Solver, **changes: Any) -> Solver:
+        """A copy of this fitted solver whose chain has other options.
+
+        Parameters
+        ----------
+        **changes
+            Fields of :class:`~fastinv.backends.solving.PipelineOptions`.
+
+        Returns
+        -------
+        BaseSolver
+            It shares what was learned with this one.
+        """
+        self._require_fit()
+        other = copy.copy(self)
+        other.options_ = replace(self.options_, **changes)
+        other._pipeline = other._make_pipeline()
+        return other
+
     def _make_pipeline(self) -> Pipeline:
         return get_backend(self.backend).pipeline(
             self.problem_, self._anchors, self._twin_model, self.options_
         )
 
-    def _make_search(self) -> Search:
+    def search(self) -> Search:
         """The search, made when it is first needed."""
         self._require_fit()
         search: Search | None = getattr(self, "_search", None)

@@ -19,6 +19,7 @@ from fastinv.backends.cpp.neighbors import NeighborIndex
 from fastinv.backends.cpp.nouns import Anchors
 from fastinv.backends.cpp.pipeline import Pipeline
 from fastinv.backends.cpp.search import Search
+from fastinv.backends.solving import Anchors as AnyAnchors
 from fastinv.backends.solving import PipelineOptions, TwinModel
 from fastinv.functions.networks import Loss, MixtureSpec, NetworkSpec
 from fastinv.functions.problem import Problem
@@ -131,7 +132,7 @@ class CppBackend:
     def pipeline(
         self,
         problem: Problem,
-        anchors: Anchors,
+        anchors: AnyAnchors,
         twin: TwinModel | None = None,
         options: PipelineOptions | None = None,
     ) -> Pipeline:
@@ -139,7 +140,7 @@ class CppBackend:
         return Pipeline(problem, anchors, twin, options or PipelineOptions(), self.isa)
 
     def search(
-        self, problem: Problem, anchors: Anchors, options: PipelineOptions | None = None
+        self, problem: Problem, anchors: AnyAnchors, options: PipelineOptions | None = None
     ) -> Search:
         """The search for all solutions."""
         return Search(problem, anchors, options or PipelineOptions(), self.isa)

@@ -10,6 +10,7 @@ import numpy as np
 from fastinv import _core
 from fastinv._common.arrays import Float64Array, IntArray
 from fastinv.backends.checks import solving as checks
+from fastinv.backends.solving import Anchors as AnyAnchors
 from fastinv.backends.solving import TwinModel
 from fastinv.functions.code import CompiledCode, NetworkCode
 from fastinv.functions.problem import Problem
@@ -43,6 +44,13 @@ class Anchors:
         indices = np.empty((len(targets), k), dtype=np.int64)
         self.native.nearest(np.ascontiguousarray(targets), k, distances, indices, n_threads)
         return distances, indices
+
+
+def native_anchors(anchors: AnyAnchors) -> _core.Anchors:
+    """The extension's anchors. Raises a TypeError for another backend's."""
+    if not isinstance(anchors, Anchors):
+        raise TypeError(f"anchors must be made by the cpp backend, got {type(anchors).__name__}")
+    return anchors.native
 
 
 @singledispatch

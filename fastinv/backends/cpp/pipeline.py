@@ -7,9 +7,9 @@ from dataclasses import replace
 from fastinv import _core
 from fastinv.backends.chain import run_chain
 from fastinv.backends.checks import solving as checks
-from fastinv.backends.cpp.nouns import Anchors, native_problem, twin_fields
+from fastinv.backends.cpp.nouns import native_anchors, native_problem, twin_fields
 from fastinv.backends.reference.polish import Polish
-from fastinv.backends.solving import Candidates, PipelineOptions, Ranked, TwinModel
+from fastinv.backends.solving import Anchors, Candidates, PipelineOptions, Ranked, TwinModel
 from fastinv.functions.goal import Goal
 from fastinv.functions.problem import Problem
 
@@ -33,7 +33,7 @@ class Pipeline:
         self.problem, self.anchors, self.twin, self.options = problem, anchors, twin, options
         self._kernel = _core.Pipeline(
             native_problem(problem, isa),
-            anchors.native,
+            native_anchors(anchors),
             None if twin is None else twin_fields(twin),
             options,
             isa,

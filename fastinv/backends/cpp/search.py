@@ -7,8 +7,8 @@ import numpy as np
 from fastinv import _core
 from fastinv._common.arrays import Float64Array, IntArray
 from fastinv.backends.checks import solving as checks
-from fastinv.backends.cpp.nouns import Anchors, native_problem
-from fastinv.backends.solving import PipelineOptions, Polished, Ranked, Track
+from fastinv.backends.cpp.nouns import native_anchors, native_problem
+from fastinv.backends.solving import Anchors, PipelineOptions, Polished, Ranked, Track
 from fastinv.functions.goal import Goal
 from fastinv.functions.problem import Problem
 
@@ -24,7 +24,7 @@ class Search:
         self.problem = problem
         self._kernel = _core.Search(
             native_problem(problem, isa),
-            anchors.native,
+            native_anchors(anchors),
             float(options.separation),
             int(options.max_evaluations),
         )

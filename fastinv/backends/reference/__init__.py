@@ -16,6 +16,7 @@ from fastinv.backends.reference.mlp import Network, Trainer
 from fastinv.backends.reference.neighbors import NeighborIndex, sorting_order
 from fastinv.backends.reference.pipeline import Pipeline
 from fastinv.backends.reference.search import Search
+from fastinv.backends.solving import Anchors as AnyAnchors
 from fastinv.backends.solving import PipelineOptions, TwinModel
 from fastinv.functions.networks import Loss, MixtureSpec, NetworkSpec
 from fastinv.functions.problem import Problem
@@ -123,7 +124,7 @@ class ReferenceBackend:
     def pipeline(
         self,
         problem: Problem,
-        anchors: Anchors,
+        anchors: AnyAnchors,
         twin: TwinModel | None = None,
         options: PipelineOptions | None = None,
     ) -> Pipeline:
@@ -131,7 +132,7 @@ class ReferenceBackend:
         return Pipeline(problem, anchors, twin, options or PipelineOptions())
 
     def search(
-        self, problem: Problem, anchors: Anchors, options: PipelineOptions | None = None
+        self, problem: Problem, anchors: AnyAnchors, options: PipelineOptions | None = None
     ) -> Search:
         """The search for all solutions."""
         return Search(problem, anchors, options or PipelineOptions())

@@ -11,10 +11,10 @@ from fastinv.backends.chain import run_chain
 from fastinv.backends.checks import solving as checks
 from fastinv.backends.distances import distance
 from fastinv.backends.reference import mlp
-from fastinv.backends.reference.anchors import Anchors
 from fastinv.backends.reference.function import Derivatives
 from fastinv.backends.reference.polish import Polish
 from fastinv.backends.solving import (
+    Anchors,
     CandidateFlag,
     Candidates,
     PipelineOptions,

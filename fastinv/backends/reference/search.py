@@ -8,10 +8,9 @@ import numpy as np
 
 from fastinv._common.arrays import Float64Array, IntArray
 from fastinv.backends.checks import solving as checks
-from fastinv.backends.reference.anchors import Anchors
 from fastinv.backends.reference.function import Derivatives
 from fastinv.backends.reference.polish import EVALUATIONS, Ends, Polish
-from fastinv.backends.solving import PipelineOptions, Polished, Ranked, Track
+from fastinv.backends.solving import Anchors, PipelineOptions, Polished, Ranked, Track
 from fastinv.functions.goal import Goal
 from fastinv.functions.problem import Problem
 from fastinv.functions.status import Status

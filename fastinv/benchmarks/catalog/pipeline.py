@@ -117,15 +117,16 @@ class PeerPipeline:
 
     def __init__(self, solver: TwinSolver, n_threads: int) -> None:
         self.torch = _torch.torch_with(n_threads)
-        self.spec, self.twin, self.n_threads = solver.pipeline_spec_, solver.twin_, n_threads
-        self.tree = load("cKDTree").cKDTree(self.spec.anchors_y)
+        self.region, self.twin, self.n_threads = solver.problem_.region, solver.twin_, n_threads
+        self.anchors_x, self.anchors_y = solver.anchors_x_, solver.anchors_y_
+        self.tree = load("cKDTree").cKDTree(self.anchors_y)
         self.network = _torch.network(self.torch, self.twin.spec, self.twin.parameters)
 
     def solve(self, y: Float64Array) -> tuple[Float64Array, Float64Array, IntArray]:
         """Solutions (n, k, 2), residuals (n, k) and anchors (n, k) of targets (n, 2)."""
-        spec, twin = self.spec, self.twin
+        twin = self.twin
         _, anchors = self.tree.query(y, K, workers=self.n_threads)
-        y_a, x_a = spec.anchors_y[anchors], spec.anchors_x[anchors]
+        y_a, x_a = self.anchors_y[anchors], self.anchors_x[anchors]
         features = np.concatenate(
             [
                 (y[:, None] - y_a) / twin.dy_scale,
@@ -136,7 +137,7 @@ class PeerPipeline:
         ).astype(np.float32)
         with self.torch.inference_mode():
             step = self.network(self.torch.from_numpy(features)).numpy()
-        x = np.clip(x_a + twin.dx_scale * step, spec.lower, spec.upper)
+        x = np.clip(x_a + twin.dx_scale * step, self.region.lower, self.region.upper)
         a, b = x[..., 0], x[..., 0] + x[..., 1]
         fx = np.stack([np.cos(a) + np.cos(b), np.sin(a) + np.sin(b)], axis=2)
         residual = np.linalg.norm(fx - y[:, None], axis=2)
@@ -148,5 +149,5 @@ class PeerPipeline:
     def residuals(self, y: Float64Array) -> Float64Array:
         """Ours: where a candidate's anchor is better than the candidate, we return the anchor."""
         _, residual, anchors = self.solve(y)
-        lookup = np.linalg.norm(self.spec.anchors_y[anchors] - y[:, None], axis=2)
+        lookup = np.linalg.norm(self.anchors_y[anchors] - y[:, None], axis=2)
         return np.sort(np.minimum(residual, lookup), axis=1)

@@ -11,6 +11,7 @@ from fastinv.backends import get_backend
 from fastinv.backends.protocol import TwinModel
 from fastinv.estimators.mlp import MLPRegressor
 from fastinv.estimators.networks import initial_parameters
+from fastinv.functions.goal import Goal
 from fastinv.functions.networks import NetworkSpec
 from fastinv.solvers import TwinSolver
 from fastinv.solvers.fitting.fit_data import FitData
@@ -72,7 +73,8 @@ class UnscaledTwinSolver(TwinSolver):
 
         Unlike `solve` it keeps those at which f is not defined.
         """
-        return self._pipeline.candidates(targets, n_neighbors=k, n_threads=1).x
+        goal = Goal(targets, self.residual_tol_)
+        return self._pipeline.correct(goal, self._pipeline.propose(goal, k)).x
 
     def _pair_source(self, data: FitData, rng: np.random.Generator) -> PairSource:
         return self._of_data(data) if data.measured else self._of_formula(data, rng)
