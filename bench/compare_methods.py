@@ -185,7 +185,7 @@ def by_candidates(case: Case, solver: fi.NearestSolver | fi.TwinSolver, *names: 
     ]
     targets = np.repeat(case.targets, NEIGHBORS, axis=0)
     starts = candidates.reshape(len(targets), -1)
-    search = solver._make_search()
+    search = solver.search()
     polished = search.polish(targets, starts)
     polishing = fastest(lambda: search.polish(targets, starts)) / n
     evaluations = NEIGHBORS + polished.n_evaluations.sum() / n

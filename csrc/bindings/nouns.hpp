@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/dispatch.hpp"
+#include "base/vectors.hpp"
 #include "bindings/array_view.hpp"
 #include "function/goal.hpp"
 #include "mlp/mlp.hpp"
@@ -54,9 +55,14 @@ struct GoalArrays {
       near = given.cast<py::array>();
       const auto rows = in_matrix<double>(*near, "near", n_inputs);
       if (rows.rows != y.rows) throw py::value_error("near must have one row per target");
+      if (!all_finite(rows.data, rows.rows * rows.cols)) {
+        throw py::value_error("near must be finite, got NaN or infinity");
+      }
       states = rows.data;
     }
-    view = {y.data, states, y.rows, n_inputs, n_outputs, goal.attr("tol").cast<double>()};
+    const double tol = goal.attr("tol").cast<double>();
+    if (!(tol >= 0)) throw py::value_error("tol must be at least 0, got " + std::to_string(tol));
+    view = {y.data, states, y.rows, n_inputs, n_outputs, tol};
   }
 };
 

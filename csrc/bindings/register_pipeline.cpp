@@ -47,10 +47,19 @@ void require_function(const Pipeline& self) {
 }
 
 void require_counts(const Pipeline& self, std::int64_t n_candidates, std::int64_t k) {
-  if (k < 1 || k > n_candidates || n_candidates > self.anchors().size()) {
-    throw py::value_error(
-        "k and n_candidates must satisfy 1 <= k <= n_candidates <= number of anchors");
-  }
+  const auto require = [](const char* name, std::int64_t value, const char* most_name,
+                          std::int64_t most) {
+    if (value < 1) {
+      throw py::value_error(std::string(name) + " must be at least 1, got " +
+                            std::to_string(value));
+    }
+    if (value > most) {
+      throw py::value_error(std::string(name) + " must be at most " + most_name + " = " +
+                            std::to_string(most) + ", got " + std::to_string(value));
+    }
+  };
+  require("n_candidates", n_candidates, "the number of anchors", self.anchors().size());
+  require("k", k, "n_candidates", n_candidates);
 }
 
 // Fills arrays that the caller brings.

@@ -541,7 +541,19 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         )
 
     def search(self) -> Search:
-        """The search, made when it is first needed."""
+        """The search over this solver's problem and anchors, made when it is first needed.
+
+        Returns
+        -------
+        fastinv.backends.Search
+            It polishes starts and finds solutions without a solver's layers in between.
+
+        Raises
+        ------
+        NotFittedError
+        TypeError
+            f runs only in Python.
+        """
         self._require_fit()
         search: Search | None = getattr(self, "_search", None)
         if search is not None:

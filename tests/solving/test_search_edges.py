@@ -153,7 +153,7 @@ def test_of_two_copies_of_a_solution_the_better_is_kept():
     solver = fitted(quadratic, (-1, 1))
     starts = solver.anchors_x_[np.abs(solver.anchors_x_[:, 0]).argsort()[:12]]
     goals = np.zeros((12, 1))
-    ends = solver._make_search().polish(goals, np.ascontiguousarray(starts))
+    ends = solver.search().polish(goals, np.ascontiguousarray(starts))
     found = solver.solve_all([[0.0]])
     assert found.count.tolist() == [1]
     assert found.residual[0, 0] <= np.median(ends.residual)

@@ -50,6 +50,8 @@ class Pipeline:
         out: Ranked | None = None,
     ) -> Ranked:
         """The best `k` of `n_candidates` for each target."""
+        if out is None and self._runs_natively:  # the extension checks its arguments
+            return Ranked(*self._kernel.solve(goal, n_candidates, k, n_threads))
         checks.check_solve_call(self, goal, n_candidates, k, n_threads)
         if out is not None:
             checks.check_out(out, len(goal), k, self.problem.n_inputs)
@@ -57,8 +59,7 @@ class Pipeline:
         if not self._runs_natively:
             ranked = run_chain(self, goal, n_candidates, k, n_threads)
             return ranked if out is None else ranked.copied_into(out)
-        if out is None:
-            return Ranked(*self._kernel.solve(goal, n_candidates, k, n_threads))
+        assert out is not None
         if goal.near is not None:
             # A copy, since it may lie in `out`, which is written to while it is still read.
             goal = Goal(goal.targets, goal.tol, goal.near.copy())
