@@ -11,6 +11,7 @@
 
 #include "base/dispatch.hpp"
 #include "base/vectors.hpp"
+#include "bindings/arguments.hpp"
 #include "bindings/array_view.hpp"
 #include "function/goal.hpp"
 #include "mlp/mlp.hpp"
@@ -47,22 +48,20 @@ struct GoalArrays {
   Goal view;
 
   GoalArrays(py::handle goal, std::int64_t n_inputs, std::int64_t n_outputs)
-      : targets(goal.attr("targets").cast<py::array>()) {
-    const auto y = in_matrix<double>(targets, "targets", n_outputs);
+      : targets(matrix_argument<double>(goal.attr("targets"), "targets", kAnyLength, n_outputs)) {
+    const std::int64_t n = targets.shape(0);
     const double* states = nullptr;
     const py::object given = goal.attr("near");
     if (!given.is_none()) {
-      near = given.cast<py::array>();
-      const auto rows = in_matrix<double>(*near, "near", n_inputs);
-      if (rows.rows != y.rows) throw py::value_error("near must have one row per target");
-      if (!all_finite(rows.data, rows.rows * rows.cols)) {
+      near = matrix_argument<double>(given, "near", n, n_inputs);
+      states = detail::pointer<const double>(*near);
+      if (!all_finite(states, n * n_inputs)) {
         throw py::value_error("near must be finite, got NaN or infinity");
       }
-      states = rows.data;
     }
     const double tol = goal.attr("tol").cast<double>();
     if (!(tol >= 0)) throw py::value_error("tol must be at least 0, got " + std::to_string(tol));
-    view = {y.data, states, y.rows, n_inputs, n_outputs, tol};
+    view = {detail::pointer<const double>(targets), states, n, n_inputs, n_outputs, tol};
   }
 };
 

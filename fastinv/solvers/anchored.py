@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastinv._common.threads import threads_that_pay
 from fastinv._common.validation import check_n_neighbors
-from fastinv.backends.protocol import Ranked
+from fastinv.backends.protocol import Pipeline, Ranked
 from fastinv.functions.goal import Goal
 from fastinv.solvers.base import AnchorChoice, BaseSolver
 from fastinv.solvers.frozen import NativeCall
@@ -21,6 +21,7 @@ class AnchoredSolver(BaseSolver):
 
     n_neighbors: int
     anchor_choice: AnchorChoice
+    _flops_per_candidate: float
 
     def _ranked(self, goal: Goal, k: int | None, out: Ranked | None = None) -> Ranked:
         k = self.n_neighbors if k is None else check_n_neighbors(k, len(self._anchors), "k")
@@ -36,13 +37,13 @@ class AnchoredSolver(BaseSolver):
     def _ranked_into(self, out: Ranked, goal: Goal, k: int | None) -> None:
         self._ranked(goal, k, out)
 
-    @property
-    def _flops_per_candidate(self) -> float:
+    def _make_pipeline(self) -> Pipeline:
         options, code, twin = self.options_, self.problem_.function.code, self._twin_model
         n_weights = 0 if code is None else code.n_weights
         n_weights += 0 if twin is None else twin.spec.n_parameters
         flops = 2.0 * options.n_passes * n_weights + _FLOPS_PER_CANDIDATE
-        return flops + _FLOPS_PER_POLISH if options.polish else flops
+        self._flops_per_candidate = flops + (_FLOPS_PER_POLISH if options.polish else 0.0)
+        return super()._make_pipeline()
 
     def _n_tried(self, k: int, with_near: bool) -> int:
         """Anchors tried per target."""

@@ -30,10 +30,24 @@ Pipeline::Pipeline(std::shared_ptr<const Problem> problem, std::shared_ptr<const
   }
 }
 
+std::size_t Pipeline::bytes_of_tile(std::int64_t n_targets, std::int64_t n_per_target) const {
+  if (n_targets > 1) return bytes_of<Tile>(*this, n_targets, n_per_target);
+  const std::uint64_t last = single_tile_.load(std::memory_order_relaxed);
+  if (last >> 32 == static_cast<std::uint64_t>(n_per_target)) {
+    return static_cast<std::size_t>(last & 0xffffffff);
+  }
+  const std::size_t bytes = bytes_of<Tile>(*this, n_targets, n_per_target);
+  if (n_per_target <= 0xffffffff && bytes <= 0xffffffff) {
+    single_tile_.store(static_cast<std::uint64_t>(n_per_target) << 32 | bytes,
+                       std::memory_order_relaxed);
+  }
+  return bytes;
+}
+
 void Pipeline::solve(const Goal& goal, std::int64_t n_candidates, const Ranked& out,
                      int n_threads) const {
   const std::int64_t per_tile = targets_per_tile(goal.n, n_candidates);
-  const std::size_t bytes = bytes_of<Tile>(*this, per_tile, n_candidates);
+  const std::size_t bytes = bytes_of_tile(per_tile, n_candidates);
   for_each_tile(goal.n, per_tile, bytes, n_threads,
                 [&](std::int64_t first, std::int64_t count, const Workspace& workspace) {
     Tile tile = workspace.lay_out<Tile>(*this, per_tile, n_candidates);

@@ -3,6 +3,8 @@
 // Wetzel (2026), "Inverting Non-Injective Functions with Twin Neural Network Regression".
 #pragma once
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -55,6 +57,7 @@ class Pipeline {
  private:
   struct Scratch;
   struct Tile;
+  std::size_t bytes_of_tile(std::int64_t n_targets, std::int64_t n_per_target) const;
   void propose_rows(const Goal& goal, const Candidates& candidates, Scratch& scratch) const;
   void find_anchors(const double* y, std::int64_t n, std::int64_t* anchor, double* distances,
                     Scratch& scratch) const;
@@ -84,6 +87,9 @@ class Pipeline {
   KDTreeView<double> tree_;
   std::optional<Polish> polish_;
   std::vector<float> anchor_features_;  // (n_anchors, n_own_features)
+  // Candidates and bytes of the last tile of one target, in 32 bits each: in a loop over single
+  // targets, counting the bytes would take a tenth of the time.
+  mutable std::atomic<std::uint64_t> single_tile_{0};
 };
 
 }  // namespace fastinv
