@@ -217,9 +217,7 @@ class Pipeline:
     ) -> None: ...
 
 class Search:
-    def __init__(
-        self, problem: Problem, anchors: Anchors, separation: float, max_evaluations: int
-    ) -> None: ...
+    def __init__(self, problem: Problem, anchors: Anchors, options: PipelineOptions) -> None: ...
     def polish(
         self,
         goal: Goal,

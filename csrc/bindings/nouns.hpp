@@ -16,6 +16,7 @@
 #include "function/goal.hpp"
 #include "mlp/mlp.hpp"
 #include "solve/chain/candidates.hpp"
+#include "solve/options.hpp"
 
 namespace fastinv {
 
@@ -103,6 +104,18 @@ struct CandidateArrays {
     }
   }
 };
+
+// The fields of a fastinv.backends.solving.PipelineOptions.
+inline PipelineOptions options_of(py::handle given) {
+  PipelineOptions options;
+#define FASTINV_READ_OPTION(type, name) options.name = given.attr(#name).cast<type>();
+  FASTINV_PIPELINE_OPTIONS(FASTINV_READ_OPTION)
+#undef FASTINV_READ_OPTION
+  if (options.pool_factor < 1 || options.n_passes < 1) {
+    throw py::value_error("pool_factor and n_passes must be at least 1");
+  }
+  return options;
+}
 
 // The arrays of `k` ranked solutions of n targets.
 inline Ranked ranked_of(const py::array& x, const py::array& residual, const py::array& anchor,

@@ -12,17 +12,6 @@ namespace fastinv {
 
 namespace {
 
-PipelineOptions options_of(py::handle given) {
-  PipelineOptions options;
-#define FASTINV_READ_OPTION(type, name) options.name = given.attr(#name).cast<type>();
-  FASTINV_PIPELINE_OPTIONS(FASTINV_READ_OPTION)
-#undef FASTINV_READ_OPTION
-  if (options.pool_factor < 1 || options.n_passes < 1) {
-    throw py::value_error("pool_factor and n_passes must be at least 1");
-  }
-  return options;
-}
-
 std::unique_ptr<Pipeline> make_pipeline(const std::shared_ptr<Problem>& problem,
                                         const std::shared_ptr<Anchors>& anchors,
                                         const std::optional<py::dict>& twin, py::handle options,

@@ -10,13 +10,12 @@ namespace fastinv {
 namespace {
 
 std::unique_ptr<Search> make_search(const std::shared_ptr<Problem>& problem,
-                                    const std::shared_ptr<Anchors>& anchors, double separation,
-                                    std::int64_t max_evaluations) {
+                                    const std::shared_ptr<Anchors>& anchors, py::handle options) {
   if (!problem->function) throw py::value_error("this problem's function runs in Python only");
   if (anchors->n_inputs() != problem->n_inputs() || anchors->n_outputs() != problem->n_outputs) {
     throw py::value_error("anchors must have the inputs and outputs of the problem");
   }
-  return std::make_unique<Search>(problem, anchors, SearchOptions{separation, max_evaluations});
+  return std::make_unique<Search>(problem, anchors, options_of(options));
 }
 
 void require_starts(std::int64_t n_starts) {
@@ -83,8 +82,7 @@ void solve_path(const Search& self, py::handle given, const py::array& start,
 
 void register_search(py::module_& m) {
   py::class_<Search>(m, "Search")
-      .def(py::init(&make_search), py::arg("problem"), py::arg("anchors"), py::arg("separation"),
-           py::arg("max_evaluations"))
+      .def(py::init(&make_search), py::arg("problem"), py::arg("anchors"), py::arg("options"))
       .def("polish", &polish, py::arg("goal"), py::arg("x"), py::arg("fx"), py::arg("residual"),
            py::arg("n_evaluations"), py::arg("end"), py::arg("n_threads"))
       .def("jacobians", &jacobians, py::arg("x"), py::arg("out"))

@@ -105,7 +105,7 @@ PolishResult Polish::polish_one(const double* y, double* x, double* fx, Run& run
     const double rounding = kRounding * (size + norm(fx, q));
     return squared <= rounding * rounding;
   };
-  const auto capped = [&] { return run.n_evaluations >= max_evaluations_; };
+  const auto capped = [&] { return run.n_evaluations >= options_.max_evaluations; };
   const auto finish = [&](PolishEnd end) {
     double later = 0;
     for (std::int64_t i = 0; run.first_step > 0 && i < p; ++i) {
@@ -210,7 +210,7 @@ double Polish::take_step(const double* y, const double* x, double squared, Run& 
       if (!factorize(run)) continue;
       find_step(run);
     }
-    if (run.n_evaluations >= max_evaluations_) break;
+    if (run.n_evaluations >= options_.max_evaluations) break;
     const double predicted = squared_after_step(run);
     const double reached = advance(y, x, run);
     if (!(reached < squared)) continue;

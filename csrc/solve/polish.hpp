@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "function/problem.hpp"
+#include "solve/options.hpp"
 
 namespace fastinv {
 
@@ -39,10 +40,9 @@ struct PolishBatch {
 // Immutable; any number of threads may use it, each with scratch of its own.
 class Polish {
  public:
-  // `problem`, whose function is not null, must outlive this object. max_evaluations: of f, for
-  // each start, derivatives included.
-  Polish(const Problem& problem, std::int64_t max_evaluations)
-      : f_(*problem.function), box_(problem.region.box()), max_evaluations_(max_evaluations) {}
+  // `problem`, whose function is not null, must outlive this object.
+  Polish(const Problem& problem, const PipelineOptions& options)
+      : f_(*problem.function), box_(problem.region.box()), options_(options) {}
 
   // Memory of one thread, beside that of the function.
   struct Scratch {
@@ -68,7 +68,7 @@ class Polish {
 
   const Function& f_;
   Box box_;
-  std::int64_t max_evaluations_;
+  PipelineOptions options_;
 };
 
 }  // namespace fastinv

@@ -122,7 +122,7 @@ def _option(default: Any, **limits: float | None) -> Any:
 class PipelineOptions:
     """How the chain goes from targets to ranked solutions.
 
-    A field here, a line of ``csrc/solve/chain/options.hpp``, and the link that acts on it make an
+    A field here, a line of ``csrc/solve/options.hpp``, and the link that acts on it make an
     option.
 
     Parameters

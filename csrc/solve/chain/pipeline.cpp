@@ -18,7 +18,7 @@ Pipeline::Pipeline(std::shared_ptr<const Problem> problem, std::shared_ptr<const
       q_(problem_->n_outputs),
       region_(problem_->region),
       tree_(anchors_->tree().view()) {
-  if (options_.polish && has_function()) polish_.emplace(*problem_, options_.max_evaluations);
+  if (options_.polish && has_function()) polish_.emplace(*problem_, options_);
   if (!twin_) return;
   // What an anchor brings to the network does not depend on the target: it is scaled here, once.
   // The differences are not folded into the weights: far from 0, or in tiny units, float32 would

@@ -15,7 +15,7 @@
 #include "function/problem.hpp"
 #include "function/status.hpp"
 #include "solve/chain/candidates.hpp"
-#include "solve/chain/options.hpp"
+#include "solve/options.hpp"
 #include "solve/chain/twin.hpp"
 #include "solve/polish.hpp"
 

@@ -35,7 +35,7 @@ void for_each_row(std::int64_t n, int n_threads, const F& work, const Arguments&
 }  // namespace
 
 Search::Search(std::shared_ptr<const Problem> problem, std::shared_ptr<const Anchors> anchors,
-               SearchOptions options)
+               PipelineOptions options)
     : problem_(std::move(problem)),
       anchors_(std::move(anchors)),
       options_(options),
@@ -44,7 +44,7 @@ Search::Search(std::shared_ptr<const Problem> problem, std::shared_ptr<const Anc
       n_(anchors_->size()),
       f_(*problem_->function),
       region_(problem_->region),
-      polish_(*problem_, options.max_evaluations) {}
+      polish_(*problem_, options) {}
 
 void Search::polish(const Goal& goal, const PolishedArrays& arrays, int n_threads) const {
   const auto work = [&](std::int64_t row, PolishOnly& scratch) {

@@ -22,11 +22,6 @@
 
 namespace fastinv {
 
-struct SearchOptions {
-  double separation;             // solutions closer than this, in units of the region, are one
-  std::int64_t max_evaluations;  // of f, for each start
-};
-
 // What polishing gave, n rows.
 struct PolishedArrays {
   double* x;                    // (n, p): starts, within the bounds; becomes what they lead to
@@ -49,7 +44,7 @@ class Search {
  public:
   // The problem has a function, of which the anchors' y are images.
   Search(std::shared_ptr<const Problem> problem, std::shared_ptr<const Anchors> anchors,
-         SearchOptions options);
+         PipelineOptions options);
   Search(const Search&) = delete;
   Search& operator=(const Search&) = delete;
 
@@ -98,7 +93,7 @@ class Search {
 
   std::shared_ptr<const Problem> problem_;
   std::shared_ptr<const Anchors> anchors_;
-  SearchOptions options_;
+  PipelineOptions options_;
   std::int64_t p_, q_, n_;
   const Function& f_;
   const Region& region_;

@@ -91,8 +91,8 @@ class Pipeline:
     def polish(self, goal: Goal, candidates: Candidates, *, n_threads: int = 1) -> Candidates:
         """Candidates after damped Gauss-Newton steps."""
         if not self._runs_natively:
-            polish = Polish(self.problem, self.options.max_evaluations)
-            return polish.candidates(goal, candidates, self.anchors, self.options)
+            polish = Polish(self.problem, self.options)
+            return polish.candidates(goal, candidates, self.anchors)
         polished = candidates.copy()
         self._kernel.polish(goal, polished, n_threads)
         return polished

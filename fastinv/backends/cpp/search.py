@@ -25,8 +25,7 @@ class Search:
         self._kernel = _core.Search(
             native_problem(problem, isa),
             native_anchors(anchors),
-            float(options.separation),
-            int(options.max_evaluations),
+            options,
         )
 
     def polish(self, goal: Goal, x: Float64Array, *, n_threads: int = 1) -> Polished:

@@ -98,8 +98,8 @@ class Pipeline:
     def polish(self, goal: Goal, candidates: Candidates, *, n_threads: int = 1) -> Candidates:
         """Candidates after damped Gauss-Newton steps."""
         checks.check_candidates(self, goal, candidates)
-        polish = Polish(self.problem, self.options.max_evaluations)
-        return polish.candidates(goal, candidates, self.anchors, self.options)
+        polish = Polish(self.problem, self.options)
+        return polish.candidates(goal, candidates, self.anchors)
 
     def rank(self, goal: Goal, candidates: Candidates, k: int) -> Ranked:
         """The best `k` of the candidates."""

@@ -52,10 +52,10 @@ class Ends:
 class Polish:
     """From starts towards f(x) = y; never away from it."""
 
-    def __init__(self, problem: Problem, max_evaluations: int) -> None:
+    def __init__(self, problem: Problem, options: PipelineOptions) -> None:
         self._f = Derivatives(problem)
         self._region = problem.region
-        self._max_evaluations = max_evaluations
+        self._options = options
 
     def run(self, y: Float64Array, x: Float64Array, fx: Float64Array) -> Ends:
         """From `x` ``(n, p)`` within the bounds, with images `fx` ``(n, q)``, towards `y`
@@ -64,17 +64,15 @@ class Polish:
         A row with a residual that is not finite stays as it is.
         """
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            descent = _Descent(self._f, self._region, self._max_evaluations, y, x, fx)
+            descent = _Descent(self._f, self._region, self._options, y, x, fx)
             return descent.run()
 
-    def candidates(
-        self, goal: Goal, candidates: Candidates, anchors: Anchors, options: PipelineOptions
-    ) -> Candidates:
+    def candidates(self, goal: Goal, candidates: Candidates, anchors: Anchors) -> Candidates:
         """Candidates, or their anchors where those are exact and closer, polished; with flags."""
         y = np.broadcast_to(goal.targets[:, None, :], candidates.fx.shape)
         x, fx, flags = candidates.x.copy(), candidates.fx.copy(), candidates.flags.copy()
         finite = np.isfinite(y).all(axis=2)
-        if options.anchors_exact:
+        if self._options.anchors_exact:
             images = anchors.y[candidates.anchor]
             worse = finite & ~(distance(fx, y) <= distance(images, y))
             x[worse], fx[worse] = anchors.x[candidates.anchor[worse]], images[worse]
@@ -93,13 +91,13 @@ class _Descent:
         self,
         f: Derivatives,
         region: Region,
-        max_evaluations: int,
+        options: PipelineOptions,
         y: Float64Array,
         x: Float64Array,
         fx: Float64Array,
     ) -> None:
         n, p, q, m = len(x), f.p, f.q, min(f.p, f.q)
-        self._f, self._region, self._max_evaluations = f, region, max_evaluations
+        self._f, self._region, self._options = f, region, options
         self._y, self._x, self._fx = y, x.copy(), fx.copy()
         self._squared = ((self._fx - y) ** 2).sum(axis=1)
         self._y_size = np.linalg.norm(y, axis=1)
@@ -130,7 +128,7 @@ class _Descent:
         return np.asarray(self._squared[rows] <= (_ROUNDING * size) ** 2)
 
     def _capped(self, rows: IntArray) -> BoolArray:
-        return np.asarray(self._n_evaluations[rows] >= self._max_evaluations)
+        return np.asarray(self._n_evaluations[rows] >= self._options.max_evaluations)
 
     def _differentiate(self, rows: IntArray) -> None:
         """Jacobians for `rows`, unless they have arrived, or nothing inside the bounds leads on."""

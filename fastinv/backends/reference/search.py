@@ -50,7 +50,7 @@ class Search:
         self._separation = options.separation
         self._region = problem.region
         self._f = Derivatives(problem)
-        self._polish = Polish(problem, options.max_evaluations)
+        self._polish = Polish(problem, options)
 
     def polish(self, goal: Goal, x: Float64Array, *, n_threads: int = 1) -> Polished:
         """Damped Gauss-Newton from each row of `x`."""

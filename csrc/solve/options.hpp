@@ -1,4 +1,4 @@
-// The options of a pipeline, as fastinv.backends.solving.PipelineOptions describes them. A line here
+// The options of the chain and of a search, as fastinv.backends.solving.PipelineOptions describes them. A line here
 // declares an option and reads it from Python.
 #pragma once
 
@@ -17,6 +17,7 @@
 
 namespace fastinv {
 
+// What each means is said in Python.
 struct PipelineOptions {
 #define FASTINV_DECLARE_OPTION(type, name) type name;
   FASTINV_PIPELINE_OPTIONS(FASTINV_DECLARE_OPTION)
