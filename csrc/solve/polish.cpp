@@ -79,6 +79,9 @@ void Polish::find_step(Run& run) const {
       for (std::int64_t i = 0; i < p; ++i) run.step[i] -= run.jac[r * p + i] * run.system[r];
     }
   }
+  const double length = norm(run.step, p);
+  if (length <= options_.longest_step) return;
+  for (std::int64_t i = 0; i < p; ++i) run.step[i] *= options_.longest_step / length;
 }
 
 // Takes the step from x to run.x, within the bounds, evaluates f there into run.fx, and returns

@@ -172,7 +172,7 @@ class _Descent:
         if not len(rows):
             return
         residual = self._fx[rows] - self._y[rows]
-        steps = _damped_steps(self._jac[rows], self._factor[rows], residual)
+        steps = self._limited(_damped_steps(self._jac[rows], self._factor[rows], residual))
         linear = ((residual + np.einsum("nqp,np->nq", self._jac[rows], steps)) ** 2).sum(axis=1)
         x = self._region.clip_step(self._x[rows] + self._region.scale * steps)
         fx = self._f.values(x)
@@ -196,6 +196,15 @@ class _Descent:
         well = (squared <= _KEEP_DERIVATIVES * before)[closer]
         again = well & ~self._solved(taken) & ~self._capped(taken)
         self._needs[taken] = np.where(again, _ANOTHER_STEP, _DERIVATIVE)
+
+    def _limited(self, steps: Float64Array) -> Float64Array:
+        """`steps` ``(n, p)``, none longer than allowed."""
+        lengths = np.linalg.norm(steps, axis=1, keepdims=True)
+        return np.where(
+            lengths > self._options.longest_step,
+            steps * (self._options.longest_step / lengths),
+            steps,
+        )
 
     def _prepare_steps(self, rows: IntArray) -> BoolArray:
         """Factors for `rows`, without coordinates on a bound that a step would push outside: the
