@@ -9,6 +9,7 @@
 #include "mlp/trainer.hpp"
 #include "bindings/array_view.hpp"
 #include "bindings/registers.hpp"
+#include "bindings/released_gil.hpp"
 
 namespace fastinv {
 
@@ -16,21 +17,25 @@ namespace {
 
 using Sizes = std::vector<std::int64_t>;
 
+bool in_main_thread() {
+  const py::object main = py::module_::import("threading").attr("main_thread")();
+  return main.attr("ident").cast<unsigned long>() == PyThread_get_thread_ident();
+}
+
 // Python's signals, Ctrl-C among them; a pending exception is left for the caller to raise. Only
-// the main thread ever sees one. Others do not ask: while the interpreter exits, taking the GIL
-// ends a daemon thread on the spot, and the process with it, for its team is not joined.
+// the main thread ever sees one, so others do not ask.
 class PythonSignals : public InterruptCheck {
  public:
+  PythonSignals(ReleasedGil& gil, bool in_main_thread)
+      : gil_(gil), in_main_thread_(in_main_thread) {}
+
   bool interrupted() override {
-    if (!in_main_thread_) return false;
-    const py::gil_scoped_acquire gil;
-    return PyErr_CheckSignals() != 0;
+    return in_main_thread_ && gil_.with_gil([] { return PyErr_CheckSignals() != 0; });
   }
 
  private:
-  const bool in_main_thread_ =
-      py::module_::import("threading").attr("main_thread")().attr("ident").cast<unsigned long>() ==
-      PyThread_get_thread_ident();
+  ReleasedGil& gil_;
+  const bool in_main_thread_;
 };
 
 // Refuses a second thread while one is inside: a trainer's state has one user at a time.
@@ -92,10 +97,11 @@ struct PyTrainer {
       }
     }
     checked_threads(n_threads);
-    PythonSignals signals;
+    const bool can_be_interrupted = in_main_thread();
     double loss;
     {
-      const py::gil_scoped_release release;
+      ReleasedGil released;
+      PythonSignals signals(released, can_be_interrupted);
       loss = trainer.train_epoch(x.data, y.data, rows.data, rows.size, batch_size, learning_rate,
                                  n_threads, signals);
     }
@@ -110,7 +116,7 @@ struct PyTrainer {
     if (x.rows != y.rows) throw py::value_error("X and Y must have the same number of rows");
     if (x.rows < 1) throw py::value_error("X must have at least one row");
     checked_threads(n_threads);
-    const py::gil_scoped_release release;
+    const ReleasedGil released;
     return trainer.loss(x.data, y.data, x.rows, gradient, n_threads);
   }
 
@@ -194,7 +200,7 @@ void mixture_nll_arrays(const py::array& raw, const py::array& targets, std::int
   const auto slopes = out_matrix<T>(gradient, "gradient", x.rows, x.cols);
   checked_threads(n_threads);
   const Kernels<T>& table = kernels<T>(isa);
-  const py::gil_scoped_release release;
+  const ReleasedGil released;
   mixture_nll(shape, x.data, y.data, x.rows, losses.data, slopes.data, n_threads, table);
 }
 
@@ -210,7 +216,7 @@ void forward(const Network<T>& network, const py::array& X, const py::array& out
   const auto x = in_matrix<T>(X, "X", network.shape().n_inputs());
   const auto y = out_matrix<T>(out, "out", x.rows, network.shape().n_outputs());
   checked_threads(n_threads);
-  const py::gil_scoped_release release;
+  const ReleasedGil released;
   network.forward(x.data, y.data, x.rows, n_threads);
 }
 

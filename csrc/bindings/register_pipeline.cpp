@@ -8,6 +8,7 @@
 #include "bindings/array_view.hpp"
 #include "bindings/models.hpp"
 #include "bindings/registers.hpp"
+#include "bindings/released_gil.hpp"
 
 namespace fastinv {
 
@@ -93,7 +94,7 @@ void solve(const Pipeline& self, const py::array& targets, const std::optional<p
       solve_arrays(self, targets, near, n_neighbors, k, x, residual, anchor, status);
   if (!self.has_forward()) throw py::value_error("this pipeline has no forward function");
   checked_threads(n_threads);
-  const py::gil_scoped_release release;
+  const ReleasedGil released;
   self.solve(arrays, n_threads);
 }
 
@@ -125,7 +126,7 @@ void candidates(const Pipeline& self, const py::array& targets, std::int64_t n_n
       out_matrix<std::uint8_t>(flags, "flags", y.rows, n_neighbors).data,
       out_vector<double>(anchor_distance, "anchor_distance", y.rows).data};
   checked_threads(n_threads);
-  const py::gil_scoped_release release;
+  const ReleasedGil released;
   self.candidates(y.data, y.rows, n_neighbors, out, n_threads);
 }
 
@@ -156,14 +157,14 @@ void rank_candidates(const Pipeline& self, const py::array& targets,
                              const_cast<std::uint8_t*>(flags.data),
                              const_cast<double*>(distances.data)};
   const double* images = block<double>(fx, "fx", arrays.n, n_neighbors, self.q());
-  const py::gil_scoped_release release;
+  const ReleasedGil released;
   self.rank(arrays, from, images);
 }
 
 void rank(const py::array& residuals, const py::array& order) {
   const auto r = in_matrix<double>(residuals, "residuals");
   const auto out = out_matrix<std::int64_t>(order, "order", r.rows, r.cols);
-  const py::gil_scoped_release release;
+  const ReleasedGil released;
   rank_rows(r.data, r.rows, r.cols, out.data);
 }
 
@@ -175,7 +176,7 @@ void evaluate_forward(std::uintptr_t address, const py::array& X, const py::arra
   const auto y = out_matrix<double>(out, "out", x.rows, out.shape(1));
   const auto f = reinterpret_cast<CompiledForward>(address);
   checked_threads(n_threads);
-  const py::gil_scoped_release release;
+  const ReleasedGil released;
   const std::int64_t useful = (x.rows + kRowsPerThread - 1) / kRowsPerThread;
   const int n = static_cast<int>(std::clamp<std::int64_t>(useful, 1, n_threads));
   run_independent(n, [&](int thread) {

@@ -5,6 +5,7 @@
 #include "bindings/array_view.hpp"
 #include "bindings/models.hpp"
 #include "bindings/registers.hpp"
+#include "bindings/released_gil.hpp"
 
 namespace fastinv {
 
@@ -51,7 +52,7 @@ void polish(const Search& self, const py::array& targets, const py::array& x, co
                             out_vector<std::int64_t>(n_evaluations, "n_evaluations", y.rows).data,
                             out_vector<std::int8_t>(end, "end", y.rows).data};
   checked_threads(n_threads);
-  const py::gil_scoped_release release;
+  const ReleasedGil released;
   self.polish(arrays, n_threads);
 }
 
@@ -72,7 +73,7 @@ void solve_all(const Search& self, const py::array& targets, std::int64_t k, std
                             out_matrix<std::int8_t>(status, "status", y.rows, k).data,
                             out_vector<std::int64_t>(count, "count", y.rows).data};
   checked_threads(n_threads);
-  const py::gil_scoped_release release;
+  const ReleasedGil released;
   self.solve_all(arrays, n_threads);
 }
 
@@ -90,7 +91,7 @@ void solve_path(const Search& self, const py::array& targets, const py::array& s
                           out_vector<double>(residual, "residual", y.rows).data,
                           out_vector<std::int8_t>(status, "status", y.rows).data,
                           out_vector<std::uint8_t>(jumped, "jumped", y.rows).data};
-  const py::gil_scoped_release release;
+  const ReleasedGil released;
   self.solve_path(arrays);
 }
 
