@@ -11,6 +11,7 @@
 
 #include "solve/chain/pipeline.hpp"
 #include "bindings/array_view.hpp"
+#include "bindings/released_gil.hpp"
 #include "bindings/registers.hpp"
 #include "bindings/solution.hpp"
 
@@ -51,7 +52,7 @@ bool takes_long(const FrozenCall& self, const Matrix<const double>& probes) {
       reinterpret_cast<PyObject*>(new_solution(type_of(self), self.k, self.p, self.q)));
   if (!owner) throw py::error_already_set();
   auto& scratch = *reinterpret_cast<SolutionObject*>(owner.ptr());
-  const py::gil_scoped_release release;
+  const ReleasedGil released;
   for (std::int64_t i = 0; i < probes.rows; ++i) {
     std::copy_n(probes.data + i * self.q, self.q, scratch.target());
     Clock::duration shortest = Clock::duration::max();
@@ -187,7 +188,7 @@ void solve_one(const FrozenCall& self, const double* target, const double* near,
   }
   std::copy_n(target, self.q, out.target());
   if (self.releases_gil) {
-    const py::gil_scoped_release release;
+    const ReleasedGil released;
     self.solve(near, out);
   } else {
     self.solve(near, out);

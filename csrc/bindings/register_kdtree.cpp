@@ -10,6 +10,7 @@
 #include "kdtree/kdtree.hpp"
 #include "bindings/array_view.hpp"
 #include "bindings/registers.hpp"
+#include "bindings/released_gil.hpp"
 
 namespace fastinv {
 
@@ -85,7 +86,7 @@ class BoundKDTree {
     const auto out = out_matrix<T>(distances, "distances", in.rows, k);
     const auto found = out_matrix<std::int64_t>(indices, "indices", in.rows, k);
     const int threads = checked_threads(n_threads);
-    const py::gil_scoped_release release;
+    const ReleasedGil released;
     tree_.query(in.data, in.rows, k, out.data, found.data, threads);
   }
 
@@ -121,9 +122,10 @@ class BoundKDTree {
     if (!results) return py::none();
     auto* distances = static_cast<T*>(data_of(PyTuple_GET_ITEM(results.ptr(), 0)));
     auto* indices = static_cast<std::int64_t*>(data_of(PyTuple_GET_ITEM(results.ptr(), 1)));
-    PyThreadState* state = PyEval_SaveThread();
-    tree_.query(rows, n, n_neighbors, distances, indices, 1);
-    PyEval_RestoreThread(state);
+    {
+      const ReleasedGil released;
+      tree_.query(rows, n, n_neighbors, distances, indices, 1);
+    }
     return results;
   }
 
@@ -139,7 +141,7 @@ class BoundKDTree {
                          int n_threads) {
     const auto in = in_matrix<T>(points, "points");
     const Kernels<T>& table = kernels<T>(isa);
-    const py::gil_scoped_release release;
+    const ReleasedGil released;
     return KDTree<T>(in.data, in.rows, in.cols, leaf_size, table, n_threads);
   }
 

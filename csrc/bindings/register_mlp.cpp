@@ -4,6 +4,7 @@
 #include "base/dispatch.hpp"
 #include "mlp/mlp.hpp"
 #include "bindings/array_view.hpp"
+#include "bindings/released_gil.hpp"
 #include "bindings/registers.hpp"
 #include "bindings/trainer.hpp"
 
@@ -23,7 +24,7 @@ void forward(const Network<T>& network, const py::array& X, const py::array& out
   const auto x = in_matrix<T>(X, "X", network.shape().n_inputs());
   const auto y = out_matrix<T>(out, "out", x.rows, network.shape().n_outputs());
   checked_threads(n_threads);
-  const py::gil_scoped_release release;
+  const ReleasedGil released;
   network.forward(x.data, y.data, x.rows, n_threads);
 }
 

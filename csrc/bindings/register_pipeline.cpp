@@ -4,6 +4,7 @@
 
 #include "base/dispatch.hpp"
 #include "bindings/nouns.hpp"
+#include "bindings/released_gil.hpp"
 #include "bindings/registers.hpp"
 #include "solve/chain/ordering.hpp"
 #include "solve/chain/pipeline.hpp"
@@ -63,7 +64,7 @@ void solve_into(const Pipeline& self, py::handle given, std::int64_t n_candidate
   const Ranked out =
       ranked_of(x, residual, anchor, status, goal.view.n, k, self.n_inputs());
   checked_threads(n_threads);
-  const py::gil_scoped_release release;
+  const ReleasedGil released;
   self.solve(goal.view, n_candidates, out, n_threads);
 }
 
@@ -81,7 +82,7 @@ py::tuple solve(const Pipeline& self, py::handle given, std::int64_t n_candidate
   const Ranked out{k, x.mutable_data(), residual.mutable_data(), anchor.mutable_data(),
                    status.mutable_data()};
   {
-    const py::gil_scoped_release release;
+    const ReleasedGil released;
     self.solve(goal.view, n_candidates, out, n_threads);
   }
   return py::make_tuple(std::move(x), std::move(residual), std::move(anchor), std::move(status));
@@ -101,7 +102,7 @@ void run_link(const Pipeline& self, py::handle given, py::handle candidates, int
                                self.anchors().size(), true);
   if (link == Link::propose) require_counts(self, arrays.view.n_per_target, 1);
   checked_threads(n_threads);
-  const py::gil_scoped_release release;
+  const ReleasedGil released;
   switch (link) {
     case Link::propose:
       return self.propose(goal.view, arrays.view, n_threads);
@@ -125,14 +126,14 @@ void rank(const Pipeline& self, py::handle given, py::handle candidates, const p
     throw py::value_error("k must be from 1 to the number of candidates");
   }
   const Ranked out = ranked_of(x, residual, anchor, status, goal.view.n, k, self.n_inputs());
-  const py::gil_scoped_release release;
+  const ReleasedGil released;
   self.rank(goal.view, arrays.view, out);
 }
 
 void order(const py::array& residuals, const py::array& out) {
   const auto r = in_matrix<double>(residuals, "residuals");
   const auto places = out_matrix<std::int64_t>(out, "order", r.rows, r.cols);
-  const py::gil_scoped_release release;
+  const ReleasedGil released;
   rank_rows(r.data, r.rows, r.cols, places.data);
 }
 

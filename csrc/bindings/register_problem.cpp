@@ -5,6 +5,7 @@
 #include "base/dispatch.hpp"
 #include "base/parallel.hpp"
 #include "bindings/nouns.hpp"
+#include "bindings/released_gil.hpp"
 #include "bindings/registers.hpp"
 #include "function/anchors.hpp"
 #include "function/problem.hpp"
@@ -25,6 +26,7 @@ void require_sizes(std::int64_t n_inputs, std::int64_t n_outputs) {
 // A Python object that native code keeps alive, on whatever thread it is let go.
 std::shared_ptr<const void> owner_of(const py::object& object) {
   return {object.inc_ref().ptr(), [](void* owner) {
+            if (!Py_IsInitialized()) return;  // nothing is left to let go
             const py::gil_scoped_acquire gil;
             Py_DECREF(static_cast<PyObject*>(owner));
           }};
@@ -65,7 +67,7 @@ void values(const Function& self, const py::array& X, const py::array& out, int 
   const auto x = in_matrix<double>(X, "X", self.n_inputs());
   const auto y = out_matrix<double>(out, "out", x.rows, self.n_outputs());
   checked_threads(n_threads);
-  const py::gil_scoped_release release;
+  const ReleasedGil released;
   const std::int64_t n_blocks = (x.rows + kRowsPerThread - 1) / kRowsPerThread;
   const int n = static_cast<int>(std::clamp<std::int64_t>(n_blocks, 1, n_threads));
   Workspaces memory(n, bytes_of<ValuesScratch>(self, kRowsPerThread));
@@ -117,7 +119,7 @@ void nearest(const Anchors& self, const py::array& targets, std::int64_t k,
   const auto d = out_matrix<double>(distances, "distances", y.rows, k);
   const auto found = out_matrix<std::int64_t>(indices, "indices", y.rows, k);
   checked_threads(n_threads);
-  const py::gil_scoped_release release;
+  const ReleasedGil released;
   self.tree().query(y.data, y.rows, k, d.data, found.data, n_threads);
 }
 

@@ -10,6 +10,7 @@
 #include "base/parallel.hpp"
 #include "bindings/array_view.hpp"
 #include "bindings/registers.hpp"
+#include "bindings/released_gil.hpp"
 
 #if defined(_WIN32)
 #define FASTINV_EXPORT extern "C" __declspec(dllexport)
@@ -55,7 +56,7 @@ double fma_rate(double seconds, int n_threads, const std::string& isa) {
   }
   std::atomic<std::int64_t> n_calls{0};
   double elapsed = 0.0;
-  const py::gil_scoped_release release;
+  const ReleasedGil released;
   run_team(n_threads, [&](int thread, int, Barrier& barrier) {
     float value = 1.0f;
     table.fma_chains(value, 16 * kRounds);  // wide registers take a while to reach full speed

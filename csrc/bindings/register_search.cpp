@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "bindings/nouns.hpp"
+#include "bindings/released_gil.hpp"
 #include "bindings/registers.hpp"
 #include "solve/search/search.hpp"
 
@@ -36,7 +37,7 @@ void polish(const Search& self, py::handle given, const py::array& x, const py::
       out_vector<std::int64_t>(n_evaluations, "n_evaluations", n).data,
       out_vector<std::int8_t>(end, "end", n).data};
   checked_threads(n_threads);
-  const py::gil_scoped_release release;
+  const ReleasedGil released;
   self.polish(goal.view, arrays, n_threads);
 }
 
@@ -44,7 +45,7 @@ void jacobians(const Search& self, const py::array& x, const py::array& out) {
   const auto points = in_matrix<double>(x, "x", self.n_inputs());
   double* const jac =
       block<double>(out, "out", points.rows, self.n_outputs(), self.n_inputs(), true);
-  const py::gil_scoped_release release;
+  const ReleasedGil released;
   self.jacobians(points.data, points.rows, jac);
 }
 
@@ -59,7 +60,7 @@ void solve_all(const Search& self, py::handle given, std::int64_t n_starts, cons
                                self.n_inputs());
   std::int64_t* const counts = out_vector<std::int64_t>(count, "count", goal.view.n).data;
   checked_threads(n_threads);
-  const py::gil_scoped_release release;
+  const ReleasedGil released;
   self.solve_all(goal.view, n_starts, out, counts, n_threads);
 }
 
@@ -74,7 +75,7 @@ void solve_path(const Search& self, py::handle given, const py::array& start,
                           out_vector<double>(residual, "residual", n).data,
                           out_vector<std::int8_t>(status, "status", n).data,
                           out_vector<std::uint8_t>(jumped, "jumped", n).data};
-  const py::gil_scoped_release release;
+  const ReleasedGil released;
   self.solve_path(goal.view, n_starts, arrays);
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/dispatch.hpp"
 #include "bindings/array_view.hpp"
+#include "bindings/released_gil.hpp"
 #include "mlp/mlp.hpp"
 #include "mlp/trainer.hpp"
 
@@ -16,21 +17,25 @@ namespace fastinv {
 
 using Sizes = std::vector<std::int64_t>;
 
+inline bool in_main_thread() {
+  const py::object main = py::module_::import("threading").attr("main_thread")();
+  return main.attr("ident").cast<unsigned long>() == PyThread_get_thread_ident();
+}
+
 // Python's signals, Ctrl-C among them; a pending exception is left for the caller to raise. Only
-// the main thread ever sees one. Others do not ask: while the interpreter exits, taking the GIL
-// ends a daemon thread on the spot, and the process with it, for its team is not joined.
+// the main thread ever sees one, so others do not ask.
 class PythonSignals : public InterruptCheck {
  public:
+  PythonSignals(ReleasedGil& gil, bool in_main_thread)
+      : gil_(gil), in_main_thread_(in_main_thread) {}
+
   bool interrupted() override {
-    if (!in_main_thread_) return false;
-    const py::gil_scoped_acquire gil;
-    return PyErr_CheckSignals() != 0;
+    return in_main_thread_ && gil_.with_gil([] { return PyErr_CheckSignals() != 0; });
   }
 
  private:
-  const bool in_main_thread_ =
-      py::module_::import("threading").attr("main_thread")().attr("ident").cast<unsigned long>() ==
-      PyThread_get_thread_ident();
+  ReleasedGil& gil_;
+  const bool in_main_thread_;
 };
 
 // Refuses a second thread while one is inside: a trainer's state has one user at a time.
@@ -92,10 +97,11 @@ struct PyTrainer {
       }
     }
     checked_threads(n_threads);
-    PythonSignals signals;
+    const bool can_be_interrupted = in_main_thread();
     double loss;
     {
-      const py::gil_scoped_release release;
+      ReleasedGil released;
+      PythonSignals signals(released, can_be_interrupted);
       loss = trainer.train_epoch(x.data, y.data, rows.data, rows.size, batch_size, learning_rate,
                                  n_threads, signals);
     }
@@ -110,7 +116,7 @@ struct PyTrainer {
     if (x.rows != y.rows) throw py::value_error("X and Y must have the same number of rows");
     if (x.rows < 1) throw py::value_error("X must have at least one row");
     checked_threads(n_threads);
-    const py::gil_scoped_release release;
+    const ReleasedGil released;
     return trainer.loss(x.data, y.data, x.rows, gradient, n_threads);
   }
 
