@@ -15,7 +15,7 @@ import numpy as np
 import fastinv as fi
 from fastinv import _core
 from fastinv.backends import get_backend
-from fastinv.backends.protocol import MixtureSpec, NetworkSpec
+from fastinv.functions import MixtureSpec, NetworkSpec
 
 class Late:
     def __del__(self):  # late in the exit, long enough for the call to end meanwhile
