@@ -8,7 +8,7 @@ import numpy as np
 
 from fastinv import losses
 from fastinv._common.arrays import FloatArray
-from fastinv.benchmarks.peers import _torch
+from fastinv.benchmarks.peers import torch_peer
 from fastinv.benchmarks.work import Job, Side, Work
 from fastinv.functions.networks import MixtureSpec
 
@@ -44,5 +44,5 @@ def _job(n: int, mixture: MixtureSpec, n_threads: int) -> Job:
 
     return Job(
         Side(lambda: nll(raw, targets), lambda: nll(raw[:_N_ANSWER], targets[:_N_ANSWER])),
-        {"torch": partial(_torch.mixture_side, raw, targets, mixture, _N_ANSWER, n_threads)},
+        {"torch": partial(torch_peer.mixture_side, raw, targets, mixture, _N_ANSWER, n_threads)},
     )

@@ -11,7 +11,7 @@ from sklearn.neural_network import MLPRegressor
 from fastinv._common.arrays import FloatArray, IntArray
 from fastinv.backends import get_backend
 from fastinv.backends.protocol import Trainer
-from fastinv.benchmarks.peers import _jax, _keras, _torch
+from fastinv.benchmarks.peers import jax_peer, keras_peer, torch_peer
 from fastinv.benchmarks.work import Job, Side, TrainingTask, Work
 from fastinv.functions.networks import NetworkSpec
 
@@ -86,9 +86,9 @@ def _training_job(layer_sizes: tuple[int, ...], batch_size: int, n_threads: int)
     return Job(
         _our_training(task),
         {
-            "torch": partial(_torch.training_side, task),
-            "jax": partial(_jax.training_side, task),
-            "keras": partial(_keras.training_side, task),
+            "torch": partial(torch_peer.training_side, task),
+            "jax": partial(jax_peer.training_side, task),
+            "keras": partial(keras_peer.training_side, task),
         },
     )
 
@@ -128,9 +128,9 @@ def _inference_job(layer_sizes: tuple[int, ...], n_threads: int) -> Job:
             lambda: (net.forward(X[:_N_ANSWER_ROWS], n_threads=n_threads),),
         ),
         {
-            "torch": partial(_torch.inference_side, *arguments),
-            "jax": partial(_jax.inference_side, *arguments),
-            "keras": partial(_keras.inference_side, *arguments),
+            "torch": partial(torch_peer.inference_side, *arguments),
+            "jax": partial(jax_peer.inference_side, *arguments),
+            "keras": partial(keras_peer.inference_side, *arguments),
             "sklearn": partial(_sklearn_inference, spec, parameters, X),
         },
     )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastinv._common.arrays import Float64Array, IntArray
-from fastinv.benchmarks.peers import _torch
+from fastinv.benchmarks.peers import torch_peer
 from fastinv.benchmarks.peers.peers import load
 from fastinv.benchmarks.work import Job, Side, Work
 from fastinv.problems import two_link_arm
@@ -116,11 +116,11 @@ class PeerPipeline:
     """Algorithm 2 of the paper from cKDTree, PyTorch and NumPy, as one would write it."""
 
     def __init__(self, solver: TwinSolver, n_threads: int) -> None:
-        self.torch = _torch.torch_with(n_threads)
+        self.torch = torch_peer.torch_with(n_threads)
         self.region, self.twin, self.n_threads = solver.problem_.region, solver.twin_, n_threads
         self.anchors_x, self.anchors_y = solver.anchors_x_, solver.anchors_y_
         self.tree = load("cKDTree").cKDTree(self.anchors_y)
-        self.network = _torch.network(self.torch, self.twin.spec, self.twin.parameters)
+        self.network = torch_peer.network(self.torch, self.twin.spec, self.twin.parameters)
 
     def solve(self, y: Float64Array) -> tuple[Float64Array, Float64Array, IntArray]:
         """Solutions (n, k, 2), residuals (n, k) and anchors (n, k) of targets (n, 2)."""
