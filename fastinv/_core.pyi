@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
-from fastinv.backends.solving import Candidates, PipelineOptions
-from fastinv.functions.code import RowCode
-from fastinv.functions.goal import Goal
-
 _F32 = NDArray[np.float32]
 _F64 = NDArray[np.float64]
+# Objects of the package, whose attributes the extension reads; it imports nothing of theirs.
+_Goal = Any  # fastinv.functions.Goal
+_Candidates = Any  # fastinv.backends.Candidates
+_Options = Any  # fastinv.backends.PipelineOptions
+_RowCode = Any  # fastinv.functions.RowCode
 _I8 = NDArray[np.int8]
 _I64 = NDArray[np.int64]
 
@@ -157,7 +158,7 @@ class Function:
         """Writes the images of the rows of `X` to `out`."""
 
 def compiled_function(
-    n_inputs: int, n_outputs: int, values: RowCode, jacobian: RowCode | None
+    n_inputs: int, n_outputs: int, values: _RowCode, jacobian: _RowCode | None
 ) -> Function:
     """f as machine code, which the function keeps in memory."""
 
@@ -182,17 +183,17 @@ class Pipeline:
         problem: Problem,
         anchors: Anchors,
         twin: dict[str, Any] | None,
-        options: PipelineOptions,
+        options: _Options,
         isa: str,
     ) -> None: ...
     def solve(
-        self, goal: Goal, n_candidates: int, k: int, n_threads: int
+        self, goal: _Goal, n_candidates: int, k: int, n_threads: int
     ) -> tuple[_F64, _F64, _I64, _I8]:
         """Makes the arrays x, residual, anchor and status."""
 
     def solve_into(
         self,
-        goal: Goal,
+        goal: _Goal,
         n_candidates: int,
         x: _F64,
         residual: _F64,
@@ -202,14 +203,14 @@ class Pipeline:
     ) -> None:
         """Fills arrays that the caller brings, of k columns."""
 
-    def propose(self, goal: Goal, candidates: Candidates, n_threads: int) -> None: ...
-    def correct(self, goal: Goal, candidates: Candidates, n_threads: int) -> None: ...
-    def evaluate(self, goal: Goal, candidates: Candidates, n_threads: int) -> None: ...
-    def polish(self, goal: Goal, candidates: Candidates, n_threads: int) -> None: ...
+    def propose(self, goal: _Goal, candidates: _Candidates, n_threads: int) -> None: ...
+    def correct(self, goal: _Goal, candidates: _Candidates, n_threads: int) -> None: ...
+    def evaluate(self, goal: _Goal, candidates: _Candidates, n_threads: int) -> None: ...
+    def polish(self, goal: _Goal, candidates: _Candidates, n_threads: int) -> None: ...
     def rank(
         self,
-        goal: Goal,
-        candidates: Candidates,
+        goal: _Goal,
+        candidates: _Candidates,
         x: _F64,
         residual: _F64,
         anchor: _I64,
@@ -217,10 +218,10 @@ class Pipeline:
     ) -> None: ...
 
 class Search:
-    def __init__(self, problem: Problem, anchors: Anchors, options: PipelineOptions) -> None: ...
+    def __init__(self, problem: Problem, anchors: Anchors, options: _Options) -> None: ...
     def polish(
         self,
-        goal: Goal,
+        goal: _Goal,
         x: _F64,
         fx: _F64,
         residual: _F64,
@@ -233,7 +234,7 @@ class Search:
     def jacobians(self, x: _F64, out: _F64) -> None: ...
     def solve_all(
         self,
-        goal: Goal,
+        goal: _Goal,
         n_starts: int,
         x: _F64,
         residual: _F64,
@@ -244,7 +245,7 @@ class Search:
     ) -> None: ...
     def solve_path(
         self,
-        goal: Goal,
+        goal: _Goal,
         start: _F64,
         n_starts: int,
         x: _F64,

@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "solve/chain/pipeline.hpp"
-#include "bindings/array_view.hpp"
-#include "bindings/released_gil.hpp"
+#include "bindings/support/array_view.hpp"
+#include "bindings/support/released_gil.hpp"
 #include "bindings/registers.hpp"
-#include "bindings/solution.hpp"
+#include "bindings/support/solution.hpp"
 
 namespace fastinv {
 

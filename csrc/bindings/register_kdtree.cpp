@@ -8,9 +8,9 @@
 
 #include "base/dispatch.hpp"
 #include "kdtree/kdtree.hpp"
-#include "bindings/array_view.hpp"
+#include "bindings/support/array_view.hpp"
 #include "bindings/registers.hpp"
-#include "bindings/released_gil.hpp"
+#include "bindings/support/released_gil.hpp"
 
 namespace fastinv {
 

@@ -6,10 +6,10 @@
 
 #include "base/dispatch.hpp"
 #include "mixture/mixture.hpp"
-#include "bindings/arguments.hpp"
-#include "bindings/released_gil.hpp"
+#include "bindings/support/arguments.hpp"
+#include "bindings/support/released_gil.hpp"
 #include "bindings/registers.hpp"
-#include "bindings/trainer.hpp"
+#include "bindings/support/trainer.hpp"
 
 namespace fastinv {
 

@@ -3,10 +3,10 @@
 
 #include "base/dispatch.hpp"
 #include "mlp/mlp.hpp"
-#include "bindings/array_view.hpp"
-#include "bindings/released_gil.hpp"
+#include "bindings/support/array_view.hpp"
+#include "bindings/support/released_gil.hpp"
 #include "bindings/registers.hpp"
-#include "bindings/trainer.hpp"
+#include "bindings/support/trainer.hpp"
 
 namespace fastinv {
 

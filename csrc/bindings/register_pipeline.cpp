@@ -3,8 +3,8 @@
 #include <optional>
 
 #include "base/dispatch.hpp"
-#include "bindings/nouns.hpp"
-#include "bindings/released_gil.hpp"
+#include "bindings/support/nouns.hpp"
+#include "bindings/support/released_gil.hpp"
 #include "bindings/registers.hpp"
 #include "solve/chain/ordering.hpp"
 #include "solve/chain/pipeline.hpp"

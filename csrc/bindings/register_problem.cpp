@@ -1,11 +1,12 @@
 // The nouns: functions, regions, anchors and problems.
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "base/dispatch.hpp"
 #include "base/parallel.hpp"
-#include "bindings/nouns.hpp"
-#include "bindings/released_gil.hpp"
+#include "bindings/support/nouns.hpp"
+#include "bindings/support/released_gil.hpp"
 #include "bindings/registers.hpp"
 #include "function/anchors.hpp"
 #include "function/problem.hpp"
@@ -90,8 +91,9 @@ Region make_region(const py::array& lower, const py::array& upper, const py::arr
                 vector_of(scale, "scale", p), vector_of(periods, "periods", p));
 }
 
-std::shared_ptr<Problem> make_problem(const std::shared_ptr<Function>& function,
+std::shared_ptr<Problem> make_problem(const std::optional<std::shared_ptr<Function>>& given,
                                       const Region& region, std::int64_t n_outputs) {
+  const std::shared_ptr<Function> function = given.value_or(nullptr);
   require_sizes(region.n_inputs(), n_outputs);
   if (function &&
       (function->n_inputs() != region.n_inputs() || function->n_outputs() != n_outputs)) {
@@ -137,7 +139,7 @@ void register_problem(py::module_& m) {
       .def(py::init(&make_region), py::arg("lower"), py::arg("upper"), py::arg("scale"),
            py::arg("periods"));
   py::class_<Problem, std::shared_ptr<Problem>>(m, "Problem")
-      .def(py::init(&make_problem), py::arg("function").none(true), py::arg("region"),
+      .def(py::init(&make_problem), py::arg("function"), py::arg("region"),
            py::arg("n_outputs"));
   py::class_<Anchors, std::shared_ptr<Anchors>>(m, "Anchors")
       .def(py::init(&make_anchors), py::arg("x"), py::arg("y"), py::arg("isa"))

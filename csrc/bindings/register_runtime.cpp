@@ -8,9 +8,9 @@
 
 #include "base/dispatch.hpp"
 #include "base/parallel.hpp"
-#include "bindings/array_view.hpp"
+#include "bindings/support/array_view.hpp"
 #include "bindings/registers.hpp"
-#include "bindings/released_gil.hpp"
+#include "bindings/support/released_gil.hpp"
 
 #if defined(_WIN32)
 #define FASTINV_EXPORT extern "C" __declspec(dllexport)

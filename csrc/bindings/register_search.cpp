@@ -1,8 +1,8 @@
 // Polish, every solution, and paths of solutions.
 #include <memory>
 
-#include "bindings/nouns.hpp"
-#include "bindings/released_gil.hpp"
+#include "bindings/support/nouns.hpp"
+#include "bindings/support/released_gil.hpp"
 #include "bindings/registers.hpp"
 #include "solve/search/search.hpp"
 

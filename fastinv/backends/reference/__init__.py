@@ -21,7 +21,15 @@ from fastinv.backends.solving import PipelineOptions, TwinModel
 from fastinv.functions.networks import Loss, MixtureSpec, NetworkSpec
 from fastinv.functions.problem import Problem
 
-__all__ = ["NeighborIndex", "Network", "Pipeline", "ReferenceBackend", "Search", "Trainer"]
+__all__ = [
+    "Anchors",
+    "NeighborIndex",
+    "Network",
+    "Pipeline",
+    "ReferenceBackend",
+    "Search",
+    "Trainer",
+]
 
 
 class ReferenceBackend:

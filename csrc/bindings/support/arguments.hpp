@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "bindings/array_view.hpp"
+#include "bindings/support/array_view.hpp"
 
 namespace fastinv {
 

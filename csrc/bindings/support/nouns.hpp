@@ -11,8 +11,8 @@
 
 #include "base/dispatch.hpp"
 #include "base/vectors.hpp"
-#include "bindings/arguments.hpp"
-#include "bindings/array_view.hpp"
+#include "bindings/support/arguments.hpp"
+#include "bindings/support/array_view.hpp"
 #include "function/goal.hpp"
 #include "mlp/mlp.hpp"
 #include "solve/chain/candidates.hpp"

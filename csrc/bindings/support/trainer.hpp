@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/dispatch.hpp"
-#include "bindings/array_view.hpp"
-#include "bindings/released_gil.hpp"
+#include "bindings/support/array_view.hpp"
+#include "bindings/support/released_gil.hpp"
 #include "mlp/mlp.hpp"
 #include "mlp/trainer.hpp"
 

@@ -1,4 +1,4 @@
-#include "bindings/solution.hpp"
+#include "bindings/support/solution.hpp"
 
 #include <pybind11/numpy.h>
 
