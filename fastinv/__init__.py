@@ -15,6 +15,7 @@ from fastinv.estimators import (
     DistilledRegressor,
     MixtureDensityNetwork,
     MLPRegressor,
+    TwinNetwork,
     select_n_components,
 )
 from fastinv.functions.forward import ForwardFunction, as_forward, forward
@@ -28,6 +29,8 @@ from fastinv.solvers import (
     FrozenSolver,
     MixtureSolver,
     NearestSolver,
+    NearPairs,
+    SolvedPairs,
     TwinSolver,
 )
 
@@ -43,12 +46,15 @@ __all__ = [
     "Mixture",
     "MixtureDensityNetwork",
     "MixtureSolver",
+    "NearPairs",
     "NearestSolver",
     "Problem",
     "Solution",
     "SolutionPath",
     "Solutions",
+    "SolvedPairs",
     "Status",
+    "TwinNetwork",
     "TwinSolver",
     "__version__",
     "as_forward",

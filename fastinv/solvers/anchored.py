@@ -26,7 +26,7 @@ _FLOPS_PER_POLISH = 20_000.0
 class AnchoredSolver(BaseSolver):
     """Solvers whose candidates come from anchors near the target."""
 
-    n_neighbors: int
+    n_candidates: int
     anchor_choice: AnchorChoice
 
     def _ranked(
@@ -38,7 +38,7 @@ class AnchoredSolver(BaseSolver):
     ) -> Ranked:
         spec = self.pipeline_spec_
         n_anchors = len(spec.anchors_x)
-        k = self.n_neighbors if k is None else check_n_neighbors(k, n_anchors, "k")
+        k = self.n_candidates if k is None else check_n_neighbors(k, n_anchors, "k")
         n_neighbors = self._n_tried(k, near is not None)
         n_threads = self.n_threads
         if n_threads != 1:
@@ -91,7 +91,7 @@ class AnchoredSolver(BaseSolver):
 
     def _n_tried(self, k: int, with_near: bool) -> int:
         """Anchors tried per target."""
-        n_neighbors = max(k, self.n_neighbors)
+        n_neighbors = max(k, self.n_candidates)
         if not with_near:
             return n_neighbors
         return min(_NEAR_FACTOR * n_neighbors, len(self.pipeline_spec_.anchors_x))

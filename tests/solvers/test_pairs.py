@@ -10,17 +10,15 @@ from hypothesis import strategies as st
 import fastinv as fi
 from fastinv.backends import get_backend
 from fastinv.backends.protocol import NetworkSpec, PipelineSpec
+from fastinv.estimators.twin_pairs import Pairs, PairScaling
 from fastinv.functions.forward import CallableForward
-from fastinv.solvers.pairs.pairs import (
+from fastinv.solvers.pairs.near import (
     FormulaPairs,
-    Pairs,
-    PairScaling,
     ScaledFormulaPairs,
     neighbor_pairs,
-    pair_radius,
     pairs_with,
-    reaching_radius,
 )
+from fastinv.solvers.pairs.radius import pair_radius, reaching_radius
 
 BACKEND = get_backend("cpp")
 
