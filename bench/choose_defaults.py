@@ -34,25 +34,25 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "defaults": {},
     "one pass": {"n_passes": 1},
     "three passes": {"n_passes": 3},
-    "near pairs": {"training_pairs": "near"},
+    "near pairs": {"pairs": fi.NearPairs()},
     "near pairs, one pass, 2 layers": {
-        "training_pairs": "near", "n_passes": 1, "hidden_layer_sizes": (128, 128)
+        "pairs": fi.NearPairs(), "n_passes": 1, "network__hidden_layer_sizes": (128, 128)
     },
-    "silu": {"activation": "silu"},
-    "tanh": {"activation": "tanh"},
-    "squared error": {"loss": "squared_error"},
-    "huber": {"loss": "huber", "huber_delta": 0.1},
-    "rate 2e-3": {"learning_rate_init": 2e-3},
-    "rate 5e-3": {"learning_rate_init": 5e-3},
-    "batch 128": {"batch_size": 128},
-    "2 layers": {"hidden_layer_sizes": (128, 128)},
-    "3 layers of 96": {"hidden_layer_sizes": (96, 96, 96)},
-    "3 layers of 64": {"hidden_layer_sizes": (64, 64, 64)},
-    "width 256": {"hidden_layer_sizes": (256, 256, 256)},
-    "60 epochs": {"max_iter": 60},
-    "150 epochs": {"max_iter": 150},
-    "100,000 pairs": {"n_pairs": 100_000},
-    "400,000 pairs": {"n_pairs": 400_000},
+    "silu": {"network__activation": "silu"},
+    "tanh": {"network__activation": "tanh"},
+    "squared error": {"network__loss": "squared_error"},
+    "huber": {"network__loss": "huber", "network__huber_delta": 0.1},
+    "rate 2e-3": {"network__learning_rate_init": 2e-3},
+    "rate 5e-3": {"network__learning_rate_init": 5e-3},
+    "batch 128": {"network__batch_size": 128},
+    "2 layers": {"network__hidden_layer_sizes": (128, 128)},
+    "3 layers of 96": {"network__hidden_layer_sizes": (96, 96, 96)},
+    "3 layers of 64": {"network__hidden_layer_sizes": (64, 64, 64)},
+    "width 256": {"network__hidden_layer_sizes": (256, 256, 256)},
+    "60 epochs": {"network__max_iter": 60},
+    "150 epochs": {"network__max_iter": 150},
+    "100,000 pairs": {"pairs__n_pairs": 100_000},
+    "400,000 pairs": {"pairs__n_pairs": 400_000},
 }  # fmt: skip
 
 
@@ -130,11 +130,11 @@ def score(function: Function, options: dict[str, Any], seed: int) -> Score:
         "random_state": seed,
         **alone,
     }
-    twin = fi.TwinSolver(function.evaluate, n_neighbors=TRIED, **(given | options))
+    twin = fi.TwinSolver(function.evaluate, n_candidates=TRIED, **given).set_params(**options)
     start = time.perf_counter()
     twin.fit(anchors)
     seconds = time.perf_counter() - start
-    lookup = fi.NearestSolver(function.evaluate, n_neighbors=TRIED, **alone).fit(anchors)
+    lookup = fi.NearestSolver(function.evaluate, n_candidates=TRIED, **alone).fit(anchors)
     nearest, solved = lookup.solve(targets), twin.solve(targets)
     order = (solved.anchor[:, None, :] == nearest.anchor[:, :, None]).argmax(axis=2)
     residual = np.take_along_axis(solved.residual, order, axis=1)
@@ -168,7 +168,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="of all trainings that do not set their own")
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     arguments = parser.parse_args()
-    common = {} if arguments.epochs is None else {"max_iter": arguments.epochs}
+    common = {} if arguments.epochs is None else {"network__max_iter": arguments.epochs}
     print(HEADER)
     for name in arguments.settings:
         scores = [

@@ -26,16 +26,16 @@ import fastinv as fi
 
 ANCHORS = 1000
 STARTS = 24  # of SciPy, and at most of solve_all
-NEIGHBORS = 10  # of the solvers' solve()
+CANDIDATES = 10  # of the solvers' solve()
 SAME = 1e-3  # of the inputs' range
 CONVERGED = 1e-6  # of the spread of the targets
 LABELS = {
     "scipy": f"SciPy least_squares, {STARTS} random starts",
-    "lookup": f"{NEIGHBORS} anchors, no network, no polish",
-    "nearest": f"{NEIGHBORS} anchors, polish",
-    "twin alone": f"{NEIGHBORS} anchors, network, no polish",
-    "twin 5": f"{NEIGHBORS} anchors, network of 5 epochs, polish",
-    "twin": f"{NEIGHBORS} anchors, network, polish",
+    "lookup": f"{CANDIDATES} anchors, no network, no polish",
+    "nearest": f"{CANDIDATES} anchors, polish",
+    "twin alone": f"{CANDIDATES} anchors, network, no polish",
+    "twin 5": f"{CANDIDATES} anchors, network of 5 epochs, polish",
+    "twin": f"{CANDIDATES} anchors, network, polish",
     "all": f"solve_all, {STARTS} starts",
 }
 
@@ -175,20 +175,20 @@ def by_candidates(case: Case, solver: fi.NearestSolver | fi.TwinSolver, *names: 
     began = time.perf_counter()
     solver.fit()
     training = time.perf_counter() - began
-    candidates = solver.solve(case.targets, k=NEIGHBORS).x
+    candidates = solver.solve(case.targets, k=CANDIDATES).x
     n = len(case.targets)
-    solving = fastest(lambda: solver.solve(case.targets, k=NEIGHBORS)) / n
+    solving = fastest(lambda: solver.solve(case.targets, k=CANDIDATES)) / n
     rows = [
-        describe(case, LABELS[name], candidates, NEIGHBORS, solving, training)
+        describe(case, LABELS[name], candidates, CANDIDATES, solving, training)
         for name in names
         if name.endswith(("lookup", "alone"))
     ]
-    targets = np.repeat(case.targets, NEIGHBORS, axis=0)
+    targets = np.repeat(case.targets, CANDIDATES, axis=0)
     starts = candidates.reshape(len(targets), -1)
     search = solver.search()
     polished = search.polish(targets, starts)
     polishing = fastest(lambda: search.polish(targets, starts)) / n
-    evaluations = NEIGHBORS + polished.n_evaluations.sum() / n
+    evaluations = CANDIDATES + polished.n_evaluations.sum() / n
     x = polished.x.reshape(candidates.shape)
     seconds = solving + polishing
     return [*rows, describe(case, LABELS[names[-1]], x, evaluations, seconds, training)]
@@ -229,17 +229,18 @@ def compare(case: Case) -> list[Row]:
     options = {
         "bounds": case.bounds,
         "n_anchors": ANCHORS,
-        "n_neighbors": NEIGHBORS,
+        "n_candidates": CANDIDATES,
         "periods": case.periods,
         "refine": False,
         "n_threads": 1,
         "random_state": 0,
     }
+    short = fi.TwinNetwork(max_iter=5)
     case.forward(case.bounds.mean(axis=1))  # compiles
     return [
         by_scipy(case),
         *by_candidates(case, fi.NearestSolver(case.forward, **options), "lookup", "nearest"),
-        *by_candidates(case, fi.TwinSolver(case.forward, max_iter=5, **options), "twin 5"),
+        *by_candidates(case, fi.TwinSolver(case.forward, network=short, **options), "twin 5"),
         *by_candidates(case, fi.TwinSolver(case.forward, **options), "twin alone", "twin"),
         by_solve_all(case),
     ]

@@ -11,7 +11,7 @@ import fastinv as fi
 def main() -> None:
     wave = fi.problems.wave  # y = x + 0.3 sin(2 pi x) + noise, several x for a y
     X, y = wave.sample(500, random_state=0, noise=0.02)
-    solver = fi.TwinSolver(n_neighbors=20, n_pair_neighbors=20, random_state=0).fit(X, y)
+    solver = fi.TwinSolver(n_candidates=20, random_state=0).fit(X, y)
     direct = fi.DirectSolver(random_state=0).fit(X, y)
 
     target = 0.5

@@ -59,7 +59,7 @@ def main() -> None:
 
     forward = regressor().fit(x, y.ravel())
     inverse = regressor().fit(y, x.ravel())
-    solver = MixtureSolver(forward, n_components=10, random_state=0).fit(x, y)
+    solver = MixtureSolver(forward, random_state=0).fit(x, y)
 
     grid = np.linspace(0, 1, 501)[:, None]
     forward_error = float(np.abs(forward.predict(grid) - WAVE.forward(grid).ravel()).mean())
@@ -75,7 +75,7 @@ def main() -> None:
     print(f"modes of p(x | y = {target}): {np.sort(modes.x[0, : modes.count[0], 0]).round(2)}")
     print(f"solutions of f(x) = {target} without noise: {exact.round(2)}")
     if len(sys.argv) > 1:
-        draw(x, y, forward, inverse, solver.mdn_, sys.argv[1])
+        draw(x, y, forward, inverse, solver.density_, sys.argv[1])
 
 
 if __name__ == "__main__":

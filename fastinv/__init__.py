@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         DistilledRegressor,
         MixtureDensityNetwork,
         MLPRegressor,
+        TwinNetwork,
         select_n_components,
     )
     from fastinv.functions import (
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
         FrozenSolver,
         MixtureSolver,
         NearestSolver,
+        NearPairs,
+        SolvedPairs,
         TwinSolver,
     )
 
@@ -74,13 +77,16 @@ __all__ = [
     "Mixture",
     "MixtureDensityNetwork",
     "MixtureSolver",
+    "NearPairs",
     "NearestSolver",
     "Problem",
     "Region",
     "Solution",
     "SolutionPath",
     "Solutions",
+    "SolvedPairs",
     "Status",
+    "TwinNetwork",
     "TwinSolver",
     "__version__",
     "as_forward",
@@ -105,6 +111,7 @@ _HOMES = {
         "DistilledRegressor",
         "MixtureDensityNetwork",
         "MLPRegressor",
+        "TwinNetwork",
         "select_n_components",
     ),
     "fastinv.functions": (
@@ -127,6 +134,8 @@ _HOMES = {
         "FrozenSolver",
         "MixtureSolver",
         "NearestSolver",
+        "NearPairs",
+        "SolvedPairs",
         "TwinSolver",
     ),
 }

@@ -74,7 +74,7 @@ def calibrate(
     Parameters
     ----------
     model : estimator with ``predict_distribution``, or Mixture
-        For a :class:`MixtureSolver` pass its ``mdn_`` with the held-out y as `X` and x as `y`.
+        For a :class:`MixtureSolver` pass its ``density_`` with the held-out y as `X` and x as `y`.
     X : array-like of shape (n, p), or None
         None if `model` is a :class:`Mixture`, whose rows then belong to those of `y`.
     y : array-like of shape (n, q), or (n,) where q is 1

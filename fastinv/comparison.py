@@ -43,7 +43,6 @@ def timed_fit(solver: TwinSolver | DirectSolver, X: Float64Array | None = None) 
     start = time.perf_counter()
     solver.fit(X)
     elapsed = time.perf_counter() - start
-    trained = solver if isinstance(solver, TwinSolver) else solver.regressor_
-    if trained.stopped_ == "interrupted":
+    if solver.stopped_ == "interrupted":
         raise KeyboardInterrupt
     return elapsed

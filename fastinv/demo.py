@@ -16,6 +16,7 @@ from fastinv import problems
 from fastinv._common.arrays import Float64Array
 from fastinv._common.validation import check_integer
 from fastinv.comparison import rmse_in_y, timed_fit
+from fastinv.estimators import TwinNetwork
 from fastinv.plots import ArmStyle, plot_arm_solutions
 from fastinv.solutions import Solutions, Status
 from fastinv.solvers import BaseSolver, DirectSolver, NearestSolver, TwinSolver
@@ -23,7 +24,7 @@ from fastinv.solvers.fitting.refinement import resolve_passes
 
 PROBLEM = problems.two_link_arm
 # Anchors tried where every solution is wanted: the second one need not be among the nearest five.
-N_NEIGHBORS_FOR_ALL = 40
+N_CANDIDATES_FOR_ALL = 40
 # Candidates, or a candidate and an exact solution, that are closer than this are the same one.
 SAME_SOLUTION = 0.03  # rad
 _N_WARM_UP = 200
@@ -64,7 +65,7 @@ class Latency:
 class Found:
     """How many of the exact solutions of all targets are among the CONVERGED candidates."""
 
-    n_neighbors: int
+    n_candidates: int
     n_found: int
     n_exact: int
 
@@ -86,7 +87,7 @@ class Demo:
 
     Attributes
     ----------
-    random_state, n_anchors, n_neighbors : int
+    random_state, n_anchors, n_candidates : int
     fit_seconds : dict of str to float
         Of each network; the forward function had been compiled before.
     methods : dict of str to Method
@@ -102,7 +103,7 @@ class Demo:
         By the twin solver with its defaults.
     targets : ndarray of shape (n, 2)
     solutions : Solutions
-        By the twin solver with its defaults, from ``N_NEIGHBORS_FOR_ALL`` anchors.
+        By the twin solver with its defaults, from ``N_CANDIDATES_FOR_ALL`` anchors.
     averages : ndarray of shape (n, 2)
         The direct network's answers.
     anchors_y : ndarray of shape (n_anchors, 2)
@@ -110,7 +111,7 @@ class Demo:
 
     random_state: int
     n_anchors: int
-    n_neighbors: int
+    n_candidates: int
     fit_seconds: dict[str, float]
     methods: dict[str, Method]
     latency: Latency
@@ -133,7 +134,7 @@ class Demo:
             "problem": PROBLEM.name,
             "random_state": self.random_state,
             "n_anchors": self.n_anchors,
-            "n_neighbors": self.n_neighbors,
+            "n_candidates": self.n_candidates,
             "n_targets": len(self.targets),
             "fit_seconds": self.fit_seconds,
             "methods": {key: asdict(method) for key, method in self.methods.items()},
@@ -186,7 +187,9 @@ def run_demo(
     _, targets = PROBLEM.sample(check_integer(n_targets, "n_targets"), of_targets)
     setting: dict[str, Any] = {"bounds": PROBLEM.bounds, "random_state": of_networks}
     PROBLEM.forward(targets)  # compiles on first use, which is no part of a training
-    polished = TwinSolver(PROBLEM.forward, max_iter=max_iter, verbose=verbose, **setting)
+    polished = TwinSolver(
+        PROBLEM.forward, network=TwinNetwork(max_iter=max_iter), verbose=verbose, **setting
+    )
     fit_seconds = {"twin": timed_fit(polished)}
     twin = _network_alone(polished)
     direct = DirectSolver(PROBLEM.forward, refine=False, verbose=verbose, **setting)
@@ -194,27 +197,27 @@ def run_demo(
     nearest = NearestSolver(PROBLEM.forward, refine=False, anchor_choice="nearest", **setting).fit(
         twin.anchors_x_
     )
-    first = copy.copy(twin).set_params(n_neighbors=1)
+    first = copy.copy(twin).set_params(n_candidates=1)
     best = twin.solve(targets)
-    n_neighbors_for_all = min(N_NEIGHBORS_FOR_ALL, len(twin.anchors_x_))
+    n_candidates_for_all = min(N_CANDIDATES_FOR_ALL, len(twin.anchors_x_))
     return Demo(
         random_state=random_state,
         n_anchors=len(twin.anchors_x_),
-        n_neighbors=twin.n_neighbors,
+        n_candidates=twin.n_candidates,
         fit_seconds=fit_seconds,
         methods={
             "nearest": _measure("nearest anchor (kNN)", nearest, targets),
             "direct": _measure("direct network", direct, targets),
             "twin_first": _measure("twin network, 1st anchor", first, targets),
-            "twin_best": _measure(f"twin network, best of {twin.n_neighbors}", twin, targets),
+            "twin_best": _measure(f"twin network, best of {twin.n_candidates}", twin, targets),
             "twin_polished": _measure("twin network, polished", polished, targets),
         },
         latency=_latency(twin, targets, n_calls),
         status={status.name: int((best.status[:, 0] == status).sum()) for status in Status},
-        found=(_found(best), _found(twin.solve(targets, k=n_neighbors_for_all))),
+        found=(_found(best), _found(twin.solve(targets, k=n_candidates_for_all))),
         enumerated=_enumerated(polished, targets),
         targets=targets,
-        solutions=polished.solve(targets, k=n_neighbors_for_all),
+        solutions=polished.solve(targets, k=n_candidates_for_all),
         averages=direct.solve(targets).best,
         anchors_y=twin.anchors_y_,
     )

@@ -50,7 +50,7 @@ def test_stubtest(tmp_path):
         if not line.endswith("is inconsistent, metaclass differs")
         and not line.startswith("Success")
     ]
-    assert done.stdout, done.stderr
+    assert done.stdout or done.returncode == 0, done.stderr
     assert not differences
 
 

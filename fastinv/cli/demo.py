@@ -85,7 +85,7 @@ def _print_report(result: Demo, out: Path) -> None:
     counts = ", ".join(f"{count} {name}" for name, count in result.status.items() if count)
     typer.echo(
         f"The twin network's error is 1/{result.improvement:.1f} of the nearest anchor's.\n"
-        f"One solve call for one target, all {result.n_neighbors} candidates: "
+        f"One solve call for one target, all {result.n_candidates} candidates: "
         f"p50 {latency.p50:.1f} µs, p99 {latency.p99:.1f} µs ({latency.n_calls:,} calls).\n"
         f"Training: twin network {seconds['twin']:.1f} s, direct network "
         f"{seconds['direct']:.1f} s.\n"
@@ -94,7 +94,7 @@ def _print_report(result: Demo, out: Path) -> None:
     for found in result.found:
         typer.echo(
             f"Of {found.n_exact:,} exact solutions, {found.n_found:,} found "
-            f"({found.n_found / found.n_exact:.0%}) from {found.n_neighbors} anchors per target."
+            f"({found.n_found / found.n_exact:.0%}) from {found.n_candidates} anchors per target."
         )
     every = result.enumerated
     typer.echo(

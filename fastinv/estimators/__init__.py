@@ -8,6 +8,7 @@ from fastinv.estimators.model_selection import (
     ComponentSelection,
     select_n_components,
 )
+from fastinv.estimators.twin_network import TwinNetwork
 
 __all__ = [
     "ComponentScore",
@@ -15,5 +16,6 @@ __all__ = [
     "DistilledRegressor",
     "MLPRegressor",
     "MixtureDensityNetwork",
+    "TwinNetwork",
     "select_n_components",
 ]

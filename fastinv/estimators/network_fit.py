@@ -47,17 +47,11 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
 
     _plateau_tol: ClassVar[float | None] = None
 
-    learning_rate: Schedule
-    max_iter: int
-    n_iter_no_change: int | None
-    checkpoint: str | os.PathLike[str] | None
     backend: Any
     n_threads: int | None
-    random_state: RandomState
 
     def _training(self, **changes: Any) -> Training:
         """The options of the training loop, checked; `changes` replace parameters."""
-        check_resumable(self.checkpoint, self.random_state)
         options = {name: value for name, value in vars(self).items() if name in _OPTIONS}
         return Training(**{**options, "plateau_tol": self._plateau_tol, **changes})
 
@@ -123,9 +117,18 @@ class DataNetwork(NetworkEstimator):
     A subclass may replace :meth:`_scaling`, too.
     """
 
+    learning_rate: Schedule
+    max_iter: int
     early_stopping: bool
     validation_fraction: float
+    n_iter_no_change: int | None
+    checkpoint: str | os.PathLike[str] | None
+    random_state: RandomState
     _network: Network
+
+    def _training(self, **changes: Any) -> Training:
+        check_resumable(self.checkpoint, self.random_state)
+        return super()._training(**changes)
 
     def _validated(self, X: ArrayLike, y: ArrayLike) -> tuple[Any, Any]:
         """`X` and `y` as arrays, whose values are still to be looked at."""

@@ -7,12 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sklearn.base import BaseEstimator
+
 from fastinv.problems import experiment
 from fastinv.reproduce.published import Setting
 from fastinv.reproduce.runs import run_all
 from fastinv.reproduce.training.recipes import FAST, Recipe
 from fastinv.reproduce.training.trainings import Plan
-from fastinv.reproduce.training.unscaled import UnscaledTwinSolver
+from fastinv.reproduce.training.unscaled import (
+    RawPairs,
+    UnscaledTwinNetwork,
+    UnscaledTwinSolver,
+)
 from fastinv.reproduce.variants import (
     UNCHANGED,
     Measured,
@@ -20,7 +26,7 @@ from fastinv.reproduce.variants import (
     variants_of_known_forward,
     variants_of_noisy_data,
 )
-from fastinv.solvers import TwinSolver
+from fastinv.solvers import NearPairs, SolvedPairs, TrainingPairs, TwinSolver
 
 EXPERIMENTS = (1, 5, 7)
 
@@ -36,35 +42,53 @@ class _Change:
 
     def of(self, recipe: Recipe) -> Recipe:
         """`recipe` with this change."""
-        known_forward = {**recipe.known_forward, **self.parameters}
+        known_forward = dict(recipe.known_forward)
+        if "pairs" in self.parameters:
+            known_forward = _for_pairs(known_forward, self.parameters["pairs"])
+        known_forward |= self.parameters
         return replace(recipe, known_forward=known_forward, **self.attributes)
 
 
-_SOLVED, _NEAR = {"training_pairs": "solved"}, {"training_pairs": "near"}
+def _for_pairs(parameters: dict[str, Any], pairs: TrainingPairs) -> dict[str, Any]:
+    """`parameters` of a solver without those that only other pairs than `pairs` have."""
+    own = pairs.get_params()
+    others = {name for name in parameters if name.startswith("pairs__") and name[7:] not in own}
+    return {name: value for name, value in parameters.items() if name not in others}
+
+
+_SOLVED, _NEAR = {"pairs": SolvedPairs()}, {"pairs": NearPairs()}
+_RAW = {"pairs": RawPairs(), "network": UnscaledTwinNetwork()}
+_CONSTANT = {"learning_rate": "constant", "plateau_factor": 0.5, "plateau_patience": 5}
+
+
+def _network(**parameters: Any) -> dict[str, Any]:
+    return {f"network__{name}": value for name, value in parameters.items()}
+
+
 _CHANGES = (
     _Change("features, pairs", "standardised, solved pairs", _SOLVED, {"solver": TwinSolver}),
     _Change("features, pairs", "standardised, near pairs", _NEAR, {"solver": TwinSolver}),
-    _Change("features, pairs", "raw, near pairs", _NEAR, {"solver": UnscaledTwinSolver}),
-    _Change("features, pairs", "neighbouring data as pairs", _NEAR, {"fresh_pairs": False}),
+    _Change("features, pairs", "raw, near pairs", _RAW, {"solver": UnscaledTwinSolver}),
+    _Change("features, pairs", "neighbouring data as pairs", attributes={"fresh_pairs": False}),
     _Change("passes", "1", {"n_passes": 1}),
     _Change("passes", "2", {"n_passes": 2}),
     _Change("passes", "3", {"n_passes": 3}),
-    _Change("loss", "absolute", {"loss": "absolute_error"}),
-    _Change("loss", "squared", {"loss": "squared_error"}),
-    _Change("loss", "Huber, 0.1", {"loss": "huber", "huber_delta": 0.1}),
-    _Change("activation", "ReLU", {"activation": "relu"}),
-    _Change("activation", "SiLU", {"activation": "silu"}),
-    _Change("activation", "tanh", {"activation": "tanh"}),
-    _Change("size", "2 x 128", {"hidden_layer_sizes": (128, 128)}),
-    _Change("size", "3 x 32", {"hidden_layer_sizes": (32, 32, 32)}),
-    _Change("size", "3 x 128", {"hidden_layer_sizes": (128, 128, 128)}),
-    _Change("size", "3 x 256", {"hidden_layer_sizes": (256, 256, 256)}),
-    _Change("size", "4 x 128", {"hidden_layer_sizes": (128, 128, 128, 128)}),
+    _Change("loss", "absolute", _network(loss="absolute_error")),
+    _Change("loss", "squared", _network(loss="squared_error")),
+    _Change("loss", "Huber, 0.1", _network(loss="huber", huber_delta=0.1)),
+    _Change("activation", "ReLU", _network(activation="relu")),
+    _Change("activation", "SiLU", _network(activation="silu")),
+    _Change("activation", "tanh", _network(activation="tanh")),
+    _Change("size", "2 x 128", _network(hidden_layer_sizes=(128, 128))),
+    _Change("size", "3 x 32", _network(hidden_layer_sizes=(32, 32, 32))),
+    _Change("size", "3 x 128", _network(hidden_layer_sizes=(128, 128, 128))),
+    _Change("size", "3 x 256", _network(hidden_layer_sizes=(256, 256, 256))),
+    _Change("size", "4 x 128", _network(hidden_layer_sizes=(128, 128, 128, 128))),
     _Change("pair radius", "x 0.5", attributes={"pair_radius_factor": 0.5}),
     _Change("pair radius", "x 2", attributes={"pair_radius_factor": 2.0}),
-    _Change("learning rate", "constant", {"learning_rate": "constant"}),
-    _Change("batch", "32", {"batch_size": 32}),
-    _Change("batch", "1024", {"batch_size": 1024}),
+    _Change("learning rate", "constant", _network(**_CONSTANT)),
+    _Change("batch", "32", _network(batch_size=32)),
+    _Change("batch", "1024", _network(batch_size=1024)),
     *(_Change("anchors in all", str(n), attributes={"n_anchors": n}) for n in (5, 10, 50, 300)),
 )
 
@@ -156,8 +180,17 @@ def _matters(change: _Change, recipe: Recipe) -> bool:
     changed = change.of(recipe)
     if replace(changed, known_forward=recipe.known_forward) != recipe:
         return True
-    solvers = [one.solver(**one.known_forward) for one in (recipe, changed)]
-    return bool(solvers[0].get_params() != solvers[1].get_params())
+    return _settings(changed) != _settings(recipe)
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    """All numbers and names among the parameters of the solver and its parts."""
+    solver = recipe.twin_solver(None, noisy=False)
+    return {
+        name: value
+        for name, value in solver.get_params().items()
+        if not (value is None or isinstance(value, BaseEstimator))
+    }
 
 
 def _measure(

@@ -47,7 +47,7 @@ class Judge:
             known(forward),
             bounds=problem.bounds,
             refine=True,
-            n_neighbors=1,
+            n_candidates=1,
         ).fit(split.anchors_x, split.anchors_y)
         return cls(problem, forward, split.targets, polisher)
 
@@ -75,13 +75,13 @@ class Judge:
         n_evaluations = float(polished.n_evaluations.sum()) / len(x)
         return PolishedCandidates(np.asarray(polished.x).reshape(x.shape), n_evaluations)
 
-    def least(self, split: Split, n_neighbors: int) -> float:
+    def least(self, split: Split, n_candidates: int) -> float:
         """The RMSE that even the exact f leaves, polished from so many anchors."""
         solver = NearestSolver(
             self.problem.forward,
             bounds=self.problem.bounds,
             refine=True,
-            n_neighbors=min(n_neighbors, split.n_anchors),
+            n_candidates=min(n_candidates, split.n_anchors),
         ).fit(split.anchors_x)
         return self.rmse(solver.solve(self.targets, k=1).best)
 

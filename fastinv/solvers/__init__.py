@@ -6,6 +6,7 @@ from fastinv.solvers.direct import DirectSolver
 from fastinv.solvers.frozen import FrozenSolver
 from fastinv.solvers.mixture import MixtureSolver
 from fastinv.solvers.nearest import NearestSolver
+from fastinv.solvers.pairs import NearPairs, SolvedPairs, TrainingPairs
 from fastinv.solvers.twin import TwinSolver
 
 __all__ = [
@@ -14,6 +15,9 @@ __all__ = [
     "DirectSolver",
     "FrozenSolver",
     "MixtureSolver",
+    "NearPairs",
     "NearestSolver",
+    "SolvedPairs",
+    "TrainingPairs",
     "TwinSolver",
 ]

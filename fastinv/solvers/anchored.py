@@ -19,12 +19,12 @@ _FLOPS_PER_POLISH = 20_000.0
 class AnchoredSolver(BaseSolver):
     """Solvers whose candidates come from anchors near the target."""
 
-    n_neighbors: int
+    n_candidates: int
     anchor_choice: AnchorChoice
     _flops_per_candidate: float
 
     def _ranked(self, goal: Goal, k: int | None, out: Ranked | None = None) -> Ranked:
-        k = self.n_neighbors if k is None else check_n_neighbors(k, len(self._anchors), "k")
+        k = self.n_candidates if k is None else check_n_neighbors(k, len(self._anchors), "k")
         n_candidates = self._n_tried(k, goal.near is not None)
         n_threads = self.n_threads
         if n_threads != 1:
@@ -47,7 +47,7 @@ class AnchoredSolver(BaseSolver):
 
     def _n_tried(self, k: int, with_near: bool) -> int:
         """Anchors tried per target."""
-        n_candidates = max(k, self.n_neighbors)
+        n_candidates = max(k, self.n_candidates)
         return min(_NEAR_FACTOR * n_candidates, len(self._anchors)) if with_near else n_candidates
 
     def _native_call(self, k: int) -> NativeCall | None:

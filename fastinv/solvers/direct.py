@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 
+from fastinv._common.parameters import refuses_moved
 from fastinv._common.validation import RandomState, check_integer
 from fastinv.backends.protocol import Backend, Ranked
 from fastinv.estimators.mlp import MLPRegressor
 from fastinv.functions.goal import Goal
-from fastinv.functions.networks import Activation, Loss
 from fastinv.solvers.base import BaseSolver
+from fastinv.solvers.composition import ComposedSolver, moved_to, with_seed
+
+_MOVED = moved_to("DirectSolver", "network", MLPRegressor)
 
 
-class DirectSolver(BaseSolver):
+class DirectSolver(ComposedSolver, BaseSolver):
     """Inverse by regression: one network from y to x, for comparison.
 
     Where several x share a y the network learns their mean (or median), which in general is no
@@ -27,23 +30,20 @@ class DirectSolver(BaseSolver):
     forward, bounds, n_anchors, residual_tol, refine, periods, backend, n_threads,
     random_state
         As in :class:`TwinSolver`; the anchors drawn are the training data, by default 1000.
-    hidden_layer_sizes : int or sequence of int, default=(128, 128)
-    activation : {"relu", "silu", "tanh", "identity"}, default="silu"
-    loss : {"absolute_error", "squared_error", "huber"}, default="squared_error"
-    batch_size : int, default=32
-    learning_rate_init : float, default=3e-3
-        Falls to 0 along a cosine.
-    max_iter : int, default=200
-    early_stopping : bool, default=True
-        Set a tenth of the data aside and keep the weights that were best on it.
+    network : MLPRegressor or None, default=None
+        From y to x. None is ``MLPRegressor((128, 128), "silu", loss="squared_error",
+        learning_rate="cosine", learning_rate_init=3e-3, n_iter_no_change=None)``. A copy is
+        trained, which has `backend`, `n_threads` and `verbose` from the solver where it leaves
+        them at their defaults, and a seed of the solver unless it has a `random_state`.
     verbose : int, default=0
+        As in :class:`TwinSolver`.
 
     Attributes
     ----------
-    regressor_ : MLPRegressor
-        The network from y to x.
-    n_iter_ : int
-        Epochs that it was trained for.
+    network_ : MLPRegressor
+        The network that was trained.
+    n_iter_, stopped_
+        Those of `network_`.
     forward_, anchors_x_, anchors_y_, bounds_, residual_tol_, n_features_in_, n_outputs_
         As in :class:`TwinSolver`.
 
@@ -58,19 +58,16 @@ class DirectSolver(BaseSolver):
 
     _falls_back_on_anchors = False
 
+    _moved = _MOVED
+
+    @refuses_moved(_MOVED)
     def __init__(
         self,
         forward: Any = None,
         *,
         bounds: Any = None,
         n_anchors: int = 1000,
-        hidden_layer_sizes: int | Sequence[int] = (128, 128),
-        activation: Activation = "silu",
-        loss: Loss = "squared_error",
-        batch_size: int = 32,
-        learning_rate_init: float = 3e-3,
-        max_iter: int = 200,
-        early_stopping: bool = True,
+        network: MLPRegressor | None = None,
         residual_tol: float = 1e-3,
         refine: bool | None = None,
         periods: float | ArrayLike | None = None,
@@ -82,13 +79,7 @@ class DirectSolver(BaseSolver):
         self.forward = forward
         self.bounds = bounds
         self.n_anchors = n_anchors
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.loss = loss
-        self.batch_size = batch_size
-        self.learning_rate_init = learning_rate_init
-        self.max_iter = max_iter
-        self.early_stopping = early_stopping
+        self.network = network
         self.residual_tol = residual_tol
         self.refine = refine
         self.periods = periods
@@ -116,25 +107,31 @@ class DirectSolver(BaseSolver):
         DirectSolver
             Itself.
         """
+        network: MLPRegressor = self._part("network", MLPRegressor)
         data, rng = self._start(X, y, anchors)
-        self.regressor_ = MLPRegressor(
-            self.hidden_layer_sizes,
-            self.activation,
-            loss=self.loss,
-            batch_size=self.batch_size,
-            learning_rate="cosine",
-            learning_rate_init=self.learning_rate_init,
-            max_iter=self.max_iter,
-            early_stopping=self.early_stopping,
-            n_iter_no_change=None,
-            backend=self.backend,
-            n_threads=self.n_threads,
-            random_state=int(rng.integers(2**31)),
-            verbose=self.verbose,
-        ).fit(data.points[1], data.points[0])
-        self.n_iter_ = self.regressor_.n_iter_
+        seeded = with_seed(network, int(rng.integers(2**31)))
+        self.network_ = seeded.fit(data.points[1], data.points[0])
         self._finish(data, None, rng)
         return self
+
+    @property
+    def n_iter_(self) -> int:
+        return self.network_.n_iter_
+
+    @property
+    def stopped_(self) -> str:
+        return self.network_.stopped_
+
+    def _default_parts(self) -> dict[str, BaseEstimator]:
+        network = MLPRegressor(
+            (128, 128),
+            "silu",
+            loss="squared_error",
+            learning_rate="cosine",
+            learning_rate_init=3e-3,
+            n_iter_no_change=None,
+        )
+        return {"network": network}
 
     def _ranked(self, goal: Goal, k: int | None) -> Ranked:
         if k is not None and check_integer(k, "k") > 1:
@@ -142,5 +139,5 @@ class DirectSolver(BaseSolver):
         targets = goal.targets
         x = np.full((len(targets), 1, self.n_features_in_), np.nan)
         finite = np.isfinite(targets).all(axis=1)
-        x[finite, 0] = self.regressor_.predict(targets[finite]).reshape(-1, self.n_features_in_)
+        x[finite, 0] = self.network_.predict(targets[finite]).reshape(-1, self.n_features_in_)
         return self._ranked_proposals(goal, x, 1)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from fastinv._common.arrays import Float64Array
+from fastinv._common.parameters import refuses_moved
 from fastinv._common.validation import (
     RandomState,
     as_float64,
@@ -22,17 +22,18 @@ from fastinv._common.validation import (
 from fastinv.backends.protocol import Backend, Ranked
 from fastinv.estimators.mdn import MixtureDensityNetwork
 from fastinv.functions.goal import Goal
-from fastinv.functions.networks import Activation, Covariance
 from fastinv.mixture import Mixture
 from fastinv.solvers.base import BaseSolver
+from fastinv.solvers.composition import ComposedSolver, moved_to, with_seed
 from fastinv.solvers.fitting.fit_data import FitData
 from fastinv.solvers.twin import TwinSolver
 
 Propose = Literal["modes", "samples"]
 PROPOSE: tuple[Propose, ...] = ("modes", "samples")
+_MOVED = moved_to("MixtureSolver", "density", MixtureDensityNetwork)
 
 
-class MixtureSolver(BaseSolver):
+class MixtureSolver(ComposedSolver, BaseSolver):
     """Solutions of f(x) = y as modes of a learned p(x | y).
 
     A mixture density network (Bishop 1994) is trained on the swapped data, from y to x. Where
@@ -47,9 +48,11 @@ class MixtureSolver(BaseSolver):
         As in :class:`TwinSolver`.
     n_anchors : int, default=5000
         Training points to draw, with a formula. p(x | y) is then that of x uniform in the bounds.
-    n_components : int, default=10
-        Gaussians of the mixture, more than there are solutions.
-    covariance_type : {"diag", "spherical", "full"}, default="diag"
+    density : MixtureDensityNetwork or None, default=None
+        The network from y to p(x | y). None is ``MixtureDensityNetwork(10, activation="tanh")``:
+        it takes more components than there are solutions. A copy is trained, which has `backend`,
+        `n_threads` and `verbose` from the solver where it leaves them at their defaults, and a
+        seed of the solver unless it has a `random_state`.
     propose : {"modes", "samples"}, default="modes"
         Modes first, densest first, and samples where they are too few; or samples only.
     n_candidates : int, default=5
@@ -57,25 +60,16 @@ class MixtureSolver(BaseSolver):
     corrector : TwinSolver, default=None
         Moves each proposal by its twin network, with the proposal as the anchor, where that lowers
         the residual. One that is not fitted is cloned, and trained on the same f, bounds and data.
-    hidden_layer_sizes : int or sequence of int, default=(64, 64)
-    activation : {"tanh", "relu", "silu", "identity"}, default="tanh"
-    min_weight, min_scale, reinit_dead, n_init
-        As in :class:`MixtureDensityNetwork`.
-    batch_size : int, default=128
-    learning_rate_init : float, default=3e-3
-        Falls to 0 along a cosine.
-    max_iter : int, default=300
-    early_stopping : bool, default=True
-        Set a tenth of the data aside and keep the weights that were best on it.
     verbose : int, default=0
+        As in :class:`TwinSolver`.
 
     Attributes
     ----------
-    mdn_ : MixtureDensityNetwork
-        The network from y to x.
+    density_ : MixtureDensityNetwork
+        The network that was trained.
     corrector_ : TwinSolver or None
-    n_iter_ : int
-        Epochs that `mdn_` was trained for.
+    n_iter_, stopped_
+        Those of `density_`.
     forward_, anchors_x_, anchors_y_, bounds_, residual_tol_, n_features_in_, n_outputs_
         As in :class:`TwinSolver`.
 
@@ -83,34 +77,28 @@ class MixtureSolver(BaseSolver):
     --------
     >>> import fastinv as fi
     >>> x, y = fi.problems.wave.sample(500, random_state=0)
-    >>> solver = fi.MixtureSolver(fi.problems.wave.forward, max_iter=100, random_state=0).fit(x, y)
+    >>> density = fi.MixtureDensityNetwork(5, max_iter=100)
+    >>> solver = fi.MixtureSolver(fi.problems.wave.forward, density=density, random_state=0)
+    >>> solver = solver.fit(x, y)
     >>> bool(abs(fi.problems.wave.forward(solver.solve(0.5).best) - 0.5).max() < 0.1)
     True
     """
 
     _falls_back_on_anchors = False
 
+    _moved = _MOVED
+
+    @refuses_moved(_MOVED)
     def __init__(
         self,
         forward: Any = None,
         *,
         bounds: Any = None,
         n_anchors: int = 5000,
-        n_components: int = 10,
-        covariance_type: Covariance = "diag",
+        density: MixtureDensityNetwork | None = None,
         propose: Propose = "modes",
         n_candidates: int = 5,
         corrector: TwinSolver | None = None,
-        hidden_layer_sizes: int | Sequence[int] = (64, 64),
-        activation: Activation = "tanh",
-        min_weight: float = 1e-4,
-        min_scale: float = 1e-3,
-        reinit_dead: bool | float = True,
-        n_init: int = 1,
-        batch_size: int = 128,
-        learning_rate_init: float = 3e-3,
-        max_iter: int = 300,
-        early_stopping: bool = True,
         residual_tol: float = 1e-3,
         refine: bool | None = None,
         periods: float | ArrayLike | None = None,
@@ -122,21 +110,10 @@ class MixtureSolver(BaseSolver):
         self.forward = forward
         self.bounds = bounds
         self.n_anchors = n_anchors
-        self.n_components = n_components
-        self.covariance_type = covariance_type
+        self.density = density
         self.propose = propose
         self.n_candidates = n_candidates
         self.corrector = corrector
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.min_weight = min_weight
-        self.min_scale = min_scale
-        self.reinit_dead = reinit_dead
-        self.n_init = n_init
-        self.batch_size = batch_size
-        self.learning_rate_init = learning_rate_init
-        self.max_iter = max_iter
-        self.early_stopping = early_stopping
         self.residual_tol = residual_tol
         self.refine = refine
         self.periods = periods
@@ -171,10 +148,10 @@ class MixtureSolver(BaseSolver):
         """
         check_option(self.propose, "propose", PROPOSE)
         check_integer(self.n_candidates, "n_candidates")
+        density: MixtureDensityNetwork = self._part("density", MixtureDensityNetwork)
         data, rng = self._start(X, y, anchors)
         points_x, points_y = data.points
-        self.mdn_ = self._network(int(rng.integers(2**31))).fit(points_y, points_x)
-        self.n_iter_ = self.mdn_.n_iter_
+        self.density_ = with_seed(density, int(rng.integers(2**31))).fit(points_y, points_x)
         self.corrector_ = self._fitted_corrector(data, int(rng.integers(2**31)))
         if data.forward is None and self.corrector_ is not None and self.forward is None:
             data = replace(data, forward=self.corrector_.forward_)  # learned from the same data
@@ -202,8 +179,8 @@ class MixtureSolver(BaseSolver):
         ValueError
             Wrong shape, NaN or infinity.
         """
-        check_is_fitted(self, "mdn_")
-        return self.mdn_.predict_distribution(check_targets(y, self.n_outputs_))
+        check_is_fitted(self, "density_")
+        return self.density_.predict_distribution(check_targets(y, self.n_outputs_))
 
     def sample(
         self, y: ArrayLike, n_samples: int = 1, random_state: RandomState = None
@@ -246,26 +223,16 @@ class MixtureSolver(BaseSolver):
             )
         return posterior.log_prob(x)
 
-    def _network(self, random_state: int) -> MixtureDensityNetwork:
-        return MixtureDensityNetwork(
-            self.n_components,
-            self.covariance_type,
-            hidden_layer_sizes=self.hidden_layer_sizes,
-            activation=self.activation,
-            min_weight=self.min_weight,
-            min_scale=self.min_scale,
-            reinit_dead=self.reinit_dead,
-            n_init=self.n_init,
-            batch_size=self.batch_size,
-            learning_rate_init=self.learning_rate_init,
-            max_iter=self.max_iter,
-            early_stopping=self.early_stopping,
-            n_iter_no_change=None,
-            backend=self.backend,
-            n_threads=self.n_threads,
-            random_state=random_state,
-            verbose=self.verbose,
-        )
+    @property
+    def n_iter_(self) -> int:
+        return self.density_.n_iter_
+
+    @property
+    def stopped_(self) -> str:
+        return self.density_.stopped_
+
+    def _default_parts(self) -> dict[str, BaseEstimator]:
+        return {"density": MixtureDensityNetwork(10, activation="tanh")}
 
     def _fitted_corrector(self, data: FitData, random_state: int) -> TwinSolver | None:
         """The corrector, trained if it is not."""
@@ -306,7 +273,7 @@ class MixtureSolver(BaseSolver):
         Every target's samples are made of the same random numbers, so that it does not matter in
         which batch it comes.
         """
-        posterior = self.mdn_.predict_distribution(goals)
+        posterior = self.density_.predict_distribution(goals)
         x = _samples(posterior, n_candidates, np.random.default_rng(self._sampling_seed))
         if self.propose == "modes":
             modes = posterior.modes().x[:, :n_candidates]

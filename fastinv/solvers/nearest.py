@@ -6,13 +6,17 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from fastinv._common.parameters import refuses_moved
 from fastinv._common.validation import RandomState, check_n_neighbors
 from fastinv.backends.protocol import Backend
 from fastinv.solvers.anchored import AnchoredSolver
 from fastinv.solvers.base import AnchorChoice
+from fastinv.solvers.composition import ComposedSolver
+
+_MOVED = {"n_neighbors": "is called n_candidates now: NearestSolver(n_candidates=...)"}
 
 
-class NearestSolver(AnchoredSolver):
+class NearestSolver(ComposedSolver, AnchoredSolver):
     """Inverse by lookup: the x of the anchors whose y are nearest to the target.
 
     Section 4.4 of Wetzel (2026). Neighbours are never averaged, for the mean of two solutions is
@@ -29,8 +33,8 @@ class NearestSolver(AnchoredSolver):
         ``(low, high)`` of each input; where anchors are drawn if `fit` gets no data.
     n_anchors : int, default=1000
         Anchors to draw.
-    n_neighbors : int, default=5
-        Solutions per target.
+    n_candidates : int, default=5
+        Anchors tried, hence candidates, per target.
     residual_tol : float, default=1e-3
         Residuals up to this, in units of the spread of the anchors' y, count as CONVERGED.
     anchor_choice : {"spread", "nearest"}, default="spread"
@@ -62,18 +66,21 @@ class NearestSolver(AnchoredSolver):
     --------
     >>> import numpy as np, fastinv as fi
     >>> X = np.linspace(-2, 2, 401)[:, None]
-    >>> solver = fi.NearestSolver(lambda x: x**2, n_neighbors=2).fit(X)
+    >>> solver = fi.NearestSolver(lambda x: x**2, n_candidates=2).fit(X)
     >>> solver.solve(1.0 + 1e-6).x.round(3).ravel().tolist()
     [-1.0, 1.0]
     """
 
+    _moved = _MOVED
+
+    @refuses_moved(_MOVED)
     def __init__(
         self,
         forward: Any = None,
         *,
         bounds: Any = None,
         n_anchors: int = 1000,
-        n_neighbors: int = 5,
+        n_candidates: int = 5,
         residual_tol: float = 1e-3,
         anchor_choice: AnchorChoice = "spread",
         refine: bool | None = None,
@@ -85,7 +92,7 @@ class NearestSolver(AnchoredSolver):
         self.forward = forward
         self.bounds = bounds
         self.n_anchors = n_anchors
-        self.n_neighbors = n_neighbors
+        self.n_candidates = n_candidates
         self.residual_tol = residual_tol
         self.anchor_choice = anchor_choice
         self.refine = refine
@@ -114,6 +121,6 @@ class NearestSolver(AnchoredSolver):
             Itself.
         """
         data, rng = self._start(X, y, anchors)
-        check_n_neighbors(self.n_neighbors, len(data.anchors[0]))
+        check_n_neighbors(self.n_candidates, len(data.anchors[0]), "n_candidates")
         self._finish(data, None, rng)
         return self

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -36,10 +35,8 @@ def short_trainings(monkeypatch):
     monkeypatch.setattr(
         fastinv.demo, "run_demo", partial(fastinv.demo.run_demo, max_iter=2, n_calls=10)
     )
-    parts = ("known_forward", "noisy_data", "learned_forward", "direct")
     for name, recipe in list(reproduce_command.RECIPES.items()):
-        short = {part: {**getattr(recipe, part), "max_iter": 2} for part in parts}
-        monkeypatch.setitem(reproduce_command.RECIPES, name, replace(recipe, **short))
+        monkeypatch.setitem(reproduce_command.RECIPES, name, recipe.with_networks(max_iter=2))
 
 
 def test_version(run):

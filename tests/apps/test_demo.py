@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ def test_more_anchors_find_more_of_the_exact_solutions(result):
     few, many = result.found
     n_exact = sum(len(x) for x in PROBLEM.preimages(result.targets))
     assert few.n_exact == many.n_exact == n_exact
-    assert (few.n_neighbors, many.n_neighbors) == (5, 40)
+    assert (few.n_candidates, many.n_candidates) == (5, 40)
     assert 0.5 * n_exact < few.n_found < many.n_found <= n_exact
     assert many.n_found > 0.85 * n_exact
 
@@ -135,7 +136,7 @@ def test_an_interrupted_training_stops_everything(monkeypatch):
     solver = fi.TwinSolver(PROBLEM.forward, bounds=PROBLEM.bounds)
 
     def interrupted(X=None):
-        solver.stopped_ = "interrupted"
+        solver.network_ = SimpleNamespace(stopped_="interrupted")
 
     monkeypatch.setattr(solver, "fit", interrupted)
     with pytest.raises(KeyboardInterrupt):

@@ -17,7 +17,7 @@ SHORT = replace(
     FAST.with_networks(max_iter=1),
     n_direct=200,
     n_ranked=7,
-    known_forward={**FAST.known_forward, "max_iter": 1, "n_pairs": 2000},
+    known_forward={**FAST.known_forward, "network__max_iter": 1, "pairs__n_pairs": 2000},
 )
 
 
@@ -30,7 +30,7 @@ def one_thread():
 
 @pytest.fixture(scope="module", params=[1, 7])
 def result(request):
-    recipe = replace(FAST, known_forward={"max_iter": 30}, direct=SHORT.direct)
+    recipe = replace(FAST, known_forward={"network__max_iter": 30}, direct=SHORT.direct)
     return run_experiment(fi.problems.experiment(request.param), 0, recipe=recipe)
 
 

@@ -14,8 +14,13 @@ from fastinv.reproduce.data import Split
 # Schedules differ from the second epoch on.
 SHORT = replace(
     FAST,
-    known_forward={**FAST.known_forward, "max_iter": 2, "n_pairs": 4000, "pairs_per_epoch": 2048},
-    noisy_data={**FAST.noisy_data, "max_iter": 20},
+    known_forward={
+        **FAST.known_forward,
+        "network__max_iter": 2,
+        "pairs__n_pairs": 4000,
+        "pairs__pairs_per_epoch": 2048,
+    },
+    noisy_data={**FAST.noisy_data, "network__max_iter": 20},
     direct={**FAST.direct, "max_iter": 1},
     n_direct=200,
     n_ranked=7,

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import fastinv as fi
+from fastinv.estimators.twin_pairs import Pairs
 from fastinv.functions.networks import NetworkSpec
 from fastinv.reproduce import FAST, PAPER, paper_result, run_experiment
-from fastinv.reproduce.training.unscaled import RawPairs
-from fastinv.solvers.pairs.pairs import Pairs
+from fastinv.reproduce.training.unscaled import RawScaling
 
 SHORT_PAPER = dataclasses.replace(
     PAPER.with_networks(max_iter=1, hidden_layer_sizes=(32, 32)), n_direct=200
@@ -74,7 +74,7 @@ def test_network_of_the_paper_is_of_raw_numbers():
     rng = np.random.default_rng(0)
     p, q, n = 2, 3, 7
     pairs = Pairs(*(rng.normal(size=(n, width)) for width in (p, q, p, q)))
-    scaling = RawPairs.of_shape(p, q)
+    scaling = RawScaling.of_shape(p, q)
     inputs, targets = scaling.rows(pairs)
     np.testing.assert_array_equal(
         inputs, np.hstack([pairs.y, pairs.y_anchor, pairs.x_anchor]).astype(np.float32)
@@ -93,13 +93,8 @@ def test_network_of_the_paper_is_of_raw_numbers():
 @pytest.mark.parametrize("setting", ["known_forward", "noisy_data"])
 @pytest.mark.filterwarnings("ignore:Training ended after max_iter")
 def test_recipe_of_the_paper_learns(setting):
-    recipe = dataclasses.replace(
-        SHORT_PAPER,
-        **{
-            part: {**getattr(SHORT_PAPER, part), "learning_rate_init": 2e-3, "max_iter": 60}
-            for part in ("known_forward", "noisy_data", "learned_forward")
-        },
-    )
+    longer = SHORT_PAPER.with_networks(learning_rate_init=2e-3, max_iter=60)
+    recipe = dataclasses.replace(longer, direct=SHORT_PAPER.direct)
     result = run_experiment(fi.problems.two_link_arm, 0, setting=setting, recipe=recipe)
     errors = result.nearest_five
     assert errors.twin_by_anchor[0] < 0.8 * errors.nearest_by_anchor[0]
@@ -113,16 +108,20 @@ def test_recipe_of_the_paper_on_fixed_pairs():
 
 
 def test_hyper_parameters_are_the_papers():
-    for part in (PAPER.known_forward, PAPER.noisy_data, PAPER.direct, PAPER.learned_forward):
+    twins = [PAPER.twin_solver(None, noisy=noisy).network.get_params() for noisy in (False, True)]
+    for part in (*twins, PAPER.direct, PAPER.learned_forward):
         assert part["hidden_layer_sizes"] == (640, 640)
         assert (part["batch_size"], part["max_iter"]) == (32, 2000)
         assert (part["n_iter_no_change"], part["plateau_patience"]) == (100, 40)
-    rates = [PAPER.known_forward, PAPER.noisy_data, PAPER.learned_forward]
+    rates = [*twins, PAPER.learned_forward]
     assert [part["learning_rate_init"] for part in rates] == [1e-5, 1e-5, 1e-4]
 
 
 def test_parameters_of_all_networks():
     changed = FAST.with_networks(max_iter=3, batch_size=7)
-    for part in ("known_forward", "noisy_data", "learned_forward", "direct"):
+    for part in ("learned_forward", "direct"):
         expected = {**getattr(FAST, part), "max_iter": 3, "batch_size": 7}
         assert getattr(changed, part) == expected
+    for noisy in (False, True):
+        network = changed.twin_solver(None, noisy=noisy).network
+        assert (network.max_iter, network.batch_size) == (3, 7)

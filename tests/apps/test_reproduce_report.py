@@ -19,7 +19,7 @@ SHORT = replace(
     FAST.with_networks(max_iter=1),
     n_direct=200,
     n_ranked=7,
-    known_forward={**FAST.known_forward, "max_iter": 1, "n_pairs": 2000},
+    known_forward={**FAST.known_forward, "network__max_iter": 1, "pairs__n_pairs": 2000},
 )
 ROWS = [
     AblationRow("known_forward", "recipe", "unchanged", 1, 0.2, 0.1, 1.0, 2.0, 5.0),

@@ -10,7 +10,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fastinv.functions.networks import NetworkSpec
 from fastinv.backends import (
     BACKENDS,
     Backend,
@@ -22,8 +21,8 @@ from fastinv.backends import (
     get_backend,
     protocol,
 )
-from fastinv.functions.networks import MixtureSpec
 from fastinv.backends.protocol import RefineSpec
+from fastinv.functions.networks import MixtureSpec, NetworkSpec
 
 BACKEND_CLASSES = {"cpp": "CppBackend", "reference": "ReferenceBackend"}
 OBJECTS = ("Network", "Trainer", "NeighborIndex", "Pipeline", "Search")

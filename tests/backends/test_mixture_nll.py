@@ -8,9 +8,8 @@ from scipy.special import log_softmax, logsumexp
 from scipy.stats import Covariance, multivariate_normal
 
 from fastinv import _core
-from fastinv.functions.networks import NetworkSpec
 from fastinv.backends import get_backend
-from fastinv.functions.networks import COVARIANCES, MixtureSpec
+from fastinv.functions.networks import COVARIANCES, MixtureSpec, NetworkSpec
 from fastinv.losses import mixture_nll
 
 REFERENCE = get_backend("reference")

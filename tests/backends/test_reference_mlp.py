@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastinv.functions.networks import ACTIVATIONS, LOSSES, NetworkSpec
 from fastinv.backends import ReferenceBackend
+from fastinv.functions.networks import ACTIVATIONS, LOSSES, NetworkSpec
 
 BACKEND = ReferenceBackend()
 SEED_DATA = 101

@@ -16,9 +16,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastinv import problems
 from fastinv._common.validation import check_random_state
-from fastinv.functions.networks import NetworkSpec
 from fastinv.backends import get_backend
-from fastinv.functions.networks import MixtureSpec
 from fastinv.estimators._mixture_start import (
     REVIVE_EVERY,
     DeadComponents,
@@ -29,6 +27,7 @@ from fastinv.estimators._mixture_start import (
 )
 from fastinv.estimators.mdn import MixtureDensityNetwork
 from fastinv.estimators.model_selection import select_n_components
+from fastinv.functions.networks import MixtureSpec, NetworkSpec
 
 QUICK = {"hidden_layer_sizes": (16,), "max_iter": 30, "learning_rate_init": 0.01, "random_state": 0}
 BEST_WAVE_NLL = -1.311  # p(x | y) is uniform on a union of intervals

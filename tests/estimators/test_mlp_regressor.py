@@ -16,10 +16,10 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fastinv.functions.networks import NetworkSpec
 from fastinv.backends import get_backend
 from fastinv.estimators import MLPRegressor
 from fastinv.estimators.networks import initial_parameters, mean_and_scale
+from fastinv.functions.networks import NetworkSpec
 
 QUICK = {
     "hidden_layer_sizes": (16,),

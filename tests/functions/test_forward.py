@@ -16,11 +16,9 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import LinearRegression
 
 import fastinv as fi
-from fastinv.functions.wrapped import CallableFunction
-from fastinv.functions.wrapped import LearnedFunction
-from fastinv.functions.compiled import ForwardFunction
+from fastinv.functions.compiled import ForwardFunction, forward
 from fastinv.functions.conversion import as_forward
-from fastinv.functions.compiled import forward
+from fastinv.functions.wrapped import CallableFunction, LearnedFunction
 
 SEED_POINTS = 311
 

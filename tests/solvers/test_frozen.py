@@ -20,15 +20,25 @@ import fastinv as fi
 
 ARM = fi.problems.two_link_arm
 FIELDS = ("x", "residual", "anchor", "status")
-NETWORK = {"hidden_layer_sizes": (12,), "max_iter": 2, "random_state": 0}
+NETWORK = {"hidden_layer_sizes": (12,), "max_iter": 2}
 SMALL = fi.MLPRegressor(
     (8,), max_iter=5, learning_rate="cosine", early_stopping=False, random_state=0
 )
 SOLVERS = {
-    "twin": lambda f, **o: fi.TwinSolver(f, pairs_per_epoch=512, **NETWORK, **o),
+    "twin": lambda f, **o: fi.TwinSolver(
+        f,
+        network=fi.TwinNetwork(**NETWORK),
+        pairs=fi.SolvedPairs(pairs_per_epoch=512),
+        random_state=0,
+        **o,
+    ),
     "nearest": lambda f, **o: fi.NearestSolver(f, random_state=0, **o),
-    "direct": lambda f, **o: fi.DirectSolver(f, **NETWORK, **o),
-    "mixture": lambda f, **o: fi.MixtureSolver(f, n_components=3, **NETWORK, **o),
+    "direct": lambda f, **o: fi.DirectSolver(
+        f, network=fi.MLPRegressor(n_iter_no_change=None, **NETWORK), random_state=0, **o
+    ),
+    "mixture": lambda f, **o: fi.MixtureSolver(
+        f, density=fi.MixtureDensityNetwork(3, **NETWORK), random_state=0, **o
+    ),
 }
 
 
@@ -151,7 +161,7 @@ def test_one_output():
 
 
 def test_many_inputs_with_a_state():
-    solver = fi.NearestSolver(SMALL, n_neighbors=3)
+    solver = fi.NearestSolver(SMALL, n_candidates=3)
     rng = np.random.default_rng(82)
     X = rng.normal(size=(40, 50))
     solver.fit(X, X[:, :2])
@@ -272,7 +282,7 @@ def test_fitting_again_leaves_it_as_it_was(twin):
     hot, y = solver.freeze(), targets_of(20)
     expected = twin.solve(y)
     solver.twin_.parameters[:] = 0.0
-    solver.set_params(n_neighbors=9, random_state=5, max_iter=1).fit()
+    solver.set_params(n_candidates=9, random_state=5, network__max_iter=1).fit()
     assert solver.solve(y).n_solutions == 9
     assert_same(hot(y), expected)
     assert_row(hot(y[0]), expected)

@@ -19,7 +19,7 @@ WAVE, ARM, CUBIC = fi.problems.wave, fi.problems.two_link_arm, fi.problems.cubic
 @pytest.fixture(scope="module")
 def cubic():
     solver = MixtureSolver(CUBIC.forward, bounds=CUBIC.bounds, n_anchors=2000, random_state=0)
-    return solver.set_params(max_iter=100).fit()
+    return solver.set_params(density__max_iter=100).fit()
 
 
 def test_modes_are_near_every_preimage(cubic):
@@ -60,15 +60,14 @@ def test_a_target_gets_the_same_in_any_batch(cubic):
 
 
 def test_near_prefers_converged_solutions_near_a_state():
-    solver = MixtureSolver(
-        CUBIC.forward, bounds=CUBIC.bounds, max_iter=60, residual_tol=0.1, random_state=0
-    ).fit()
+    solver = MixtureSolver(CUBIC.forward, bounds=CUBIC.bounds, residual_tol=0.1, random_state=0)
+    solver.set_params(density__max_iter=60).fit()
     for state in (-1.0, 0.0, 1.0):
         assert abs(solver.solve(0.0, k=10, near=[state]).best[0, 0] - state) < 0.25
 
 
 def test_corrector_lowers_residuals_and_never_raises_one(cubic):
-    twin = fi.TwinSolver(CUBIC.forward, bounds=CUBIC.bounds, max_iter=20, random_state=0)
+    twin = fi.TwinSolver(network=fi.TwinNetwork(max_iter=20), random_state=0)
     hybrid = clone(cubic).set_params(corrector=twin).fit()
     targets = np.random.default_rng(SEED).uniform(-1.0, 1.0, 100)
     goals = np.repeat(targets, 5)[:, None]
@@ -88,8 +87,9 @@ def test_corrector_lowers_residuals_and_never_raises_one(cubic):
 
 def test_from_data_alone_f_is_learned_once():
     x, y = WAVE.sample(300, random_state=SEED, noise=0.0)
-    twin = fi.TwinSolver(max_iter=5, random_state=0)
-    solver = MixtureSolver(max_iter=60, corrector=twin, random_state=0).fit(x, y)
+    twin = fi.TwinSolver(network=fi.TwinNetwork(max_iter=5), random_state=0)
+    solver = MixtureSolver(corrector=twin, random_state=0)
+    solver.set_params(density__max_iter=60).fit(x, y)
     assert solver.corrector_.forward_ is solver.forward_
     assert solver.predict(x).shape == y.shape
     assert np.median(solver.solve([0.2, 0.8]).residual[:, 0]) < 0.05
@@ -117,7 +117,7 @@ def test_posterior(cubic):
     ],
 )
 def test_refuses(change, error, message):
-    solver = MixtureSolver(CUBIC.forward, bounds=CUBIC.bounds, n_anchors=50, max_iter=1)
+    solver = MixtureSolver(CUBIC.forward, bounds=CUBIC.bounds, n_anchors=50)
     with pytest.raises(error, match=message):
         solver.set_params(**change).fit()
     with pytest.raises(NotFittedError):
@@ -139,8 +139,7 @@ def test_every_branch_of_the_arm():
         ARM.forward,
         bounds=ARM.bounds,
         n_anchors=10000,
-        n_components=20,
-        hidden_layer_sizes=(128, 128),
+        density=fi.MixtureDensityNetwork(20, hidden_layer_sizes=(128, 128), activation="tanh"),
         random_state=0,
     ).fit()
     _, targets = ARM.sample(200, random_state=1)

@@ -9,19 +9,17 @@ from hypothesis import strategies as st
 
 import fastinv as fi
 from fastinv.backends import get_backend
-from fastinv.functions.networks import NetworkSpec
 from fastinv.backends.protocol import PipelineSpec
+from fastinv.estimators.twin_pairs import Pairs, PairScaling
+from fastinv.functions.networks import NetworkSpec
 from fastinv.functions.wrapped import CallableFunction
-from fastinv.solvers.pairs.pairs import (
+from fastinv.solvers.pairs.near import (
     FormulaPairs,
-    Pairs,
-    PairScaling,
     ScaledFormulaPairs,
     neighbor_pairs,
-    pair_radius,
     pairs_with,
-    reaching_radius,
 )
+from fastinv.solvers.pairs.radius import pair_radius, reaching_radius
 
 BACKEND = get_backend("cpp")
 

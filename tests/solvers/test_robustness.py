@@ -139,7 +139,7 @@ def test_near_is_not_drowned_by_the_rounding_of_a_constant_column(offset):
     rng = np.random.default_rng(SEED)
     X = np.column_stack([rng.uniform(-1.0, 1.0, 1000), np.full(1000, 0.1)])
     assert X[:, 1].std() > 0.0  # rounding of the mean
-    solver = fi.NearestSolver(square, n_neighbors=30, residual_tol=0.1).fit(X)
+    solver = fi.NearestSolver(square, n_candidates=30, residual_tol=0.1).fit(X)
     found = solver.solve([0.25], k=10, near=[0.5, 0.1 + offset])
     assert (found.status == fi.Status.CONVERGED).all()
     assert (np.diff(np.abs(found.x[0, :, 0] - 0.5)) >= 0.0).all()

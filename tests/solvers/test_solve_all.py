@@ -17,7 +17,11 @@ FIELDS = ("x", "residual", "anchor", "status", "count")
 SOLVERS = {
     "nearest": lambda f, **o: fi.NearestSolver(f, random_state=0, **o),
     "twin": lambda f, **o: fi.TwinSolver(
-        f, random_state=0, max_iter=2, pairs_per_epoch=512, hidden_layer_sizes=(12,), **o
+        f,
+        network=fi.TwinNetwork((12,), max_iter=2),
+        pairs=fi.SolvedPairs(pairs_per_epoch=512),
+        random_state=0,
+        **o,
     ),
 }
 
@@ -238,8 +242,9 @@ def test_a_learned_forward_function():
 
 @pytest.mark.parametrize("solver_class", [fi.DirectSolver, fi.MixtureSolver])
 def test_other_solvers_enumerate_too(solver_class, arm):
-    options = {"hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0}
-    solver = solver_class(ARM.forward, bounds=ARM.bounds, **options).fit()
+    part = "network" if solver_class is fi.DirectSolver else "density"
+    solver = solver_class(ARM.forward, bounds=ARM.bounds, random_state=0)
+    solver.set_params(**{f"{part}__hidden_layer_sizes": (8,), f"{part}__max_iter": 2}).fit()
     _, y = ARM.sample(20, random_state=12)
     found, expected = solver.solve_all(y), arm.solve_all(y)
     np.testing.assert_array_equal(found.count, expected.count)

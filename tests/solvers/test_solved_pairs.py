@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 import fastinv as fi
 from fastinv.backends import get_backend
 from fastinv.functions.conversion import as_forward
-from fastinv.solvers.pairs.pairs import pair_radius
+from fastinv.solvers.pairs.radius import pair_radius
 from fastinv.solvers.pairs.solved import Region, solved_pairs, targets_for
 
 ARM = fi.problems.two_link_arm
 CPP = get_backend("cpp")
+ONE_EPOCH = fi.TwinNetwork(max_iter=1)
 
 
 def region_of(bounds, n_anchors):
@@ -105,24 +106,28 @@ def test_data_far_from_zero_are_solved_as_well():
 
 @pytest.mark.parametrize("f", [lambda x: np.floor(5 * x), np.sign, lambda x: 0.0 * x + 3.0])
 def test_an_f_in_stairs_has_no_steps(f):
-    options = {"max_iter": 1, "n_pairs": 500, "n_anchors": 50, "random_state": 0}
-    solver = fi.TwinSolver(f, bounds=[(-1, 1)], **options).fit()
+    options = {"network": ONE_EPOCH, "pairs": fi.SolvedPairs(n_pairs=500), "random_state": 0}
+    solver = fi.TwinSolver(f, bounds=[(-1, 1)], n_anchors=50, **options).fit()
     assert solver.solve(f(np.array([0.3]))).residual[0, 0] == 0.0
 
 
 def test_a_constant_column_with_a_formula():
     X = np.column_stack([np.linspace(-1, 1, 50), np.full(50, 300.0)])
-    options = {"max_iter": 1, "n_pairs": 500, "random_state": 0}
-    for pairs in ("solved", "near"):
+    for pairs in (fi.SolvedPairs(n_pairs=500), fi.NearPairs()):
         f = lambda x: np.column_stack([x[:, 0] ** 2, x[:, 0] + x[:, 1]])  # noqa: E731
-        solver = fi.TwinSolver(f, training_pairs=pairs, **options)
+        solver = fi.TwinSolver(f, network=ONE_EPOCH, pairs=pairs, random_state=0)
         solver.fit(X)
         assert np.isfinite(solver.solve([[0.25, 300.5]]).residual).all()
 
 
 def test_no_pairs_left():
     solver = fi.TwinSolver(
-        ARM.forward, bounds=ARM.bounds, n_anchors=1, n_neighbors=1, n_pairs=1, random_state=0
+        ARM.forward,
+        bounds=ARM.bounds,
+        n_anchors=1,
+        n_candidates=1,
+        pairs=fi.SolvedPairs(n_pairs=1),
+        random_state=0,
     )
     with pytest.raises(ValueError, match="n_pairs must leave at least 2"):
         solver.fit()
@@ -131,7 +136,9 @@ def test_no_pairs_left():
 def test_an_f_that_is_finite_nowhere():
     f = lambda x: np.where(np.abs(x - 0.5) < 1e-9, x, np.nan)  # noqa: E731
     with pytest.raises(ValueError, match="must be finite inside bounds"):
-        fi.TwinSolver(f, bounds=[(0, 1)], n_neighbors=1, random_state=0, n_pairs=50).fit([[0.5]])
+        fi.TwinSolver(
+            f, bounds=[(0, 1)], n_candidates=1, random_state=0, pairs=fi.SolvedPairs(n_pairs=50)
+        ).fit([[0.5]])
 
 
 def test_points_around_others_stay_near_them():
@@ -149,15 +156,16 @@ def test_points_around_others_stay_near_them():
 def test_the_network_alone_is_better_by_far():
     """All five candidates, without polish: few large errors make most of the mean square."""
     settings = {
-        "bounds": ARM.bounds, "n_anchors": 600, "max_iter": 30, "refine": False,
-        "anchor_choice": "nearest", "random_state": 0, "n_pairs": 100_000,
+        "bounds": ARM.bounds, "n_anchors": 600, "network": fi.TwinNetwork(max_iter=30),
+        "refine": False, "anchor_choice": "nearest", "random_state": 0,
     }  # fmt: skip
-    near = fi.TwinSolver(ARM.forward, training_pairs="near", **settings).fit()
-    solved = fi.TwinSolver(ARM.forward, **settings).fit()
+    many = fi.SolvedPairs(n_pairs=100_000)
+    near = fi.TwinSolver(ARM.forward, pairs=fi.NearPairs(), **settings).fit()
+    solved = fi.TwinSolver(ARM.forward, pairs=many, **settings).fit()
     _, y = ARM.sample(500, random_state=1)
     ours, theirs = (np.sqrt(np.mean(s.solve(y).residual ** 2)) for s in (solved, near))
     assert ours < 0.7 * theirs
-    again = fi.TwinSolver(ARM.forward, training_pairs="solved", n_threads=1, **settings).fit()
+    again = fi.TwinSolver(ARM.forward, pairs=many, n_threads=1, **settings).fit()
     np.testing.assert_array_equal(again.solve(y).x, solved.solve(y).x)
 
 
@@ -165,14 +173,15 @@ def test_which_pairs_by_default(monkeypatch):
     """A stranger's regressor gives the paper's pairs of neighbouring data; ours is solved."""
     from sklearn.neighbors import KNeighborsRegressor
 
-    from fastinv.solvers import twin
+    from fastinv.solvers.pairs import sources
 
     solved = []
-    original = twin.solved_pairs
-    monkeypatch.setattr(twin, "solved_pairs", lambda *a: (solved.append(a[1]), original(*a))[1])
+    original = sources.solved_pairs
+    monkeypatch.setattr(sources, "solved_pairs", lambda *a: (solved.append(a[1]), original(*a))[1])
     X, y = ARM.sample(100, random_state=0)
-    small = {"max_iter": 1, "n_pairs": 1000, "hidden_layer_sizes": (8,), "random_state": 0}
-    fi.TwinSolver(KNeighborsRegressor(3), **small).fit(X, y)
+    small = {"network": fi.TwinNetwork((8,), max_iter=1), "random_state": 0}
+    near = fi.TwinSolver(KNeighborsRegressor(3), **small).fit(X, y)
+    assert isinstance(near.pairs_, fi.NearPairs)
     assert not solved
     network = fi.MLPRegressor((8,), max_iter=2, early_stopping=False, n_iter_no_change=None)
     fi.TwinSolver(network, **small).fit(X, y)
@@ -200,9 +209,9 @@ def test_a_learned_f_is_solved_for_what_it_says():
 
 def test_bad_settings():
     for name, value, message in (
-        ("training_pairs", "fresh", "training_pairs must be .*got 'fresh'"),
-        ("n_pairs", 0, "n_pairs must be positive"),
+        ("pairs", "fresh", "pairs must be a TrainingPairs or None, got 'fresh'"),
+        ("pairs__n_pairs", 0, "n_pairs must be positive"),
     ):
-        solver = fi.TwinSolver(ARM.forward, bounds=ARM.bounds, **{name: value})
-        with pytest.raises(ValueError, match=message):
+        solver = fi.TwinSolver(ARM.forward, bounds=ARM.bounds).set_params(**{name: value})
+        with pytest.raises((TypeError, ValueError), match=message):
             solver.fit()

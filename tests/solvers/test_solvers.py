@@ -19,8 +19,9 @@ from fastinv import _core
 
 FIELDS = ("x", "residual", "anchor", "status")
 QUICK = {
-    "max_iter": 15, "pairs_per_epoch": 6400, "n_pairs": 12800, "hidden_layer_sizes": (48, 48)
-}  # fmt: skip
+    "network": fi.TwinNetwork((48, 48), max_iter=15),
+    "pairs": fi.SolvedPairs(n_pairs=12800, pairs_per_epoch=6400),
+}
 SMALL = fi.MLPRegressor(
     (16,),
     max_iter=40,
@@ -48,14 +49,19 @@ def arm():
 
 @pytest.fixture(scope="module")
 def twin(arm):
-    return fi.TwinSolver(arm.forward, bounds=arm.bounds, random_state=0, max_iter=60).fit()
+    return fi.TwinSolver(
+        arm.forward, bounds=arm.bounds, network=fi.TwinNetwork(max_iter=60), random_state=0
+    ).fit()
 
 
 @parametrize_with_checks(
     [
-        fi.NearestSolver(SMALL, n_neighbors=1),
-        fi.TwinSolver(SMALL, n_neighbors=1, hidden_layer_sizes=(4,), max_iter=2),
-        fi.DirectSolver(SMALL, hidden_layer_sizes=(4,), max_iter=2, early_stopping=False),
+        fi.NearestSolver(SMALL, n_candidates=1),
+        fi.TwinSolver(SMALL, n_candidates=1, network=fi.TwinNetwork((4,), max_iter=2)),
+        fi.MixtureSolver(
+            SMALL, density=fi.MixtureDensityNetwork(2, hidden_layer_sizes=(4,), max_iter=2)
+        ),
+        fi.DirectSolver(SMALL, network=fi.MLPRegressor((4,), max_iter=2, n_iter_no_change=None)),
     ]
 )
 def test_scikit_learn_compatible(estimator, check):
@@ -67,8 +73,9 @@ def test_scikit_learn_compatible(estimator, check):
 def test_what_is_reported_is_true(problem, refine):
     """Residuals and statuses recomputed with f, on every problem."""
     solver = fi.TwinSolver(
-        problem.forward, bounds=problem.bounds, n_anchors=200, random_state=1, max_iter=3,
-        pairs_per_epoch=2560, hidden_layer_sizes=(32,), refine=refine,
+        problem.forward, bounds=problem.bounds, n_anchors=200, random_state=1,
+        network=fi.TwinNetwork((32,), max_iter=3), pairs=fi.SolvedPairs(pairs_per_epoch=2560),
+        refine=refine,
     ).fit()  # fmt: skip
     _, y = problem.sample(100, random_state=2, noise=0)
     solutions = solver.solve(y)
@@ -98,8 +105,8 @@ def test_twin_beats_lookup_tenfold(arm, twin):
     _, y = arm.sample(500, random_state=3)
     alone = {"bounds": arm.bounds, "random_state": 0, "refine": False}
     lookup = fi.NearestSolver(arm.forward, **alone).fit()
-    direct = fi.DirectSolver(arm.forward, max_iter=30, **alone).fit()
-    network = fi.TwinSolver(arm.forward, max_iter=60, **alone).fit()
+    direct = fi.DirectSolver(arm.forward, **alone).set_params(network__max_iter=30).fit()
+    network = fi.TwinSolver(arm.forward, network=fi.TwinNetwork(max_iter=60), **alone).fit()
     np.testing.assert_array_equal(network.twin_.parameters, twin.twin_.parameters)
     best = rmse(network.solve(y).residual[:, 0], 2)
     nearest = rmse(lookup.solve(y).residual[:, 0], 2)
@@ -110,10 +117,11 @@ def test_twin_beats_lookup_tenfold(arm, twin):
 
 @pytest.mark.parametrize("solver_class", [fi.TwinSolver, fi.NearestSolver, fi.DirectSolver])
 def test_polish_leaves_rounding_errors(arm, solver_class):
-    options = {"max_iter": 2} if solver_class is not fi.NearestSolver else {}
+    options = {"network__max_iter": 2} if solver_class is not fi.NearestSolver else {}
     _, y = arm.sample(200, random_state=3)
     polished, alone = (
-        solver_class(arm.forward, bounds=arm.bounds, random_state=0, refine=refine, **options)
+        solver_class(arm.forward, bounds=arm.bounds, random_state=0, refine=refine)
+        .set_params(**options)
         .fit()
         .solve(y)
         for refine in (None, False)
@@ -150,7 +158,7 @@ def test_where_polish_is_on(arm):
 def test_which_anchors_are_tried(arm, anchor_choice):
     """The nearest two may lie on one branch; those that are far apart in x do not."""
     solver = fi.NearestSolver(
-        arm.forward, bounds=arm.bounds, anchor_choice=anchor_choice, n_neighbors=2, refine=False,
+        arm.forward, bounds=arm.bounds, anchor_choice=anchor_choice, n_candidates=2, refine=False,
         random_state=0,
     ).fit()  # fmt: skip
     _, y = arm.sample(300, random_state=8)
@@ -205,7 +213,7 @@ def test_every_branch_is_among_the_solutions(arm, twin):
 
 def test_from_data_with_a_learned_forward_function(arm):
     X, y = arm.sample(600, random_state=5)
-    solver = fi.TwinSolver(random_state=0, max_iter=60).fit(X, y)
+    solver = fi.TwinSolver(network=fi.TwinNetwork(max_iter=60), random_state=0).fit(X, y)
     assert not solver.forward_.exact
     assert solver.pipeline_spec_.refine is None
     X_new, y_new = arm.sample(200, random_state=6)
@@ -223,7 +231,8 @@ def test_from_data_with_a_learned_forward_function(arm):
 
 def test_from_data_with_a_known_forward_function(arm):
     X, y = arm.sample(400, random_state=7, noise=0.01)
-    solver = fi.TwinSolver(arm.forward, bounds=arm.bounds, random_state=0, max_iter=30).fit(X, y)
+    solver = fi.TwinSolver(arm.forward, bounds=arm.bounds, random_state=0)
+    solver.set_params(network__max_iter=30).fit(X, y)
     solutions = solver.solve(y[:50])
     true = np.linalg.norm(arm.forward(solutions.best) - y[:50], axis=1)
     np.testing.assert_allclose(solutions.residual[:, 0], true, rtol=1e-13)
@@ -240,7 +249,7 @@ def test_forward_functions_that_only_python_evaluates(kind):
         "regressor": LinearRegression().fit(X, y),
         "unfitted regressor": LinearRegression(),
     }[kind]
-    solver = fi.TwinSolver(forward, random_state=0, max_iter=20).fit(X, y)
+    solver = fi.TwinSolver(forward, network=fi.TwinNetwork(max_iter=20), random_state=0).fit(X, y)
     assert solver.pipeline_spec_.forward is None
     targets = np.vstack([y[:20], [[np.nan, 0, 0]]])
     solutions = solver.solve(targets)
@@ -266,9 +275,10 @@ def test_backends_agree(arm, solver_class):
     if solver_class is not fi.DirectSolver:
         small["anchor_choice"] = "nearest"
     if solver_class is fi.TwinSolver:
-        small |= {"max_iter": 2, "pairs_per_epoch": 512, "hidden_layer_sizes": (8,)}
+        small["network"] = fi.TwinNetwork((8,), max_iter=2)
+        small["pairs"] = fi.SolvedPairs(pairs_per_epoch=512)
     if solver_class is fi.DirectSolver:
-        small |= {"max_iter": 3, "hidden_layer_sizes": (8,)}
+        small["network"] = fi.MLPRegressor((8,), max_iter=3, n_iter_no_change=None)
     _, y = arm.sample(30, random_state=9)
     y[4] = np.nan
     fitted = [
@@ -282,7 +292,11 @@ def test_backends_agree(arm, solver_class):
 def test_anchors_given_separately(arm):
     X, y = arm.sample(200, random_state=10)
     more, images = arm.sample(50, random_state=11)
-    options = {"random_state": 0, "max_iter": 2, "pairs_per_epoch": 512}
+    options = {
+        "random_state": 0,
+        "network": fi.TwinNetwork(max_iter=2),
+        "pairs": fi.SolvedPairs(pairs_per_epoch=512),
+    }
     known = fi.TwinSolver(arm.forward, bounds=arm.bounds, **options).fit(anchors=more)
     np.testing.assert_array_equal(known.anchors_x_, more)
     np.testing.assert_allclose(known.anchors_y_, images)
@@ -361,7 +375,7 @@ def test_unreachable_targets_of_the_arm(twin):
 
 def test_the_seed_decides_and_threads_do_not(arm):
     _, y = arm.sample(100, random_state=15)
-    options = {"bounds": arm.bounds, **QUICK, "max_iter": 3}
+    options = {"bounds": arm.bounds, **QUICK, "network": fi.TwinNetwork((48, 48), max_iter=3)}
     first = fi.TwinSolver(arm.forward, random_state=3, n_threads=1, **options).fit().solve(y)
     again = fi.TwinSolver(arm.forward, random_state=3, n_threads=2, **options).fit().solve(y)
     assert_same(first, again)
@@ -373,8 +387,9 @@ def test_the_seed_decides_and_threads_do_not(arm):
 def test_a_forced_instruction_set_serves_the_whole_solver(isa, arm):
     script = (
         "import fastinv as fi; from fastinv import _core; p = fi.problems.cubic;"
-        "s = fi.TwinSolver(p.forward, bounds=p.bounds, random_state=0, max_iter=3,"
-        "pairs_per_epoch=2560).fit();"
+        "s = fi.TwinSolver(p.forward, bounds=p.bounds, random_state=0,"
+        "network=fi.TwinNetwork(max_iter=3),"
+        "pairs=fi.SolvedPairs(pairs_per_epoch=2560)).fit();"
         "print(_core.default_isa(), s.solve(0.2).residual[0, 0] < 0.05)"
     )
     done = subprocess.run(
@@ -463,8 +478,8 @@ BAD_FITS = {
         fi.TwinSolver(), (X2, np.where(Y2[7, 1] == Y2, np.inf, Y2)), {},
         "y must be finite, got NaN or infinity .inf. in 1 of 20 rows, the first is row 7"),
     "n < k": (
-        fi.TwinSolver(n_neighbors=50), (X2, Y2), {},
-        "n_neighbors must be at most the number of anchors, 20, got 50"),
+        fi.TwinSolver(n_candidates=50), (X2, Y2), {},
+        "n_candidates must be at most the number of anchors, 20, got 50"),
     "anchors without y": (
         fi.TwinSolver(), (X2, Y2), {"anchors": X2}, r"anchors must be a tuple \(X, y\)"),
     "anchors of other columns": (
@@ -478,11 +493,12 @@ BAD_FITS = {
         "must be finite inside bounds"),
     "residual_tol": (
         fi.TwinSolver(residual_tol=-1.0), (X2, Y2), {}, "residual_tol must be .*got -1.0"),
-    "pair_radius": (
-        fi.TwinSolver(lambda x: x, bounds=[(0, 1)], pair_radius=0.0), (), {},
-        "pair_radius must be positive and finite"),
+    "radius": (
+        fi.TwinSolver(lambda x: x, bounds=[(0, 1)], pairs=fi.SolvedPairs(radius=0.0)), (), {},
+        "radius must be positive and finite"),
     "pairs_per_epoch": (
-        fi.TwinSolver(lambda x: x, bounds=[(0, 1)], pairs_per_epoch=0), (), {},
+        fi.TwinSolver(lambda x: x, bounds=[(0, 1)], pairs=fi.SolvedPairs(pairs_per_epoch=0)),
+        (), {},
         "pairs_per_epoch must be .*got 0"),
     "n_anchors": (
         fi.TwinSolver(lambda x: x, bounds=[(0, 1)], n_anchors=0), (), {}, "n_anchors must be"),
@@ -490,7 +506,8 @@ BAD_FITS = {
         fi.TwinSolver(backend="cuda"), (X2, Y2), {}, "cuda"),
     "n_threads": (fi.TwinSolver(n_threads=0), (X2, Y2), {}, "n_threads must be"),
     "checkpoint without a seed": (
-        fi.TwinSolver(checkpoint="x"), (X2, Y2), {}, "checkpoint needs a random_state"),
+        fi.TwinSolver(network=fi.TwinNetwork(checkpoint="x")), (X2, Y2), {},
+        "checkpoint needs a random_state"),
 }  # fmt: skip
 
 
@@ -504,7 +521,7 @@ def test_bad_input_to_fit(name):
 def test_constant_columns_warn():
     X = np.column_stack([X2, np.ones(20)])
     with pytest.warns(UserWarning, match="X is constant in column 2: nothing can be learned"):
-        solver = fi.TwinSolver(SMALL, max_iter=2, random_state=0).fit(X, Y2)
+        solver = fi.TwinSolver(SMALL, network=fi.TwinNetwork(max_iter=2), random_state=0).fit(X, Y2)
     assert np.isfinite(solver.solve(Y2[:3]).x).all()
 
 
@@ -525,7 +542,8 @@ def test_bad_input_to_solve(twin, arguments, options, message):
 
 
 def test_a_direct_network_has_one_solution(arm):
-    direct = fi.DirectSolver(arm.forward, bounds=arm.bounds, random_state=0, max_iter=5).fit()
+    direct = fi.DirectSolver(arm.forward, bounds=arm.bounds, random_state=0)
+    direct.set_params(network__max_iter=5).fit()
     _, y = arm.sample(7, random_state=33)
     y[3] = np.nan
     solutions = direct.solve(y)
@@ -552,7 +570,9 @@ def test_residuals_are_those_of_f_whatever_y_was_given(backend):
     solvers = [
         fi.NearestSolver(parabola, backend=backend).fit(anchors=(LINE, wrong)),
         fi.NearestSolver(parabola, backend=backend).fit(LINE, wrong),
-        fi.TwinSolver(parabola, backend=backend, max_iter=1, random_state=0).fit(LINE, wrong),
+        fi.TwinSolver(
+            parabola, backend=backend, network=fi.TwinNetwork(max_iter=1), random_state=0
+        ).fit(LINE, wrong),
     ]
     for solver in solvers:
         solutions = solver.solve([0.9, 2.3])
@@ -585,7 +605,7 @@ def test_coverage_is_how_far_attainable_targets_are_from_anchors():
     assert 0.045 < by_formula.pipeline_spec_.coverage / 1.5 <= 0.05
     data = np.array([[0.0], [0.1], [0.3], [0.7]])
     for repeated in (data, np.repeat(data, 2, axis=0)):
-        solver = fi.NearestSolver(SMALL, n_neighbors=1).fit(repeated, repeated)
+        solver = fi.NearestSolver(SMALL, n_candidates=1).fit(repeated, repeated)
         assert solver.pipeline_spec_.coverage == pytest.approx(1.5 * 0.4)
     assert (by_formula.solve([0.5, 0.55]).status[:, 0] != fi.Status.UNREACHABLE).all()
     assert (by_formula.solve([1.2, -3.0]).status == fi.Status.UNREACHABLE).all()
@@ -594,26 +614,26 @@ def test_coverage_is_how_far_attainable_targets_are_from_anchors():
 def test_near_is_measured_in_the_units_of_each_input():
     """x = (1, 0.01) or (1.2, 0): the first input varies over 10, the second over 0.01."""
     X = np.array([[1.0, 0.01], [1.2, 0.0], [-5.0, 0.0], [5.0, 0.005]])
-    solver = fi.NearestSolver(lambda x: 0 * x[:, :1], n_neighbors=4).fit(X)
+    solver = fi.NearestSolver(lambda x: 0 * x[:, :1], n_candidates=4).fit(X)
     assert solver.solve(0.0, near=[1.0, 0.001]).best.tolist() == [[1.2, 0.0]]
     constant = np.column_stack([[-1.011, 1.014, 3.0], [0.1, 0.1, 0.1]])
-    solver = fi.NearestSolver(lambda x: 0 * x[:, :1], n_neighbors=3).fit(constant)
+    solver = fi.NearestSolver(lambda x: 0 * x[:, :1], n_candidates=3).fit(constant)
     assert solver.solve(0.0, near=[1.0, 0.2]).best.tolist() == [[1.014, 0.1]]
 
 
 def test_an_extrapolation_is_trusted_only_where_its_residual_is_exact(arm, twin):
     """How ranking treats it is tested with the pipeline."""
     X, y = arm.sample(50, random_state=41)
-    learned = fi.TwinSolver(LinearRegression(), random_state=0, max_iter=3).fit(X, y)
+    learned = fi.TwinSolver(LinearRegression(), random_state=0)
+    learned.set_params(network__max_iter=3).fit(X, y)
     assert not learned.pipeline_spec_.trust_residual
     assert twin.pipeline_spec_.trust_residual
 
 
 def test_a_prediction_beyond_the_bounds_is_marked():
     X = np.linspace(0.0, 1.0, 50)[:, None]
-    solver = fi.DirectSolver(
-        lambda x: 2 * x, bounds=[(0, 1)], hidden_layer_sizes=(), max_iter=60, random_state=0
-    ).fit(X)
+    solver = fi.DirectSolver(lambda x: 2 * x, bounds=[(0, 1)], random_state=0)
+    solver.set_params(network__hidden_layer_sizes=(), network__max_iter=60).fit(X)
     solutions = solver.solve([1.0, 2.019])
     assert solutions.status[1, 0] == fi.Status.OUT_OF_BOUNDS
     assert solutions.x[1, 0, 0] == 1.0
@@ -627,8 +647,9 @@ def test_tolerance_follows_tiny_targets():
 
 def test_many_inputs():
     solver = fi.TwinSolver(
-        lambda x: x[:, :2], bounds=[(0, 1)] * 400, n_anchors=30, max_iter=1,
-        pairs_per_epoch=256, n_pairs=256, hidden_layer_sizes=(4,), random_state=0,
+        lambda x: x[:, :2], bounds=[(0, 1)] * 400, n_anchors=30, random_state=0,
+        network=fi.TwinNetwork((4,), max_iter=1),
+        pairs=fi.SolvedPairs(n_pairs=256, pairs_per_epoch=256),
     ).fit()  # fmt: skip
     assert np.isfinite(solver.solve([0.5, 0.5]).residual).all()
 

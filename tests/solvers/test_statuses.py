@@ -38,13 +38,18 @@ def random_function(seed):
     return f
 
 
+BARELY_TRAINED = {
+    "network": fi.TwinNetwork((8,), max_iter=1),
+    "pairs": fi.SolvedPairs(pairs_per_epoch=256),
+}
+
+
 @cache
 def random_solver(seed):
     f = random_function(seed)
     options = {"bounds": [(-1.5, 1.5)] * f.n_inputs, "n_anchors": 200, "random_state": seed}
     if seed % 2:
-        network = {"max_iter": 1, "pairs_per_epoch": 256, "hidden_layer_sizes": (8,)}
-        return fi.TwinSolver(f, **network, **options).fit()
+        return fi.TwinSolver(f, **BARELY_TRAINED, **options).fit()
     return fi.NearestSolver(f, **options).fit()
 
 
@@ -219,10 +224,8 @@ def test_words_for_what_is_not_finite(arm):
 
 def test_words_for_the_others():
     """An unpolished network leaves APPROXIMATE candidates, and EXTRAPOLATED ones."""
-    network = {"max_iter": 1, "pairs_per_epoch": 256, "hidden_layer_sizes": (8,)}
-    solver = fi.TwinSolver(
-        ARM.forward, bounds=ARM.bounds, refine=False, random_state=0, residual_tol=0.0, **network
-    ).fit()
+    options = {"bounds": ARM.bounds, "random_state": 0, **BARELY_TRAINED}
+    solver = fi.TwinSolver(ARM.forward, refine=False, residual_tol=0.0, **options).fit()
     _, y = ARM.sample(20, random_state=1)
     found = solver.solve(y)
     row = int(np.argmax(found.status[:, 0] == Status.APPROXIMATE))

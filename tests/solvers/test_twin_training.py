@@ -6,14 +6,15 @@ from sklearn.base import clone
 
 import fastinv as fi
 from fastinv.backends import get_backend
-from fastinv.solvers.pairs.pairs import ScaledFormulaPairs
-from fastinv.solvers.pairs.solved import SolvedPairs
+from fastinv.solvers.pairs.near import ScaledFormulaPairs
+from fastinv.solvers.pairs.solved import SolvedRows
 from fastinv.solvers.pairs.sources import neighbor_source
 
 FIELDS = ("x", "residual", "anchor", "status")
 QUICK = {
-    "max_iter": 15, "pairs_per_epoch": 6400, "n_pairs": 12800, "hidden_layer_sizes": (48, 48)
-}  # fmt: skip
+    "network": fi.TwinNetwork((48, 48), max_iter=15),
+    "pairs": fi.SolvedPairs(n_pairs=12800, pairs_per_epoch=6400),
+}
 SMALL = fi.MLPRegressor(
     (16,),
     max_iter=40,
@@ -50,13 +51,16 @@ def interrupt(patch, source, epoch):
     patch.setattr(source, "epoch", interrupted)
 
 
-KINDS_OF_PAIRS = [("solved", SolvedPairs), ("near", ScaledFormulaPairs)]
+KINDS_OF_PAIRS = [
+    (fi.SolvedPairs(n_pairs=12800, pairs_per_epoch=6400), SolvedRows),
+    (fi.NearPairs(pairs_per_epoch=6400), ScaledFormulaPairs),
+]
 
 
-@pytest.mark.parametrize(("training_pairs", "source"), KINDS_OF_PAIRS)
-def test_ctrl_c_keeps_the_best_weights(arm, monkeypatch, training_pairs, source):
+@pytest.mark.parametrize(("pairs", "source"), KINDS_OF_PAIRS)
+def test_ctrl_c_keeps_the_best_weights(arm, monkeypatch, pairs, source):
     interrupt(monkeypatch, source, 4)
-    options = {**QUICK, "training_pairs": training_pairs}
+    options = {**QUICK, "pairs": pairs}
     solver = fi.TwinSolver(arm.forward, bounds=arm.bounds, random_state=0, **options)
     with pytest.warns(UserWarning, match="Training interrupted after 3 epochs: the best weights"):
         solver.fit()
@@ -65,13 +69,11 @@ def test_ctrl_c_keeps_the_best_weights(arm, monkeypatch, training_pairs, source)
     assert np.isfinite(solver.solve(arm.forward([0.3, 0.7])).residual).all()
 
 
-@pytest.mark.parametrize(("training_pairs", "source"), KINDS_OF_PAIRS)
-def test_checkpoint_resumes_to_the_same_bits(arm, tmp_path, monkeypatch, training_pairs, source):
-    options = {
-        **QUICK, "random_state": 0, "bounds": arm.bounds, "training_pairs": training_pairs
-    }  # fmt: skip
+@pytest.mark.parametrize(("pairs", "source"), KINDS_OF_PAIRS)
+def test_checkpoint_resumes_to_the_same_bits(arm, tmp_path, monkeypatch, pairs, source):
+    options = {**QUICK, "random_state": 0, "bounds": arm.bounds, "pairs": pairs}
     straight = fi.TwinSolver(arm.forward, **options).fit()
-    solver = fi.TwinSolver(arm.forward, checkpoint=tmp_path / "twin.safetensors", **options)
+    solver = clone(straight).set_params(network__checkpoint=tmp_path / "twin.safetensors")
     with monkeypatch.context() as patch:
         interrupt(patch, source, 13)
         with pytest.warns(UserWarning, match="interrupted"):
@@ -97,34 +99,35 @@ def test_points_held_out_for_validation_are_not_trained_on(arm):
 
 
 def test_training_can_be_continued_for_longer(arm, tmp_path):
-    options = {"bounds": arm.bounds, "random_state": 0, "learning_rate": "constant", **QUICK}
-    checkpoint = tmp_path / "twin.safetensors"
-    short = fi.TwinSolver(arm.forward, checkpoint=checkpoint, **options).set_params(max_iter=2)
-    short.fit()
-    longer = clone(short).set_params(max_iter=4).fit()
-    straight = fi.TwinSolver(arm.forward, **options).set_params(max_iter=4).fit()
+    network = fi.TwinNetwork((48, 48), learning_rate="constant", max_iter=2)
+    options = {**QUICK, "bounds": arm.bounds, "random_state": 0, "network": network}
+    short = fi.TwinSolver(arm.forward, **options)
+    short.set_params(network__checkpoint=tmp_path / "twin.safetensors").fit()
+    longer = clone(short).set_params(network__max_iter=4).fit()
+    straight = clone(longer).set_params(network__checkpoint=None).fit()
     assert longer.loss_curve_ == straight.loss_curve_
 
 
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"validation_fraction": 7.0}, "validation_fraction"),
-        ({"n_pair_neighbors": 0}, "n_pair_neighbors"),
-        ({"pairs_per_epoch": -3}, "pairs_per_epoch"),
+        ({"pairs": fi.NearPairs(validation_fraction=7.0)}, "validation_fraction"),
+        ({"pairs": fi.NearPairs(n_neighbors=0)}, "n_neighbors"),
+        ({"pairs": fi.NearPairs(pairs_per_epoch=-3)}, "pairs_per_epoch"),
         ({"n_anchors": -5}, "n_anchors"),
-        ({"n_iter_no_change": 0}, "n_iter_no_change"),
-        ({"max_iter": 0}, "max_iter"),
-        ({"activation": "gelu"}, "activation"),
-        ({"loss": "log"}, "loss"),
-        ({"hidden_layer_sizes": (8, 0)}, "hidden_layer_sizes"),
-        ({"learning_rate": "steps"}, "learning_rate"),
+        ({"network__n_iter_no_change": 0}, "n_iter_no_change"),
+        ({"network__max_iter": 0}, "max_iter"),
+        ({"network__activation": "gelu"}, "activation"),
+        ({"network__loss": "log"}, "loss"),
+        ({"network__hidden_layer_sizes": (8, 0)}, "hidden_layer_sizes"),
+        ({"network__learning_rate": "steps"}, "learning_rate"),
         ({"random_state": -1}, "random_state"),
     ],
 )
 @pytest.mark.parametrize("measured", [False, True])
 def test_parameters_are_checked_in_both_cases(parameters, message, measured):
-    solver = fi.TwinSolver(None if measured else np.square, max_iter=2, random_state=0)
+    network = fi.TwinNetwork(max_iter=2)
+    solver = fi.TwinSolver(None if measured else np.square, network=network, random_state=0)
     arguments = (LINE, LINE**2) if measured else (LINE,)
     with pytest.raises(ValueError, match=message):
         solver.set_params(**parameters).fit(*arguments)

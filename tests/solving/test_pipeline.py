@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 import fastinv as fi
 from fastinv import _core
 from fastinv.backends import get_backend
-from fastinv.functions.networks import ACTIVATIONS, NetworkSpec
 from fastinv.backends.protocol import (
     Candidates,
     LearnedForward,
@@ -26,6 +25,7 @@ from fastinv.backends.protocol import (
     RefineSpec,
     TwinModel,
 )
+from fastinv.functions.networks import ACTIVATIONS, NetworkSpec
 
 REFERENCE = get_backend("reference")
 CPP = {isa: get_backend("cpp", isa=isa) for isa in _core.isas()}

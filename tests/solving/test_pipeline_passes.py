@@ -8,8 +8,8 @@ import pytest
 import fastinv as fi
 from fastinv import _core
 from fastinv.backends import get_backend
-from fastinv.functions.networks import NetworkSpec
 from fastinv.backends.protocol import PipelineSpec, TwinModel
+from fastinv.functions.networks import NetworkSpec
 
 REFERENCE = get_backend("reference")
 CPP = {isa: get_backend("cpp", isa=isa) for isa in _core.isas()}

@@ -4,6 +4,7 @@ import ctypes
 
 import numpy as np
 import pytest
+from fastinv.backends.reference.forward import evaluate_learned, learned_derivative
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import least_squares
@@ -11,9 +12,8 @@ from scipy.optimize import least_squares
 import fastinv as fi
 from fastinv import _core
 from fastinv.backends import get_backend
-from fastinv.functions.networks import ACTIVATIONS, NetworkSpec
 from fastinv.backends.protocol import LearnedForward, PipelineSpec, RefineSpec
-from fastinv.backends.reference.forward import evaluate_learned, learned_derivative
+from fastinv.functions.networks import ACTIVATIONS, NetworkSpec
 
 REFERENCE = get_backend("reference")
 CPP = {isa: get_backend("cpp", isa=isa) for isa in _core.isas()}

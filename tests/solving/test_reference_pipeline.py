@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastinv.functions.networks import NetworkSpec
 from fastinv.backends import (
     CandidateFlag,
     Candidates,
@@ -21,6 +20,7 @@ from fastinv.backends import (
     TwinModel,
 )
 from fastinv.backends.reference import pipeline as reference_pipeline
+from fastinv.functions.networks import NetworkSpec
 from fastinv.solutions import Status
 
 BACKEND = ReferenceBackend()

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from fastinv.backends.reference.region import Region
 
 import fastinv as fi
 from fastinv import _core
 from fastinv.backends import get_backend
 from fastinv.backends.protocol import PipelineSpec, RefineSpec
-from fastinv.backends.reference.region import Region
 from fastinv.solutions import Status
 
 REFERENCE = get_backend("reference")

@@ -165,6 +165,6 @@ def test_the_first_anchor_fills_up_like_any_other():
         y[0] = x[0]
 
     solver = fi.NearestSolver(
-        identity, bounds=[(-1, 1)], n_neighbors=3, anchor_choice="spread", refine=False
+        identity, bounds=[(-1, 1)], n_candidates=3, anchor_choice="spread", refine=False
     ).fit(anchors=[[0.1], [0.0], [0.2], [0.3]])
     assert solver.solve([[0.0]]).anchor.tolist() == [[1, 0, 3]]

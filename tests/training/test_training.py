@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastinv.functions.networks import NetworkSpec
 from fastinv.backends import get_backend
+from fastinv.functions.networks import NetworkSpec
 from fastinv.training import FixedData, Training, train
 from fastinv.training.checkpoints import read_tensors, write_tensors
 

@@ -14,8 +14,9 @@ from fastinv._common.arrays import Float64Array, IntArray
 from fastinv.benchmarks.peers import torch_peer
 from fastinv.benchmarks.peers.peers import load
 from fastinv.benchmarks.work import Job, Side, Work
+from fastinv.estimators import TwinNetwork
 from fastinv.problems import two_link_arm
-from fastinv.solvers import TwinSolver
+from fastinv.solvers import SolvedPairs, TwinSolver
 
 K = 5
 _N_ANCHORS = 600
@@ -65,13 +66,12 @@ def _solver(width: int) -> TwinSolver:
         two_link_arm.forward,
         bounds=two_link_arm.bounds,
         n_anchors=_N_ANCHORS,
-        n_neighbors=K,
+        n_candidates=K,
+        network=TwinNetwork((width, width), max_iter=1),
+        pairs=SolvedPairs(pairs_per_epoch=2560),
         anchor_choice="nearest",  # as the peers do it: no spreading, one pass, no polish
         n_passes=1,
         refine=False,
-        hidden_layer_sizes=(width, width),
-        max_iter=1,
-        pairs_per_epoch=2560,
         random_state=0,
     ).fit()
 

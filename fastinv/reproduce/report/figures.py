@@ -146,7 +146,7 @@ class _FewAnchors:
         nearest.fit(_FEW_ANCHORS)
         twin = _twin(recipe, 5)
         # The network has to learn f between anchors that are far apart.
-        twin.set_params(pair_radius=1.5).fit(_FEW_ANCHORS)
+        twin.set_params(pairs__radius=1.5).fit(_FEW_ANCHORS)
         self.anchors_y = cubic.forward(_FEW_ANCHORS)
         distance = np.abs(self.targets - self.anchors_y.T)
         self.order = distance.argsort(axis=1, kind="stable")
@@ -189,9 +189,7 @@ def _circles(recipe: Recipe) -> Figure:
     """Figure 7: the half ball, whose solutions are circles."""
     X = half_ball.sample(300, 0)[0]
     bounds = half_ball.bounds if recipe.inside_bounds else None
-    twin = recipe.solver(
-        half_ball.forward, bounds=bounds, **_shared(20), **recipe.known_forward
-    ).fit(X)
+    twin = recipe.twin_solver(half_ball.forward, noisy=False, bounds=bounds, **_shared(20)).fit(X)
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     ax = figure.subplots()
     angle = np.linspace(0.0, 2.0 * np.pi, 361)
@@ -206,16 +204,15 @@ def _circles(recipe: Recipe) -> Figure:
     return figure
 
 
-def _twin(recipe: Recipe, n_neighbors: int) -> TwinSolver:
+def _twin(recipe: Recipe, n_candidates: int) -> TwinSolver:
     """A solver for the cubic."""
     bounds = cubic.bounds if recipe.inside_bounds else None
-    shared = _shared(n_neighbors)
-    return recipe.solver(cubic.forward, bounds=bounds, **shared, **recipe.known_forward)
+    return recipe.twin_solver(cubic.forward, noisy=False, bounds=bounds, **_shared(n_candidates))
 
 
-def _shared(n_neighbors: int) -> dict[str, Any]:
+def _shared(n_candidates: int) -> dict[str, Any]:
     return {
-        "n_neighbors": n_neighbors,
+        "n_candidates": n_candidates,
         "anchor_choice": "nearest",
         "refine": False,
         "random_state": 0,

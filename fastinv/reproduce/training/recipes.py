@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fastinv.estimators.distilled import DistilledRegressor
 from fastinv.estimators.mlp import MLPRegressor
-from fastinv.reproduce.training.unscaled import UnscaledMLPRegressor, UnscaledTwinSolver
-from fastinv.solvers import TwinSolver
+from fastinv.reproduce.training.unscaled import (
+    RawPairs,
+    UnscaledMLPRegressor,
+    UnscaledTwinSolver,
+)
+from fastinv.solvers import NearPairs, TrainingPairs, TwinSolver
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,8 @@ class Recipe:
     solver : type
         :class:`TwinSolver` or a subclass.
     known_forward, noisy_data : mapping
-        Its parameters for table 1 and for table 2.
+        Its parameters for table 1 and for table 2, as its ``set_params`` takes them: those of
+        the network as ``network__max_iter``.
     learner : type
         :class:`fastinv.MLPRegressor` or a subclass, which learns f from noisy data.
     learned_forward : mapping
@@ -35,11 +41,12 @@ class Recipe:
         Whether the solver knows the domain, and keeps solutions in it.
     fresh_pairs : bool, default=True
         Whether table 1 trains on pairs that are made with the formula; False gives the solver
-        the images of the points as data, as table 2 always does.
+        the images of the points as data, as table 2 always does, and trains on `data_pairs`.
+    data_pairs : TrainingPairs, default=NearPairs()
     n_anchors : int or None, default=None
         Keeps so many of the anchors; None keeps all.
     pair_radius_factor : float, default=1.0
-        Times the solver's `pair_radius`.
+        Times the `radius` of the solver's pairs.
     n_direct : int, default=5000
         Points that the direct network is trained on in table 1.
     n_ranked : int, default=50
@@ -56,6 +63,7 @@ class Recipe:
     direct: Mapping[str, Any]
     inside_bounds: bool
     fresh_pairs: bool = True
+    data_pairs: TrainingPairs = field(default_factory=NearPairs)
     n_anchors: int | None = None
     pair_radius_factor: float = 1.0
     n_direct: int = 5000
@@ -63,13 +71,38 @@ class Recipe:
 
     def with_networks(self, **parameters: Any) -> Recipe:
         """A copy with these parameters for all networks, as `max_iter` for a short look."""
+        of_twin = _of_network(parameters)
         return replace(
             self,
-            known_forward={**self.known_forward, **parameters},
-            noisy_data={**self.noisy_data, **parameters},
+            known_forward={**self.known_forward, **of_twin},
+            noisy_data={**self.noisy_data, **of_twin},
             learned_forward={**self.learned_forward, **parameters},
             direct={**self.direct, **parameters},
         )
+
+    def twin_solver(self, forward: Any, *, noisy: bool, **parameters: Any) -> TwinSolver:
+        """The solver, to be fitted.
+
+        Parameters
+        ----------
+        forward : ForwardFunction, callable or regressor
+        noisy : bool
+            Whether it is for table 2.
+        **parameters
+            Of the solver alone.
+        """
+        own = self.noisy_data if noisy else self.known_forward
+        if not (noisy or self.fresh_pairs):
+            own = {name: own[name] for name in own if not name.startswith("pairs")}
+            own["pairs"] = self.data_pairs
+        # Copies, for what is set in a part of the solver is set in the part itself.
+        solver: TwinSolver = self.solver(forward, **parameters).set_params(**deepcopy(own))
+        return solver
+
+
+def _of_network(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """As a solver takes them."""
+    return {f"network__{name}": value for name, value in parameters.items()}
 
 
 _PAPER_NETWORK: dict[str, Any] = {
@@ -93,8 +126,13 @@ _PAPER_REGRESSION: dict[str, Any] = {**_PAPER_NETWORK, "validation_fraction": 0.
 PAPER = Recipe(
     name="paper",
     solver=UnscaledTwinSolver,
-    known_forward={**_PAPER_NETWORK, "n_passes": 1, "pairs_per_epoch": 156 * 32},
-    noisy_data={**_PAPER_NETWORK, "n_passes": 1},
+    known_forward={
+        **_of_network(_PAPER_NETWORK),
+        "n_passes": 1,
+        "pairs__pairs_per_epoch": 156 * 32,
+    },
+    noisy_data={**_of_network(_PAPER_NETWORK), "n_passes": 1},
+    data_pairs=RawPairs(),
     learner=UnscaledMLPRegressor,
     learned_forward={**_PAPER_REGRESSION, "learning_rate_init": 1e-4},
     network=UnscaledMLPRegressor,
@@ -117,8 +155,8 @@ PLAIN_LEARNED_FORWARD: dict[str, Any] = {
 FAST = Recipe(
     name="fast",
     solver=TwinSolver,
-    known_forward={"training_pairs": "solved", "n_passes": 2},
-    noisy_data={"max_iter": 50},  # noise leaves less to be learned
+    known_forward={"n_passes": 2},
+    noisy_data={"network__max_iter": 50},  # noise leaves less to be learned
     learner=DistilledRegressor,
     learned_forward={},
     network=MLPRegressor,

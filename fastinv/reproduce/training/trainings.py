@@ -20,7 +20,7 @@ from fastinv.reproduce.published import Setting
 from fastinv.reproduce.training.recipes import Recipe
 from fastinv.reproduce.training.unscaled import UnscaledTwinSolver
 from fastinv.solvers import TwinSolver
-from fastinv.solvers.pairs.pairs import pair_radius, reaching_radius
+from fastinv.solvers.pairs.radius import pair_radius, reaching_radius
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,18 +74,19 @@ class Plan:
     def twin(self, forward: Function) -> tuple[TwinSolver, float]:
         """The twin network, and the seconds of its training."""
         recipe, split = self.recipe, self.split
-        solver = recipe.solver(
+        solver = recipe.twin_solver(
             known(forward),
+            noisy=self.noisy,
             bounds=self.problem.bounds if recipe.inside_bounds else None,
             anchor_choice="nearest",
             refine=False,
-            n_neighbors=min(5, split.n_anchors),
-            **{**self._radius(), **(recipe.noisy_data if self.noisy else recipe.known_forward)},
+            n_candidates=min(5, split.n_anchors),
             **self.training,
         )
         if self.noisy or not recipe.fresh_pairs:
             anchors = (split.anchors_x, split.anchors_y)
             return solver, _timed_fit(solver, split.points_x, split.points_y, anchors=anchors)
+        solver.set_params(**self._radius())
         return solver, _timed_fit(solver, split.anchors_x)
 
     def direct(self) -> tuple[Float64Array, float]:
@@ -111,7 +112,7 @@ class Plan:
             radius = reaching_radius(get_backend(), bounds, anchors, rng)
         else:
             radius = pair_radius(bounds, len(anchors))
-        return {"pair_radius": recipe.pair_radius_factor * radius}
+        return {"pairs__radius": recipe.pair_radius_factor * radius}
 
 
 def from_twin(twin: TwinSolver, split: Split, k: int) -> Float64Array:

@@ -2,42 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 
 from fastinv._common.arrays import Float64Array, FloatArray
-from fastinv.backends import get_backend
-from fastinv.backends.protocol import TwinModel
+from fastinv._common.validation import check_integer
+from fastinv.backends.protocol import Anchors, Backend, TwinModel
 from fastinv.estimators.mlp import MLPRegressor
-from fastinv.estimators.networks import initial_parameters
+from fastinv.estimators.network_fit import NetworkEstimator
+from fastinv.estimators.networks import Float32Array
+from fastinv.estimators.twin_network import TwinNetwork
+from fastinv.estimators.twin_pairs import Pairs, PairScaling, PairSource
 from fastinv.functions.goal import Goal
 from fastinv.functions.networks import NetworkSpec
-from fastinv.solvers import TwinSolver
+from fastinv.solvers import TrainingPairs, TwinSolver
 from fastinv.solvers.fitting.fit_data import FitData
-from fastinv.solvers.pairs.pairs import (
-    Float32Array,
+from fastinv.solvers.pairs.near import (
     FormulaPairs,
-    Pairs,
-    PairScaling,
     ScaledFormulaPairs,
     neighbor_pairs,
     pairs_with,
-    resolve_radius,
 )
-from fastinv.solvers.pairs.sources import N_VALIDATION_PAIRS, PairSource
-from fastinv.training import FixedData, Training
+from fastinv.solvers.pairs.radius import resolve_radius
+from fastinv.solvers.pairs.sources import N_VALIDATION_PAIRS
+from fastinv.training import FixedData
 
 # Of ReduceLROnPlateau, by default: steps between anchors are small, and so are the losses.
 _KERAS_MIN_DELTA = 1e-4
 _NO_LIMIT = 1e300  # no step counts as an extrapolation
 
 
-class RawPairs(PairScaling):
+class RawScaling(PairScaling):
     """Inputs (y, y_a, x_a) and targets x - x_a, as they are."""
 
     @classmethod
-    def of_shape(cls, n_inputs: int, n_outputs: int) -> RawPairs:
+    def of_shape(cls, n_inputs: int, n_outputs: int) -> RawScaling:
         """For x with `n_inputs` components and y with `n_outputs`."""
         zeros, ones = np.zeros, np.ones
         p, q = n_inputs, n_outputs
@@ -59,11 +59,90 @@ class RawPairs(PairScaling):
         return super().network(spec, own)
 
 
-class UnscaledTwinSolver(TwinSolver):
-    """:class:`TwinSolver` that follows the paper's algorithms 1 and 2 to the letter.
+class RawPairs(TrainingPairs):
+    """The pairs of the paper's algorithm 1, unscaled.
 
-    Nothing is scaled, partners are drawn without regard to bounds, the anchors are the training
-    points and all other points validate, and no candidate is replaced by its anchor.
+    Partners are drawn without regard to bounds. Of measured points the first ones, as many as
+    there are anchors, are paired with each other, and all others validate.
+
+    Parameters
+    ----------
+    pairs_per_epoch, radius, n_neighbors
+        As in :class:`fastinv.NearPairs`.
+    """
+
+    def __init__(
+        self,
+        *,
+        pairs_per_epoch: int = 25600,
+        radius: float | ArrayLike | None = None,
+        n_neighbors: int = 5,
+    ) -> None:
+        self.pairs_per_epoch = pairs_per_epoch
+        self.radius = radius
+        self.n_neighbors = n_neighbors
+
+    def check(self, measured: bool) -> None:
+        check_integer(self.pairs_per_epoch, "pairs_per_epoch")
+        check_integer(self.n_neighbors, "n_neighbors")
+
+    def source(
+        self, data: FitData, anchors: Anchors, backend: Backend, rng: np.random.Generator
+    ) -> PairSource:
+        scaling = RawScaling.of_shape(data.points[0].shape[1], data.points[1].shape[1])
+        if data.measured:
+            return self._of_data(data, scaling, backend)
+        return self._of_formula(data, scaling, backend, rng)
+
+    def _of_formula(
+        self, data: FitData, scaling: RawScaling, backend: Backend, rng: np.random.Generator
+    ) -> PairSource:
+        assert data.forward is not None
+        x, y = data.anchors
+        everywhere = np.tile([-np.inf, np.inf], (x.shape[1], 1))
+        box = np.stack([x.min(axis=0), x.max(axis=0)], axis=1)
+        radius = resolve_radius(self.radius, backend, box, x, y.shape[1], rng)
+        pairs = FormulaPairs(data.forward, x, y, everywhere, radius, self.pairs_per_epoch)
+        validation = scaling.rows(pairs.draw(rng, N_VALIDATION_PAIRS))
+        return PairSource(scaling, ScaledFormulaPairs(pairs, scaling), validation)
+
+    def _of_data(self, data: FitData, scaling: RawScaling, backend: Backend) -> PairSource:
+        x, y = data.points
+        n = len(data.anchors[0])
+        anchors, others = (x[:n], y[:n]), (x[n:], y[n:])
+        pairs = neighbor_pairs(backend, *anchors, self.n_neighbors)
+        validation = pairs_with(backend, others, anchors, self.n_neighbors)
+        return PairSource(scaling, FixedData(*scaling.rows(pairs)), scaling.rows(validation))
+
+
+class _StartedLikeKeras(NetworkEstimator):
+    """First weights and patience as Keras has them."""
+
+    _plateau_tol = _KERAS_MIN_DELTA
+
+    def _initial_parameters(self, spec: NetworkSpec, rng: np.random.Generator) -> FloatArray:
+        parameters = super()._initial_parameters(spec, rng)
+        for _, biases in spec.layers(parameters):
+            biases[:] = 0.0
+        return parameters
+
+
+class UnscaledTwinNetwork(_StartedLikeKeras, TwinNetwork):
+    """:class:`fastinv.TwinNetwork` that starts like the paper's networks."""
+
+
+class UnscaledMLPRegressor(_StartedLikeKeras, MLPRegressor):
+    """:class:`fastinv.MLPRegressor` that scales nothing and starts like the paper's networks."""
+
+    def _scaling(self, values: Float64Array, name: str) -> tuple[Float64Array, Float64Array]:
+        return np.zeros(values.shape[1]), np.ones(values.shape[1])
+
+
+class UnscaledTwinSolver(TwinSolver):
+    """:class:`fastinv.TwinSolver` that follows the paper's algorithms 1 and 2 to the letter.
+
+    By default it trains an :class:`UnscaledTwinNetwork` on :class:`RawPairs`. No candidate is
+    replaced by its anchor.
     """
 
     _falls_back_on_anchors = False
@@ -76,57 +155,5 @@ class UnscaledTwinSolver(TwinSolver):
         goal = Goal(targets, self.residual_tol_)
         return self._pipeline.correct(goal, self._pipeline.propose(goal, k)).x
 
-    def _pair_source(self, data: FitData, rng: np.random.Generator) -> PairSource:
-        return self._of_data(data) if data.measured else self._of_formula(data, rng)
-
-    def _of_formula(self, data: FitData, rng: np.random.Generator) -> PairSource:
-        assert data.forward is not None
-        x, y = data.anchors
-        p = x.shape[1]
-        everywhere = np.tile([-np.inf, np.inf], (p, 1))
-        backend = get_backend(self.backend)
-        radius = resolve_radius(self.pair_radius, backend, _box(x), x, y.shape[1], rng)
-        pairs = FormulaPairs(data.forward, x, y, everywhere, radius, self.pairs_per_epoch)
-        scaling = RawPairs.of_shape(p, y.shape[1])
-        validation = scaling.rows(pairs.draw(rng, N_VALIDATION_PAIRS))
-        return scaling, ScaledFormulaPairs(pairs, scaling), validation
-
-    def _of_data(self, data: FitData) -> PairSource:
-        """The first of the points are the anchors."""
-        x, y = data.points
-        n = len(data.anchors[0])
-        anchors, others = (x[:n], y[:n]), (x[n:], y[n:])
-        backend = get_backend(self.backend)
-        pairs = neighbor_pairs(backend, *anchors, self.n_pair_neighbors)
-        validation = pairs_with(backend, others, anchors, self.n_pair_neighbors)
-        scaling = RawPairs.of_shape(x.shape[1], y.shape[1])
-        return scaling, FixedData(*scaling.rows(pairs)), scaling.rows(validation)
-
-    def _initial_parameters(self, spec: NetworkSpec, rng: np.random.Generator) -> FloatArray:
-        return _without_biases(spec, initial_parameters(spec, rng))
-
-    def _training(self) -> Training:
-        return replace(super()._training(), plateau_tol=_KERAS_MIN_DELTA)
-
-
-class UnscaledMLPRegressor(MLPRegressor):
-    """:class:`fastinv.MLPRegressor` that scales nothing and starts like the paper's networks."""
-
-    _plateau_tol = _KERAS_MIN_DELTA
-
-    def _scaling(self, values: Float64Array, name: str) -> tuple[Float64Array, Float64Array]:
-        return np.zeros(values.shape[1]), np.ones(values.shape[1])
-
-    def _initial_parameters(self, spec: NetworkSpec, rng: np.random.Generator) -> FloatArray:
-        return _without_biases(spec, initial_parameters(spec, rng))
-
-
-def _without_biases(spec: NetworkSpec, parameters: FloatArray) -> FloatArray:
-    """`parameters` with biases of 0, where Keras starts."""
-    for _, biases in spec.layers(parameters):
-        biases[:] = 0.0
-    return parameters
-
-
-def _box(x: Float64Array) -> Float64Array:
-    return np.stack([x.min(axis=0), x.max(axis=0)], axis=1)
+    def _default_parts(self) -> dict[str, BaseEstimator]:
+        return {"network": UnscaledTwinNetwork(), "pairs": RawPairs()}

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from fastinv._common.arrays import Float64Array
 from fastinv._common.threads import one_blas_thread
 from fastinv.backends.protocol import Anchors
-from fastinv.estimators.networks import mean_and_scale
+from fastinv.estimators.networks import Float32Array, mean_and_scale
+from fastinv.estimators.twin_pairs import Pairs, PairScaling, positive
 from fastinv.functions.function import Function
-from fastinv.solvers.pairs.pairs import Float32Array, Pairs, PairScaling, positive, reflected
+from fastinv.solvers.pairs.near import reflected
 from fastinv.training.checkpoints import fingerprint
 
 # Anchors per target, the nearest in y; as many as solvers commonly try.
@@ -37,7 +38,7 @@ BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class SolvedPairs:
+class SolvedRows:
     """Scaled rows that each epoch draws `n_pairs` of, with replacement."""
 
     inputs: Float32Array
@@ -45,7 +46,7 @@ class SolvedPairs:
     n_pairs: int
 
     @classmethod
-    def of(cls, pairs: Pairs, scaling: PairScaling, n_pairs: int) -> SolvedPairs:
+    def of(cls, pairs: Pairs, scaling: PairScaling, n_pairs: int) -> SolvedRows:
         return cls(*scaling.rows(pairs), n_pairs)
 
     def epoch(self, rng: np.random.Generator) -> tuple[Float32Array, Float32Array]:
@@ -65,7 +66,7 @@ class Region:
     box : ndarray of shape (p, 2)
         The bounds, or around all points; solutions stay inside.
     radius : ndarray of shape (p,)
-        Unit of steps, see :func:`fastinv.solvers.pairs.pairs.pair_radius`.
+        Unit of steps, see :func:`fastinv.solvers.pairs.radius.pair_radius`.
     """
 
     box: Float64Array
