@@ -18,7 +18,7 @@ Pipeline::Pipeline(std::shared_ptr<const Problem> problem, std::shared_ptr<const
       q_(problem_->n_outputs),
       region_(problem_->region),
       tree_(anchors_->tree().view()) {
-  if (options_.polish && has_function()) polish_.emplace(*problem_, options_);
+  if (has_function()) polish_.emplace(*problem_, options_);
   if (!twin_) return;
   // What an anchor brings to the network does not depend on the target: it is scaled here, once.
   // The differences are not folded into the weights: far from 0, or in tiny units, float32 would
@@ -60,7 +60,7 @@ void Pipeline::solve(const Goal& goal, std::int64_t n_candidates, const Ranked& 
     for (std::int64_t pass = 1; twin_ && pass < options_.n_passes; ++pass) {
       improve_rows(part, candidates, scratch);
     }
-    if (polish_) polish_rows(part, candidates, scratch);
+    if (options_.polish) polish_rows(part, candidates, scratch);
     for (std::int64_t row = 0; row < count; ++row) {
       const std::int64_t k = out.k, done = (first + row) * k;
       rank_row(part, row, candidates.rows(row, 1),

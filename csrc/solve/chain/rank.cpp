@@ -84,7 +84,7 @@ void Pipeline::classify(const Goal& goal, const double* state, const Candidates&
     }
     scratch.order[j] = {group, sort_key(key), j};
   }
-  if (polish_) find_duplicates(candidates, scratch);
+  if (options_.polish) find_duplicates(candidates, scratch);
 }
 
 // Of CONVERGED candidates that are one solution, all but the best go behind the others.
