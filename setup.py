@@ -1,26 +1,52 @@
 """Builds fastinv._core: one extension whose kernels are compiled once per instruction set."""
 
-import platform
+import os
+import re
 import sys
 from glob import glob
 
 from pybind11.setup_helpers import ParallelCompile, Pybind11Extension, build_ext
 from setuptools import setup
 
-IS_X86 = platform.machine().lower() in ("x86_64", "amd64", "x64")
 MSVC = sys.platform == "win32"
 
-KERNELS = {"csrc/kernels/isa_baseline.cpp": []}
-if IS_X86:
-    KERNELS |= {
-        "csrc/kernels/isa_avx2.cpp": ["/arch:AVX2"] if MSVC else ["-mavx2", "-mfma"],
-        "csrc/kernels/isa_avx512.cpp": ["/arch:AVX512"]
-        if MSVC
-        else [
-            *("-mavx512f", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"),
-            "-Wno-maybe-uninitialized",  # GCC 12 sees them in its own header
-        ],
+BASELINE = "csrc/kernels/isa_baseline.cpp"
+X86_KERNELS = {
+    "csrc/kernels/isa_avx2.cpp": ["/arch:AVX2"] if MSVC else ["-mavx2", "-mfma"],
+    "csrc/kernels/isa_avx512.cpp": ["/arch:AVX512"]
+    if MSVC
+    else [
+        *("-mavx512f", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"),
+        "-Wno-maybe-uninitialized",  # GCC 12 sees them in its own header
+    ],
+}
+
+
+def target_architectures(platform, arch_flags):
+    """What the compiler builds for: not always what it runs on.
+
+    `platform` is named as by `sysconfig.get_platform`, the system first and the machine last;
+    `arch_flags` is the environment's ARCHFLAGS, which decides on macOS.
+    """
+    names = re.findall(r"-arch\s+(\S+)", arch_flags) if platform.startswith("macosx") else []
+    if not names:
+        machine = platform.lower().rpartition("-")[2]
+        names = ["x86_64", "arm64"] if machine == "universal2" else [machine]
+    return {"x86_64" if name == "amd64" else name for name in names}
+
+
+def kernel_flags(targets):
+    """The kernel files and the flags of each. Flags of one target among several say so."""
+    kernels = {BASELINE: []}
+    if "x86_64" not in targets:
+        return kernels
+    if len(targets) == 1:
+        return kernels | X86_KERNELS
+    return kernels | {
+        source: [word for flag in flags for word in ("-Xarch_x86_64", flag)]
+        for source, flags in X86_KERNELS.items()
     }
+
 
 SOURCES = sorted(set(glob("csrc/**/*.cpp", recursive=True)) - set(glob("csrc/kernels/*.cpp")))
 
@@ -33,7 +59,10 @@ class BuildPerInstructionSet(build_ext):
     """Compiles each kernel file with its own flags, the rest as usual."""
 
     def build_extension(self, ext):
-        for source, flags in KERNELS.items():
+        targets = target_architectures(self.plat_name, os.environ.get("ARCHFLAGS", ""))
+        if "x86_64" in targets:
+            ext.define_macros.append(("FASTINV_X86", "1"))
+        for source, flags in kernel_flags(targets).items():
             ext.extra_objects += self.compiler.compile(
                 [source],
                 output_dir=self.build_temp,
@@ -50,8 +79,7 @@ extension = Pybind11Extension(
     SOURCES,
     cxx_std=17,
     include_dirs=["csrc"],
-    depends=[*KERNELS, *glob("csrc/**/*.hpp", recursive=True)],
-    define_macros=[("FASTINV_X86", "1")] if IS_X86 else [],
+    depends=[BASELINE, *X86_KERNELS, *glob("csrc/**/*.hpp", recursive=True)],
     extra_compile_args=COMMON_FLAGS,
     extra_link_args=[] if MSVC else ["-pthread"],
 )

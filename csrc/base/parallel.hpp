@@ -35,79 +35,129 @@ inline Range part_of(std::int64_t n, std::int64_t index, std::int64_t parts) {
 // than a system call. Yields after that, for when there are fewer processors than threads.
 class Barrier {
  public:
+  struct Broken {};
+
   explicit Barrier(int n) : n_(n) {}
 
+  // Throws Broken where a thread that the others wait for will not come.
   void wait() {
     if (n_ == 1) return;
-    const std::uint32_t round = round_.load(std::memory_order_acquire);
+    const std::uint64_t round = round_.load(std::memory_order_acquire);
+    if (round == kBroken) throw Broken{};
     if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == n_) {
       arrived_.store(0, std::memory_order_relaxed);
       round_.store(round + 1, std::memory_order_release);
       return;
     }
-    for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins) {
+    std::uint64_t now;
+    for (int spins = 0; (now = round_.load(std::memory_order_acquire)) == round; ++spins) {
       if (spins < 300) {
         spin_pause();
       } else {
         std::this_thread::yield();
       }
     }
+    if (now == kBroken) throw Broken{};
+  }
+
+  // Called by a thread that waits no more: those that do, or will, go on with Broken.
+  void leave() { round_.store(kBroken, std::memory_order_release); }
+
+ private:
+  static constexpr std::uint64_t kBroken = ~std::uint64_t{0};
+  const int n_;
+  alignas(64) std::atomic<int> arrived_{0};
+  alignas(64) std::atomic<std::uint64_t> round_{0};
+};
+
+// Keeps what one of several threads threw, for the one that started them: an exception that left a
+// thread would end the process.
+class ThrownByWorker {
+ public:
+  // Called where an exception is handled.
+  void keep() noexcept {
+    if (!kept_.exchange(true)) thrown_ = std::current_exception();
+  }
+  // Called when all threads have been joined.
+  void rethrow() const {
+    if (thrown_) std::rethrow_exception(thrown_);
   }
 
  private:
-  const int n_;
-  alignas(64) std::atomic<int> arrived_{0};
-  alignas(64) std::atomic<std::uint32_t> round_{0};
+  std::atomic<bool> kept_{false};
+  std::exception_ptr thrown_;
 };
 
-// Runs work(thread) for thread = 0..n-1, thread 0 being the caller. `work` must not throw. Where
-// the system has no thread left to give, the caller does the missing threads' work in turn, so
-// `work` must not wait at a Barrier unless it is run through `run_team`.
+// Starts run(index) for index = 1..n-1, as far as the system has threads, and memory for them.
+template <class F>
+std::vector<std::thread> start_threads(int n, const F& run) noexcept {
+  std::vector<std::thread> threads;
+  try {
+    threads.reserve(static_cast<std::size_t>(n));
+    for (int index = 1; index < n; ++index) threads.emplace_back(run, index);
+  } catch (const std::exception&) {  // the caller sees how many there are
+  }
+  return threads;
+}
+
+// Runs work(thread) for thread = 0..n-1, thread 0 being the caller. Where the system has no thread
+// left to give, the caller does the missing threads' work in turn, so `work` must not wait at a
+// Barrier unless it is run through `run_team`. What one of them throws is thrown when all are done.
 template <class F>
 void run_independent(int n, const F& work) {
   if (n == 1) return work(0);
-  std::vector<std::thread> threads;
-  threads.reserve(static_cast<std::size_t>(n));
+  ThrownByWorker thrown;
   const Placement placement;
+  const auto run = [&](int index) noexcept {
+    try {
+      work(index);
+    } catch (...) {
+      thrown.keep();
+    }
+  };
   const auto helper = [&](int index) {
     placement.spread(index);
-    work(index);
+    run(index);
   };
-  int started = 1;
-  try {
-    for (; started < n; ++started) threads.emplace_back(helper, started);
-  } catch (const std::exception&) {  // no thread left, or no memory for one
-  }
-  work(0);
-  for (int missing = started; missing < n; ++missing) work(missing);
+  std::vector<std::thread> threads = start_threads(n, helper);
+  run(0);
+  for (int missing = static_cast<int>(threads.size()) + 1; missing < n; ++missing) run(missing);
   for (auto& thread : threads) thread.join();
+  thrown.rethrow();
 }
 
 // Runs work(thread, n_threads, barrier) on a team whose members may wait for each other; n_threads
-// is what could be had, at most n.
+// is what could be had, at most n. What one of them throws ends the waiting of the others, and is
+// thrown when all have ended.
 template <class F>
 void run_team(int n, const F& work) {
   std::atomic<int> size{0};  // 0: not yet known
-  std::vector<std::thread> threads;
-  threads.reserve(static_cast<std::size_t>(n));
   Barrier* barrier = nullptr;
+  ThrownByWorker thrown;
   const Placement placement;
-  const auto member = [&](int index) {
+  const auto run = [&](int index, int team) noexcept {
+    try {
+      work(index, team, *barrier);
+    } catch (const Barrier::Broken&) {
+    } catch (...) {
+      thrown.keep();
+      barrier->leave();
+    }
+  };
+  const auto helper = [&](int index) {
     placement.spread(index);
     int team;
     while ((team = size.load(std::memory_order_acquire)) == 0) std::this_thread::yield();
-    work(index, team, *barrier);
+    run(index, team);
   };
-  try {
-    for (int i = 1; i < n; ++i) threads.emplace_back(member, i);
-  } catch (const std::exception&) {  // no thread left, or no memory for one
-  }
+  std::vector<std::thread> threads = start_threads(n, helper);
   const int team = static_cast<int>(threads.size()) + 1;
   Barrier shared(team);
   barrier = &shared;
   size.store(team, std::memory_order_release);
-  work(0, team, shared);
+  run(0, team);
   for (auto& thread : threads) thread.join();
+  thrown.rethrow();
 }
 
 }  // namespace fastinv

@@ -1,11 +1,13 @@
 // The kernels for AVX2 and FMA.
+#include "kernels/kernels.hpp"
+
+#if defined(FASTINV_X86)
+
 #include <cmath>
 #include <cstdint>
 
 #include <immintrin.h>
 #define FASTINV_AVX2
-
-#include "kernels/kernels.hpp"
 
 namespace fastinv {
 namespace isa_avx2 {
@@ -29,3 +31,5 @@ extern const Kernels<double> kernels_float64 = make_kernels<double>();
 
 }  // namespace isa_avx2
 }  // namespace fastinv
+
+#endif  // FASTINV_X86

@@ -1,11 +1,13 @@
 // The kernels for AVX-512 F, DQ and VL.
+#include "kernels/kernels.hpp"
+
+#if defined(FASTINV_X86)
+
 #include <cmath>
 #include <cstdint>
 
 #include <immintrin.h>
 #define FASTINV_AVX512
-
-#include "kernels/kernels.hpp"
 
 namespace fastinv {
 namespace isa_avx512 {
@@ -29,3 +31,5 @@ extern const Kernels<double> kernels_float64 = make_kernels<double>();
 
 }  // namespace isa_avx512
 }  // namespace fastinv
+
+#endif  // FASTINV_X86

@@ -6,6 +6,12 @@
 
 #include <cstdint>
 
+// Defined by the build where the kernels for AVX2 and AVX-512 are compiled as well. A binary for
+// several machines has them in its part for this one only.
+#if defined(FASTINV_X86) && !defined(__x86_64__) && !defined(_M_X64)
+#undef FASTINV_X86
+#endif
+
 #if defined(_MSC_VER)
 #define FASTINV_INLINE __forceinline
 #else
