@@ -13,6 +13,7 @@
   OPTION(std::int64_t, n_passes)         \
   OPTION(bool, polish)                   \
   OPTION(std::int64_t, max_evaluations)  \
+  OPTION(double, sufficient_residual)    \
   OPTION(double, longest_step)           \
   OPTION(double, separation)
 

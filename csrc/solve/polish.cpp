@@ -106,7 +106,8 @@ PolishResult Polish::polish_one(const double* y, double* x, double* fx, Run& run
   const double size = norm(y, q);
   const auto solved = [&] {
     const double rounding = kRounding * (size + norm(fx, q));
-    return squared <= rounding * rounding;
+    const double enough = std::max(rounding, options_.sufficient_residual);
+    return squared <= enough * enough;
   };
   const auto capped = [&] { return run.n_evaluations >= options_.max_evaluations; };
   const auto finish = [&](PolishEnd end) {

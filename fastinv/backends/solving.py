@@ -150,6 +150,8 @@ class PipelineOptions:
         that are valid.
     max_evaluations : int, default=200
         Of f, for each candidate that is polished and each start of a search.
+    sufficient_residual : float, default=0.0
+        Where a polish stops; 0 goes on to rounding error.
     longest_step : float, default=inf
         Of a polish, in units of the region: shorter steps stay on the branch that they start from.
     separation : float, default=1e-6
@@ -164,6 +166,7 @@ class PipelineOptions:
     n_passes: int = _option(1, minimum=1)
     polish: bool = _option(False)
     max_evaluations: int = _option(200, minimum=1)
+    sufficient_residual: float = _option(0.0, minimum=0.0)
     longest_step: float = _option(np.inf, minimum=0.0)
     separation: float = _option(1e-6, minimum=0.0)
 

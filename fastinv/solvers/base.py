@@ -63,7 +63,7 @@ from fastinv.solvers.fitting.fit_data import FitData, check_fit_data, check_rang
 from fastinv.solvers.fitting.learned_forward import noise_of, train_forward
 from fastinv.solvers.fitting.refinement import (
     check_periods,
-    max_evaluations,
+    evaluations_of,
     resolve_passes,
     resolve_refine,
     separation,
@@ -506,7 +506,7 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
             branch_distance=branch_distance(backend, self.anchors_x_, scale) if spreads else 0.0,
             n_passes=resolve_passes(getattr(self, "n_passes", 1), refines),
             polish=refines,
-            max_evaluations=max_evaluations(function),
+            max_evaluations=evaluations_of(function),
             separation=separation(function),
         )
         self.problem_ = Problem(function, region)

@@ -125,7 +125,8 @@ class _Descent:
 
     def _solved(self, rows: IntArray) -> BoolArray:
         size = self._y_size[rows] + np.linalg.norm(self._fx[rows], axis=1)
-        return np.asarray(self._squared[rows] <= (_ROUNDING * size) ** 2)
+        enough = np.maximum(_ROUNDING * size, self._options.sufficient_residual)
+        return np.asarray(self._squared[rows] <= enough**2)
 
     def _capped(self, rows: IntArray) -> BoolArray:
         return np.asarray(self._n_evaluations[rows] >= self._options.max_evaluations)
@@ -239,14 +240,26 @@ def _factors(jac: Float64Array, damping: Float64Array) -> tuple[Float64Array, Bo
     m = matrix.shape[1]
     size = (jac**2).sum(axis=(1, 2))
     matrix = matrix + (damping * size / m)[:, None, None] * np.eye(m)
-    factor, regular = np.zeros_like(matrix), np.ones(len(jac), dtype=bool)
-    for i in range(m):
-        rest = matrix[:, i:, i] - np.einsum("nij,nj->ni", factor[:, i:, :i], factor[:, i, :i])
-        regular &= rest[:, 0] > _SMALLEST_PIVOT * matrix[:, i, i]
-        pivot = np.sqrt(np.where(rest[:, 0] > 0, rest[:, 0], 1.0))
-        factor[:, i:, i] = rest / pivot[:, None]
-        factor[:, i, i] = pivot
+    diagonal = np.einsum("nii->ni", matrix)
+    try:
+        factor = np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:  # one of them is singular, and it does not say which
+        factor = _cholesky(matrix)
+    pivots = np.einsum("nii->ni", factor)
+    regular = (pivots**2 > _SMALLEST_PIVOT * diagonal).all(axis=1)
+    factor[~regular] = np.eye(m)
     return factor, regular
+
+
+def _cholesky(matrix: Float64Array) -> Float64Array:
+    """Factors ``(n, m, m)``, column by column, with zeros on the diagonal from where on a matrix
+    is singular."""
+    factor = np.zeros_like(matrix)
+    for i in range(matrix.shape[1]):
+        rest = matrix[:, i:, i] - np.einsum("nij,nj->ni", factor[:, i:, :i], factor[:, i, :i])
+        pivot = np.sqrt(np.maximum(rest[:, :1], 0.0))
+        factor[:, i:, i] = np.divide(rest, pivot, out=np.zeros_like(rest), where=pivot > 0)
+    return factor
 
 
 def _damped_steps(jac: Float64Array, factor: Float64Array, residual: Float64Array) -> Float64Array:

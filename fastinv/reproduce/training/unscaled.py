@@ -87,7 +87,12 @@ class RawPairs(TrainingPairs):
         check_integer(self.n_neighbors, "n_neighbors")
 
     def source(
-        self, data: FitData, anchors: Anchors, backend: Backend, rng: np.random.Generator
+        self,
+        data: FitData,
+        anchors: Anchors,
+        backend: Backend,
+        rng: np.random.Generator,
+        n_threads: int = 1,
     ) -> PairSource:
         scaling = RawScaling.of_shape(data.points[0].shape[1], data.points[1].shape[1])
         if data.measured:

@@ -20,11 +20,11 @@ _SEPARATION = 1e-6
 _SEPARATION_LEARNED = 1e-3  # the same for networks, in single precision
 
 
-def max_evaluations(function: Function) -> int:
-    """Evaluations of f that a start may take, its derivatives included."""
+def evaluations_of(function: Function, n_steps: int = _MAX_STEPS) -> int:
+    """Evaluations of f that so many steps of a polish take, their derivatives included."""
     code = function.code
     exactly = isinstance(code, CompiledCode) and code.jacobian is not None
-    return _MAX_STEPS * (2 if exactly else 2 * function.n_inputs + 1)
+    return n_steps * (2 if exactly else 2 * function.n_inputs + 1)
 
 
 def separation(function: Function) -> float:

@@ -10,14 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fastinv._common.arrays import Float64Array
-from fastinv._common.threads import one_blas_thread
-from fastinv.backends.protocol import Anchors
+from fastinv._common.arrays import BoolArray, Float64Array
+from fastinv.backends.protocol import Anchors, Backend, Candidates, Pipeline, PipelineOptions
 from fastinv.estimators.networks import Float32Array, mean_and_scale
 from fastinv.estimators.twin_pairs import Pairs, PairScaling, positive
 from fastinv.functions.function import Function
+from fastinv.functions.goal import Goal
+from fastinv.functions.problem import Problem
+from fastinv.functions.region import Region
+from fastinv.solvers.fitting.anchors import overall_spread
+from fastinv.solvers.fitting.refinement import evaluations_of
 from fastinv.solvers.pairs.near import reflected
 from fastinv.training.checkpoints import fingerprint
 
@@ -27,14 +30,9 @@ _N_ANCHORS = 8
 _FARTHEST = 0.75
 _N_STEPS = 6
 _N_PAIRS, _PAIRS_TIMES_INPUTS = 200_000, 1_600_000
-_CHUNK = 8192  # rows solved at once, for the memory of their derivatives
-_FIRST_DAMPING, _LESS, _MORE, _MOST = 1e-4, 0.1, 30.0, 1e3
-_LEAST_RIDGE = 1e-30  # where f is flat, no step
-_ROUNDINGS = 1e3  # of x, in a difference: its error does not show
-_CLOSE = 1e-10  # squared residual in units of the spread of y: enough for single precision
-_STUCK = 1e-6  # the same of a start that found no solution
-
-BoolArray = NDArray[np.bool_]
+_TARGETS_AT_ONCE = 256  # so many, for the memory of their derivatives where f runs in Python
+_CLOSE = 1e-5  # residual, in units of the spread of y: enough for single precision
+_STUCK = 1e-3  # the same of a start that found no solution
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +56,7 @@ class SolvedRows:
 
 
 @dataclass(frozen=True, eq=False)
-class Region:
+class PairRegion:
     """Where pairs are made.
 
     Attributes
@@ -94,27 +92,33 @@ def targets_for(n_pairs: int, n_anchors: int) -> int:
 
 
 def solved_pairs(
+    backend: Backend,
     anchors: Anchors,
-    forward: Function,
-    region: Region,
+    function: Function,
+    region: PairRegion,
     points: Float64Array,
+    n_threads: int = 1,
 ) -> Pairs:
     """Pairs of the images of `points`, each with the anchors nearest to it in y.
 
-    ``x`` is where damped Gauss-Newton steps lead from ``x_anchor`` towards ``y``; where they end
-    short of it, as the anchor's branch folds back before ``y``, it is the nearest other solution
-    known. Pairs that are nearly as far apart as the box is wide are left out. With more inputs
-    than outputs the steps are the shortest ones, so that there, too, each anchor and target have
-    one answer.
+    ``x`` is where polishing leads from ``x_anchor`` towards ``y``, by steps of at most a radius;
+    where it ends short of ``y``, as the anchor's branch folds back before it, ``x`` is the nearest
+    other solution known. Pairs that are nearly as far apart as the box is wide are left out. With
+    more inputs than outputs the steps are the shortest ones, so that there, too, each anchor and
+    target have one answer.
 
     Parameters
     ----------
+    backend : Backend
+        Whose `anchors` these are.
     anchors : Anchors
         Their y may carry noise.
-    forward : Function
-    region : Region
+    function : Function
+    region : PairRegion
     points : ndarray of shape (n, p)
         In random order. Those at which f is not finite are left out.
+    n_threads : int, default=1
+        Has no influence on the result.
 
     Returns
     -------
@@ -126,81 +130,58 @@ def solved_pairs(
     ValueError
         If f is finite at none of `points`.
     """
-    x, y = anchors.x, anchors.y
-    targets = forward(points)
+    targets = function(points)
     finite = np.isfinite(targets).all(axis=1)
     if not finite.any():
         raise ValueError(
-            f"{forward.name} must be finite inside bounds: of {len(points)} points drawn there "
+            f"{function.name} must be finite inside bounds: of {len(points)} points drawn there "
             "none has a finite image"
         )
     points, targets = points[finite], np.ascontiguousarray(targets[finite])
-    n_anchors = min(_N_ANCHORS, len(x))
-    nearest = anchors.nearest(targets, n_anchors)[1].ravel()
-    x_anchor = x[nearest]
-    images = y[nearest] if forward.exact else forward(x)[nearest]
+    pipeline = _pipeline(backend, anchors, function, region)
+    n_anchors = min(_N_ANCHORS, len(anchors))
+    parts = [
+        _polished(pipeline, targets[first : first + _TARGETS_AT_ONCE], n_anchors, n_threads)
+        for first in range(0, len(targets), _TARGETS_AT_ONCE)
+    ]
+    anchor = np.concatenate([part.anchor for part in parts]).ravel()
+    solved = np.concatenate([part.x for part in parts]).reshape(len(anchor), -1)
+    images = np.concatenate([part.fx for part in parts]).reshape(len(anchor), -1)
     targets = np.repeat(targets, n_anchors, axis=0)
-    solved, squares = x_anchor.copy(), np.empty(len(x_anchor))
-    y_scale = mean_and_scale(y, "y")[1]
-    with one_blas_thread():
-        for start in range(0, len(solved), _CHUNK):
-            rows = slice(start, start + _CHUNK)
-            squares[rows] = _solve(
-                forward, solved[rows], images[rows], targets[rows], region, y_scale
-            )
-    _replace_stuck(solved, squares > _STUCK, points, x_anchor, region.radius)
+    x_anchor, y_scale = anchors.x[anchor], mean_and_scale(anchors.y, "y")[1]
+    stuck = ~(np.linalg.norm((images - targets) / y_scale, axis=1) <= _STUCK)
+    _replace_stuck(solved, stuck, points, x_anchor, region.radius)
     width = region.box[:, 1] - region.box[:, 0]
     near = (np.abs(solved - x_anchor) <= _FARTHEST * width).all(axis=1)
-    return Pairs(solved[near], targets[near], x_anchor[near], y[nearest][near])
+    return Pairs(solved[near], targets[near], x_anchor[near], anchors.y[anchor][near])
 
 
-def _solve(
-    forward: Function,
-    x: Float64Array,
-    images: Float64Array,
-    targets: Float64Array,
-    region: Region,
-    y_scale: Float64Array,
-) -> Float64Array:
-    """Move `x` (n, p), in place, by damped Gauss-Newton steps of at most `radius`.
-
-    Levenberg (1944) and Marquardt (1963), "An algorithm for least-squares estimation of nonlinear
-    parameters", with steps that are combinations of the gradients of f, hence the shortest.
-    """
-    left = (targets - images) / y_scale
-    squares = (left**2).sum(axis=1)
-    damping = np.full(len(x), _FIRST_DAMPING)
-    for _ in range(_N_STEPS):
-        rows = np.flatnonzero(squares > _CLOSE)
-        slopes = _slopes(forward, x[rows], targets[rows] - left[rows] * y_scale, region)
-        slopes /= y_scale[:, None]
-        steps = _damped_steps(slopes, damping[rows], left[rows])
-        steps /= np.maximum(1.0, np.linalg.norm(steps, axis=1, keepdims=True))
-        tried = np.clip(x[rows] + region.radius * steps, *region.box.T)
-        tried_left = (targets[rows] - forward(tried)) / y_scale
-        tried_squares = (tried_left**2).sum(axis=1)
-        better = tried_squares < squares[rows]  # false where f is not finite
-        moved = rows[better]
-        x[moved], left[moved] = tried[better], tried_left[better]
-        squares[moved] = tried_squares[better]
-        factor = np.where(better, _LESS, _MORE)
-        damping[rows] = np.minimum(damping[rows] * factor, _MOST)
-    return np.asarray(squares)
+def _pipeline(
+    backend: Backend, anchors: Anchors, function: Function, region: PairRegion
+) -> Pipeline:
+    """The chain whose links propose anchors and polish them, inside the box."""
+    low, high = region.box.T
+    no_periods = np.full(len(low), np.inf)
+    box = Region(np.array(low), np.array(high), positive(region.radius), no_periods)
+    options = PipelineOptions(
+        anchors_exact=False,
+        polish=True,
+        sufficient_residual=_CLOSE * overall_spread(anchors.y),
+        longest_step=1.0,
+        max_evaluations=evaluations_of(function, _N_STEPS),
+    )
+    return backend.pipeline(Problem(function, box), anchors, None, options)
 
 
-def _damped_steps(slopes: Float64Array, damping: Float64Array, left: Float64Array) -> Float64Array:
-    """The shortest steps (n, p) that `slopes` (n, q, p) lead along `left` (n, q), damped.
-
-    By the smaller of the two Gram matrices, which give the same: time grows with its cube.
-    """
-    transposed = slopes.transpose(0, 2, 1)
-    more_outputs = slopes.shape[1] > slopes.shape[2]
-    gram = transposed @ slopes if more_outputs else slopes @ transposed
-    ridge = damping * np.trace(gram, axis1=1, axis2=2) + _LEAST_RIDGE
-    damped = gram + ridge[:, None, None] * np.eye(gram.shape[1])
-    if more_outputs:
-        return np.asarray(np.linalg.solve(damped, transposed @ left[:, :, None])[:, :, 0])
-    return np.asarray((transposed @ np.linalg.solve(damped, left[:, :, None]))[:, :, 0])
+def _polished(
+    pipeline: Pipeline, targets: Float64Array, n_anchors: int, n_threads: int
+) -> Candidates:
+    """Where the anchors nearest to each target lead, with images."""
+    goal = Goal(targets, tol=0.0)
+    candidates = pipeline.propose(goal, n_anchors, n_threads=n_threads)
+    if not pipeline.problem.function.exact:  # what was measured is not what f gives there
+        candidates = pipeline.evaluate(goal, candidates, n_threads=n_threads)
+    return pipeline.polish(goal, candidates, n_threads=n_threads)
 
 
 def _replace_stuck(
@@ -222,23 +203,3 @@ def _replace_stuck(
     apart = np.abs((others[of_target] - x_anchor[rows, None]) / positive(radius)).max(axis=2)
     apart[missing[of_target]] = np.inf
     solved[rows] = others[of_target, apart.argmin(axis=1)]
-
-
-def _slopes(
-    forward: Function, x: Float64Array, images: Float64Array, region: Region
-) -> Float64Array:
-    """df/dx (n, q, p) in units of the radius, by differences to the inside; 0 if not finite."""
-    # What was learned may be a network in single precision.
-    precision = np.finfo(np.float64 if forward.exact else np.float32).eps
-    low, high = region.box.T
-    rounding = np.finfo(np.float64).eps * np.abs(region.box).max(axis=1)
-    sizes = np.maximum(np.sqrt(precision) * 0.5 * (high - low), _ROUNDINGS * rounding)
-    columns = []
-    for i, size in enumerate(np.where(sizes > 0.0, sizes, 1.0)):
-        step = np.where(x[:, i] + size > high[i], -size, size)
-        shifted = x.copy()
-        shifted[:, i] += step
-        columns.append((forward(shifted) - images) * (region.radius[i] / step)[:, None])
-    slopes = np.stack(columns, axis=2)
-    slopes[~np.isfinite(slopes).all(axis=(1, 2))] = 0.0
-    return slopes

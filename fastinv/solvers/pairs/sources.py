@@ -24,7 +24,7 @@ from fastinv.solvers.pairs.near import (
 )
 from fastinv.solvers.pairs.radius import resolve_radius
 from fastinv.solvers.pairs.solved import (
-    Region,
+    PairRegion,
     SolvedRows,
     affordable_pairs,
     solved_pairs,
@@ -54,7 +54,12 @@ class TrainingPairs(BaseEstimator, ABC):  # type: ignore[misc]
 
     @abstractmethod
     def source(
-        self, data: FitData, anchors: Anchors, backend: Backend, rng: np.random.Generator
+        self,
+        data: FitData,
+        anchors: Anchors,
+        backend: Backend,
+        rng: np.random.Generator,
+        n_threads: int = 1,
     ) -> PairSource:
         """Scales, what each epoch trains on, and what validates.
 
@@ -67,6 +72,8 @@ class TrainingPairs(BaseEstimator, ABC):  # type: ignore[misc]
         backend : Backend
         rng : numpy.random.Generator
             The only source of random numbers.
+        n_threads : int, default=1
+            Has no influence on the result.
         """
 
 
@@ -81,8 +88,9 @@ class SolvedPairs(TrainingPairs):
     ----------
     n_pairs : int or None, default=None
         None takes 200,000, with more than 8 inputs fewer in proportion. Each costs up to six
-        derivatives of f, by differences: in all some 1.6 million evaluations with 2 inputs and 7
-        million with 8, where :class:`NearPairs` take 2.6 million.
+        derivatives of f, by differences: in all some 1.4 million evaluations with 2 inputs and 20
+        million with 8, where :class:`NearPairs` take 2.6 million. Native functions take a second
+        or two for them; of an f in Python they are most of a fit.
     pairs_per_epoch : int, default=25600
         Pairs drawn of these for each epoch.
     radius : float or array-like of shape (p,), default=None
@@ -119,19 +127,24 @@ class SolvedPairs(TrainingPairs):
         check_integer(self.pairs_per_epoch, "pairs_per_epoch")
 
     def source(
-        self, data: FitData, anchors: Anchors, backend: Backend, rng: np.random.Generator
+        self,
+        data: FitData,
+        anchors: Anchors,
+        backend: Backend,
+        rng: np.random.Generator,
+        n_threads: int = 1,
     ) -> PairSource:
         forward, (x, y) = data.forward, data.anchors
         assert forward is not None
         box = _box(data)
         radius = resolve_radius(self.radius, backend, box, x, y.shape[1], rng)
-        region = Region(box, radius)
+        region = PairRegion(box, radius)
         n_targets = targets_for(self.n_pairs or affordable_pairs(len(box)), len(x))
         if forward.exact and data.bounds is not None:
             points = region.uniform(n_targets, rng)
         else:  # only there f is known, or of interest
             points = region.around(data.points[0], n_targets, rng)
-        pairs = solved_pairs(anchors, forward, region, points)
+        pairs = solved_pairs(backend, anchors, forward, region, points, n_threads)
         return solved_source(pairs, data.anchors, self.pairs_per_epoch)
 
 
@@ -184,7 +197,12 @@ class NearPairs(TrainingPairs):
         check_number(self.validation_fraction, "validation_fraction", above=0.0, below=1.0)
 
     def source(
-        self, data: FitData, anchors: Anchors, backend: Backend, rng: np.random.Generator
+        self,
+        data: FitData,
+        anchors: Anchors,
+        backend: Backend,
+        rng: np.random.Generator,
+        n_threads: int = 1,
     ) -> PairSource:
         if data.measured:
             return neighbor_source(
