@@ -271,8 +271,8 @@ def test_pairs_of_ones_own():
         def check(self, measured):
             assert not measured
 
-        def source(self, data, backend, rng):
-            return fi.NearPairs(radius=self.step).source(data, backend, rng)
+        def source(self, data, anchors, backend, rng, n_threads=1):
+            return fi.NearPairs(radius=self.step).source(data, anchors, backend, rng, n_threads)
 
     solver = tiny_twin(pairs=OnePair(), n_anchors=100).set_params(pairs__step=0.2).fit()
     assert solver.pairs_.step == 0.2
@@ -381,7 +381,7 @@ def test_pairs_can_be_made_without_a_solver(monkeypatch):
     """What `source` gives is what the network is trained on."""
     solver = tiny_twin()
     data, rng = solver._start(None, None, None)
-    source = FEW.source(data, get_backend("cpp"), rng)
+    source = FEW.source(data, solver._anchors, get_backend("cpp"), rng)
     network = fi.TwinNetwork((8,), max_iter=2).fit_pairs(source, rng)
     np.testing.assert_array_equal(network.parameters_, solver.fit().network_.parameters_)
     assert network.model_.parameters is network.parameters_
