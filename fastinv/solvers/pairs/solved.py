@@ -12,7 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastinv._common.arrays import BoolArray, Float64Array
-from fastinv.backends.protocol import Anchors, Backend, Candidates, Pipeline, PipelineOptions
+from fastinv.backends.protocol import (
+    Anchors,
+    Backend,
+    Candidates,
+    Pipeline,
+    PipelineOptions,
+)
 from fastinv.estimators.networks import Float32Array, mean_and_scale
 from fastinv.estimators.twin_pairs import Pairs, PairScaling, positive
 from fastinv.functions.function import Function
