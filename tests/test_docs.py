@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 PAGES = sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md"))
+BESIDE = ("../README.md", "../CONTRIBUTING.md")
 # A block of code, and the block of output that follows it, if one does.
 BLOCKS = re.compile(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```)?", re.DOTALL)
 
@@ -23,6 +25,16 @@ def test_code_runs_and_prints_what_is_shown(page, monkeypatch):
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             exec(compile(code, page, "exec"), names)
         assert printed.getvalue() == expected
+
+
+@pytest.mark.parametrize("page", [*PAGES, *BESIDE])
+def test_files_that_are_named_exist(page):
+    named = re.findall(
+        r"`([\w./-]+/[\w.-]+\.(?:py|md|hpp|cpp|pyi|toml))`", (DOCS / page).read_text()
+    )
+    roots = (ROOT, ROOT / "fastinv", ROOT / "csrc")
+    missing = [name for name in named if not any((root / name).exists() for root in roots)]
+    assert not missing
 
 
 def test_there_is_code_and_output_to_check():
