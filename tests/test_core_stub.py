@@ -48,6 +48,8 @@ def test_stubtest(tmp_path):
         for line in done.stdout.splitlines()
         # pybind11 gives each class a metaclass of its own, which no stub can name.
         if not line.endswith("is inconsistent, metaclass differs")
+        # What has no constructor gets one that refuses whatever it is given.
+        and not line.endswith('__init__ is inconsistent, stub does not have *args parameter "args"')
         and not line.startswith("Success")
     ]
     assert done.stdout or done.returncode == 0, done.stderr

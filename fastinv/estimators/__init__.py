@@ -9,6 +9,7 @@ from fastinv.estimators.model_selection import (
     select_n_components,
 )
 from fastinv.estimators.twin_network import TwinNetwork
+from fastinv.estimators.twin_pairs import Pairs, PairScaling, PairSource
 
 __all__ = [
     "ComponentScore",
@@ -16,6 +17,9 @@ __all__ = [
     "DistilledRegressor",
     "MLPRegressor",
     "MixtureDensityNetwork",
+    "PairScaling",
+    "PairSource",
+    "Pairs",
     "TwinNetwork",
     "select_n_components",
 ]

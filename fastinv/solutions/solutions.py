@@ -38,7 +38,7 @@ class Solutions:
     --------
     >>> import numpy as np, fastinv as fi
     >>> X = np.linspace(-1, 1, 201)[:, None]
-    >>> solver = fi.NearestSolver(n_neighbors=2).fit(X, X**2)
+    >>> solver = fi.NearestSolver(n_candidates=2).fit(X, X**2)
     >>> solutions = solver.solve([[0.25]])
     >>> sorted(solutions.x.ravel().round(2).tolist())
     [-0.5, 0.5]

@@ -3,6 +3,7 @@
 from fastinv.solvers.anchored import AnchoredSolver
 from fastinv.solvers.base import BaseSolver
 from fastinv.solvers.direct import DirectSolver
+from fastinv.solvers.fitting.fit_data import FitData
 from fastinv.solvers.frozen import FrozenSolver
 from fastinv.solvers.mixture import MixtureSolver
 from fastinv.solvers.nearest import NearestSolver
@@ -13,6 +14,7 @@ __all__ = [
     "AnchoredSolver",
     "BaseSolver",
     "DirectSolver",
+    "FitData",
     "FrozenSolver",
     "MixtureSolver",
     "NearPairs",
