@@ -76,16 +76,17 @@ py::tuple solve(const Pipeline& self, py::handle given, std::int64_t n_candidate
   require_counts(self, n_candidates, k);
   checked_threads(n_threads);
   const std::int64_t n = goal.view.n;
-  py::array_t<double> x({n, k, self.n_inputs()}), residual({n, k});
-  py::array_t<std::int64_t> anchor({n, k});
-  py::array_t<std::int8_t> status({n, k});
-  const Ranked out{k, x.mutable_data(), residual.mutable_data(), anchor.mutable_data(),
-                   status.mutable_data()};
+  const py::array x = new_array<double>({n, k, self.n_inputs()});
+  const py::array residual = new_array<double>({n, k});
+  const py::array anchor = new_array<std::int64_t>({n, k});
+  const py::array status = new_array<std::int8_t>({n, k});
+  const Ranked out{k, detail::pointer<double>(x), detail::pointer<double>(residual),
+                   detail::pointer<std::int64_t>(anchor), detail::pointer<std::int8_t>(status)};
   {
     const ReleasedGil released;
     self.solve(goal.view, n_candidates, out, n_threads);
   }
-  return py::make_tuple(std::move(x), std::move(residual), std::move(anchor), std::move(status));
+  return py::make_tuple(x, residual, anchor, status);
 }
 
 enum class Link { propose, correct, evaluate, polish };

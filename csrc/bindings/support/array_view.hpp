@@ -6,6 +6,7 @@
 #include <pybind11/pybind11.h>
 
 #include <cstdint>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
 
@@ -111,6 +112,17 @@ Vector<T> out_vector(const py::array& a, const char* name, std::int64_t size) {
                           ", got " + std::to_string(a.shape(0)));
   }
   return {detail::pointer<T>(a), size};
+}
+
+// A new array of that shape. By NumPy's own function, which takes half the time of pybind11's.
+template <class T>
+py::array new_array(std::initializer_list<Py_ssize_t> shape) {
+  const auto& api = py::detail::npy_api::get();
+  auto array = py::reinterpret_steal<py::array>(api.PyArray_NewFromDescr_(
+      api.PyArray_Type_, py::dtype::of<T>().release().ptr(), static_cast<int>(shape.size()),
+      shape.begin(), nullptr, nullptr, 0, nullptr));
+  if (!array) throw py::error_already_set();
+  return array;
 }
 
 inline int checked_threads(int n_threads) {

@@ -42,6 +42,16 @@ inline Network<float> network_of(const py::dict& d, std::int64_t n_in, std::int6
   return Network<float>(std::move(shape), flat.data, kernels<float>(isa));
 }
 
+// An attribute whose name Python keeps, so that it is not made anew for each look.
+template <const char* name>
+py::object attribute(py::handle object) {
+  static PyObject* const interned = PyUnicode_InternFromString(name);
+  PyObject* const value = PyObject_GetAttr(object.ptr(), interned);
+  if (!value) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(value);
+}
+inline constexpr char kTargets[] = "targets", kNear[] = "near", kTol[] = "tol";
+
 // A fastinv.functions.goal.Goal, and the arrays that the view reads.
 struct GoalArrays {
   py::array targets;
@@ -49,10 +59,10 @@ struct GoalArrays {
   Goal view;
 
   GoalArrays(py::handle goal, std::int64_t n_inputs, std::int64_t n_outputs)
-      : targets(matrix_argument<double>(goal.attr("targets"), "targets", kAnyLength, n_outputs)) {
+      : targets(matrix_argument<double>(attribute<kTargets>(goal), "targets", kAnyLength, n_outputs)) {
     const std::int64_t n = targets.shape(0);
     const double* states = nullptr;
-    const py::object given = goal.attr("near");
+    const py::object given = attribute<kNear>(goal);
     if (!given.is_none()) {
       near = matrix_argument<double>(given, "near", n, n_inputs);
       states = detail::pointer<const double>(*near);
@@ -60,7 +70,7 @@ struct GoalArrays {
         throw py::value_error("near must be finite, got NaN or infinity");
       }
     }
-    const double tol = goal.attr("tol").cast<double>();
+    const double tol = attribute<kTol>(goal).cast<double>();
     if (!(tol >= 0)) throw py::value_error("tol must be at least 0, got " + std::to_string(tol));
     view = {detail::pointer<const double>(targets), states, n, n_inputs, n_outputs, tol};
   }

@@ -51,7 +51,7 @@ class Pipeline:
     ) -> Ranked:
         """The best `k` of `n_candidates` for each target."""
         if out is None and self._runs_natively:  # the extension checks its arguments
-            return Ranked(*self._kernel.solve(goal, n_candidates, k, n_threads))
+            return Ranked._make(self._kernel.solve(goal, n_candidates, k, n_threads))
         checks.check_solve_call(self, goal, n_candidates, k, n_threads)
         if out is not None:
             checks.check_out(out, len(goal), k, self.problem.n_inputs)
