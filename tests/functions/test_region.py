@@ -208,8 +208,8 @@ def test_polished_solutions_are_wrapped_and_flagged_as_python_does(region, x, na
     """Their residual is 0: the polish leaves them where they are, but for the period."""
     x = region.clip_step(x)
     setup = Setup(
-        np.zeros((7, P)), np.zeros((7, 1)), code_of(lambda x: 0.0, P, 1), lower=region.lower, upper=region.upper,
-        scale=region.scale, periods=region.periods, polish=True,
+        np.zeros((7, P)), np.zeros((7, 1)), code_of(lambda x: 0.0, P, 1), lower=region.lower,
+        upper=region.upper, scale=region.scale, periods=region.periods, polish=True,
     )  # fmt: skip
     pipeline, goal = setup.pipeline(BACKENDS[name]), Goal(np.zeros((2, 1)), 0.0)
     polished = pipeline.polish(goal, candidates_of(x.reshape(2, 7, P), np.zeros((2, 7, 1))))
