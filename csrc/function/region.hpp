@@ -51,13 +51,12 @@ class Region {
     return std::min(std::max(x, step_lower_[i]), step_upper_[i]);
   }
 
-  // Coordinates without bounds of their own into the period around the middle of their bounds, and
-  // exactly inside those: rounding may have left them outside.
+  // Cyclic coordinates into the period around the middle of their bounds, and exactly inside those:
+  // rounding may have left them outside.
   void wrap(double* x) const {
     for (std::size_t i = 0; i < lower_.size(); ++i) {
       if (!is_cyclic(i)) continue;
-      const double between = 0.5 * (lower_[i] + upper_[i]);
-      const double middle = std::isfinite(between) ? between : 0.0;
+      const double middle = middle_of_period(i);
       const double wrapped = middle + nearest(x[i] - middle, i);
       x[i] = std::min(std::max(wrapped, lower_[i]), upper_[i]);
     }
@@ -93,6 +92,13 @@ class Region {
   bool is_cyclic(std::size_t i) const {
     return periods_[i] < std::numeric_limits<double>::infinity() &&
            upper_[i] - lower_[i] >= (1 - 1e-12) * periods_[i];
+  }
+  // Where one bound is infinite, the period is the one beside the other; where both are, around 0.
+  double middle_of_period(std::size_t i) const {
+    const bool below = std::isfinite(lower_[i]), above = std::isfinite(upper_[i]);
+    if (below && above) return 0.5 * (lower_[i] + upper_[i]);
+    if (below) return lower_[i] + 0.5 * periods_[i];
+    return above ? upper_[i] - 0.5 * periods_[i] : 0.0;
   }
   // The difference of least size among those that are the same modulo the period.
   double nearest(double difference, std::size_t i) const {

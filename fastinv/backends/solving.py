@@ -114,6 +114,9 @@ class TwinModel:
         )
 
 
+_COUNTS_BELOW = 2**31  # so that the product of an option and a number of anchors is in range
+
+
 def _option(default: Any, **limits: float | None) -> Any:
     return field(default=default, metadata=limits)
 
@@ -178,6 +181,7 @@ class PipelineOptions:
                     raise TypeError(f"{option.name} must be True or False, got {value!r}")
             elif isinstance(option.default, int):
                 check_integer(value, option.name, option.metadata["minimum"])
+                check_number(value, option.name, below=_COUNTS_BELOW)
             elif value != np.inf:
                 check_number(value, option.name, minimum=option.metadata["minimum"])
 

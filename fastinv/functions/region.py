@@ -90,12 +90,11 @@ class Region:
     def wrap(self, x: Float64Array) -> Float64Array:
         """`x` ``(..., p)`` with cyclic inputs in the period around the middle of their bounds.
 
-        They end exactly inside those: rounding may have left them outside.
+        They end exactly inside those: rounding may have left them outside. Where one bound is
+        infinite, it is the period beside the other; where both are, the one around 0.
         """
         with np.errstate(invalid="ignore"):
-            middle = 0.5 * (self.lower + self.upper)
-            middle = np.where(np.isfinite(middle), middle, 0.0)
-            wrapped = self.clip(middle + self._nearest(x - middle))
+            wrapped = self.clip(self._middle + self._nearest(x - self._middle))
             return np.where(self.cyclic, wrapped, x)
 
     def contains(self, x: Float64Array) -> BoolArray:
@@ -122,8 +121,18 @@ class Region:
             difference = self.difference(a, b) / self.scale
             return np.asarray(np.sqrt((difference**2).sum(axis=-1)))
 
+    @cached_property
+    def _middle(self) -> Float64Array:
+        """Of the period that :meth:`wrap` moves cyclic inputs into, (p,)."""
+        below, above, half = np.isfinite(self.lower), np.isfinite(self.upper), 0.5 * self.periods
+        with np.errstate(invalid="ignore"):
+            return np.select(
+                [below & above, below & self.cyclic, above & self.cyclic],
+                [0.5 * (self.lower + self.upper), self.lower + half, self.upper - half],
+            )
+
     def _nearest(self, difference: Float64Array) -> Float64Array:
         turns = difference / self.periods
-        rounded = np.trunc(turns + np.copysign(0.5, turns))  # halves away from zero
-        periods = np.where(np.isfinite(self.periods), self.periods, 0.0)
-        return np.asarray(difference - periods * rounded)
+        whole = np.trunc(turns)
+        rounded = whole + np.where(np.abs(turns - whole) >= 0.5, np.sign(turns), 0.0)
+        return np.where(np.isfinite(self.periods), difference - self.periods * rounded, difference)

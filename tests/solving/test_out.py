@@ -7,7 +7,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import fastinv as fi
-from fastinv.backends import PipelineSpec, Ranked, get_backend
+from fastinv.backends import Ranked, get_backend
+from fastinv.functions import Goal
 
 ARM = fi.problems.two_link_arm
 ARRAYS = ("targets", "x", "residual", "anchor", "status")
@@ -79,9 +80,9 @@ def test_rows_of_a_larger_result(solver):
 
 @pytest.mark.parametrize("backend", ["cpp", "reference"])
 def test_backends_refuse_what_overlaps_the_targets(solver, backend):
-    spec = solver.pipeline_spec_
-    assert isinstance(spec, PipelineSpec)
-    pipeline = get_backend(backend).pipeline(spec)
+    backend = get_backend(backend)
+    anchors = backend.anchors(solver.anchors_x_, solver.anchors_y_)
+    pipeline = backend.pipeline(solver.problem_, anchors, None, solver.options_)
     targets, *arrays = in_pieces(("targets", "residual"))
     with pytest.raises(ValueError, match=r"targets and out\.residual must not overlap"):
-        pipeline.solve(targets, n_neighbors=K, k=K, out=Ranked(*arrays))
+        pipeline.solve(Goal(targets, 0.1), n_candidates=K, k=K, out=Ranked(*arrays))

@@ -1,65 +1,30 @@
 """Polishing by damped Gauss-Newton, on both backends: against SciPy, and what it promises."""
 
-import ctypes
-
 import numpy as np
 import pytest
-from fastinv.backends.reference.forward import evaluate_learned, learned_derivative
+from chains import CPP, REFERENCE, Setup, assert_same_bits, code_of, surface
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import least_squares
 
-import fastinv as fi
-from fastinv import _core
 from fastinv.backends import get_backend
-from fastinv.backends.protocol import LearnedForward, PipelineSpec, RefineSpec
-from fastinv.functions.networks import ACTIVATIONS, NetworkSpec
 
-REFERENCE = get_backend("reference")
-CPP = {isa: get_backend("cpp", isa=isa) for isa in _core.isas()}
 BACKENDS = {"reference": REFERENCE, "cpp": get_backend("cpp")}
 ROUNDING, STATIONARY, EVALUATIONS = 0, 1, 2
-FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
 
 
-class Native:
-    """A Python function of one x ``(p,)`` behind the address that a specification asks for."""
-
-    def __init__(self, function, p):
-        def call(x, out, n_rows):
-            rows = np.frombuffer((ctypes.c_double * (n_rows * p)).from_address(x))
-            for i, row in enumerate(rows.reshape(n_rows, p)):
-                with np.errstate(all="ignore"):
-                    values = np.ravel(function(row)).astype(float).tolist()
-                (ctypes.c_double * len(values)).from_address(out + 8 * i * len(values))[:] = values
-
-        self._keep = FUNCTION(call)
-        self.address = ctypes.cast(self._keep, ctypes.c_void_p).value
+def setup_of(function, p, q, **changes):
+    """For a search that is only asked to polish."""
+    given = {"tol": 1e-9, "max_evaluations": 400} | changes
+    return Setup(np.zeros((1, p)), np.zeros((1, q)), function, **given)
 
 
-def make_spec(
-    forward, p, q, *, jacobian=None, lower=-np.inf, upper=np.inf, scale=1.0, cap=400, periods=np.inf
-):
-    def each(values):
-        return np.broadcast_to(np.asarray(values, dtype=float), (p,)).copy()
-
-    return PipelineSpec(
-        anchors_x=np.zeros((1, p)), anchors_y=np.zeros((1, q)), twin=None, forward=forward,
-        lower=each(lower), upper=each(upper), tol=1e-9, coverage=np.inf, x_spread=each(scale),
-        refine=RefineSpec(jacobian, cap, each(periods), 1e-6),
-    )  # fmt: skip
-
-
-def polish(backend, function, targets, starts, **options):
+def polish(backend, function, targets, starts, *, jacobian=None, **changes):
     """`function` of one x polished from `starts` ``(n, p)`` towards `targets` ``(n, q)``."""
     targets, starts = np.asarray(targets, dtype=float), np.asarray(starts, dtype=float)
     p, q = starts.shape[1], targets.shape[1]
-    native = Native(function, p)
-    jacobian = options.pop("jacobian", None)
-    derivative = None if jacobian is None else Native(jacobian, p)
-    address = None if derivative is None else derivative.address
-    spec = make_spec(native.address, p, q, jacobian=address, **options)
-    return backend.search(spec).polish(targets, starts)
+    setup = setup_of(code_of(function, p, q, jacobian), p, q, **changes)
+    return setup.search(backend).polish(setup.goal(targets), starts)
 
 
 def smooth(rng, p, q, bend=0.2):
@@ -143,7 +108,7 @@ def test_what_every_polish_promises(name, shape, bend, cap, with_jacobian, reach
     starts[0] = np.sign(starts[0])  # in a corner
     targets = reach * rng.normal(size=(3, q))
     found = polish(
-        BACKENDS[name], f, targets, starts, lower=-1.0, upper=1.0, cap=cap, scale=scale,
+        BACKENDS[name], f, targets, starts, lower=-1.0, upper=1.0, max_evaluations=cap, scale=scale,
         jacobian=jacobian if with_jacobian else None,
     )  # fmt: skip
     before = np.linalg.norm([f(x) for x in starts] - targets, axis=1)
@@ -164,7 +129,7 @@ def test_what_every_polish_promises(name, shape, bend, cap, with_jacobian, reach
 @pytest.mark.parametrize("cap", [1, 2])
 def test_without_evaluations_to_spend_a_row_stays_where_it_is(name, cap):
     """Two differences are all that the cap allows."""
-    found = polish(BACKENDS[name], lambda x: x**3, [[8.0]], [[1.0]], cap=cap)
+    found = polish(BACKENDS[name], lambda x: x**3, [[8.0]], [[1.0]], max_evaluations=cap)
     assert found.x.tolist() == [[1.0]]
     assert found.end.tolist() == [EVALUATIONS]
     assert found.n_evaluations.tolist() == [2]
@@ -316,118 +281,34 @@ def test_differences_are_not_taken_across_bounds(name):
     assert len(points) > 6
 
 
-# Networks
-
-
-def random_network(seed, hidden, activation, p, q):
-    rng = np.random.default_rng([56, seed])
-    spec = NetworkSpec((p, *hidden, q), activation)
-    parameters = np.zeros(spec.n_parameters, dtype=np.float32)
-    for weights, biases in spec.layers(parameters):
-        weights[:] = rng.normal(size=weights.shape) / np.sqrt(len(weights))
-        biases[:] = 0.3 * rng.normal(size=biases.shape)
-    return LearnedForward(
-        spec, parameters, rng.normal(size=p), rng.uniform(0.5, 2, p), rng.normal(size=q),
-        rng.uniform(0.5, 2, q),
-    )  # fmt: skip
-
-
-HIDDEN = [(1,), (7,), (33,), (7, 33), (33, 7), (1, 7, 33), (33, 33, 33)]
-
-
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("hidden", HIDDEN)
-def test_the_reference_derivative_of_a_network_against_differences(activation, hidden):
-    for seed, (p, q) in enumerate([(1, 1), (2, 3), (3, 2), (7, 33)]):
-        network = random_network(seed, hidden, activation, p, q)
-        x = np.random.default_rng([57, seed]).normal(size=p)
-        h = 1e-6 * np.eye(p)
-        differences = (evaluate_learned(network, x + h) - evaluate_learned(network, x - h)) / 2e-6
-        np.testing.assert_allclose(learned_derivative(network, x), differences.T, atol=1e-7)
-
-
-@pytest.mark.parametrize("isa", _core.isas())
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("hidden", HIDDEN)
-def test_steps_by_the_derivative_of_a_network(isa, activation, hidden):
-    """One step, which a wrong derivative would turn elsewhere."""
-    moved = 0.0
-    for seed, (p, q) in enumerate([(2, 2), (3, 1), (1, 3), (7, 7)]):
-        network = random_network(seed, hidden, activation, p, q)
-        spec = make_spec(network, p, q, cap=2)
-        rng = np.random.default_rng([58, seed])
-        starts = rng.normal(size=(7, p))
-        targets = evaluate_learned(network, starts) + 0.02 * rng.normal(size=(7, q))
-        exact = REFERENCE.search(spec).polish(targets, starts)
-        found = CPP[isa].search(spec).polish(targets, starts)
-        step = np.abs(exact.x - starts).max()
-        np.testing.assert_allclose(found.x, exact.x, rtol=0, atol=0.03 * step + 1e-5)
-        np.testing.assert_allclose(found.residual, exact.residual, atol=2e-4)
-        moved = max(moved, step)
-    assert moved > 1e-3
-
-
-@pytest.mark.parametrize("isa", _core.isas())
-def test_networks_are_solved_to_the_rounding_of_float32(isa):
-    network = random_network(3, (33, 33), "tanh", 2, 2)
-    spec = make_spec(network, 2, 2)
-    rng = np.random.default_rng(59)
-    inside = rng.normal(size=(33, 2))
-    found = (
-        CPP[isa]
-        .search(spec)
-        .polish(evaluate_learned(network, inside), inside + 0.02 * rng.normal(size=(33, 2)))
-    )
-    assert (found.residual < 5e-7).mean() > 0.9
-    np.testing.assert_allclose(found.fx, evaluate_learned(network, found.x), atol=2e-6)
-
-
 # Backends, threads and sizes
-
-
-@fi.forward(n_inputs=2, n_outputs=3)
-def surface(x, y):
-    y[0] = x[0] * x[1]
-    y[1] = x[0] ** 2 - x[1]
-    y[2] = np.sin(x[0])
 
 
 @pytest.mark.parametrize("n", [0, 1, 7, 33])
 def test_all_backends_threads_and_instruction_sets_agree(n):
-    spec = make_spec(surface.address, 2, 3, lower=-1.0, upper=1.0)
+    setup = setup_of(surface, 2, 3, lower=-1.0, upper=1.0)
     rng = np.random.default_rng([60, n])
     starts = rng.uniform(-1, 1, size=(n, 2))
     targets = surface(rng.uniform(-1, 1, size=(n, 2))).reshape(n, 3)
-    exact = REFERENCE.search(spec).polish(targets, starts)
+    goal = setup.goal(targets)
+    exact = setup.search(REFERENCE).polish(goal, starts)
     assert [field.dtype.name for field in exact] == ["float64"] * 3 + ["int64", "int8"]
-    first = get_backend("cpp", isa="baseline").search(spec).polish(targets, starts)
+    first = setup.search(CPP["baseline"]).polish(goal, starts)
     np.testing.assert_allclose(first.residual, exact.residual, rtol=1e-10, atol=1e-14)
     np.testing.assert_allclose(first.x, exact.x, atol=2e-7)
     for backend in CPP.values():
         for n_threads in (1, 2):
-            again = backend.search(spec).polish(targets, starts, n_threads=n_threads)
-            for found, wanted in zip(again, first, strict=True):
-                assert found.dtype == wanted.dtype
-                assert found.tobytes() == wanted.tobytes()
+            again = setup.search(backend).polish(goal, starts, n_threads=n_threads)
+            assert_same_bits(again, first)
     for row in range(min(n, 3)):
-        alone = CPP["baseline"].search(spec).polish(targets[row : row + 1], starts[row : row + 1])
-        assert alone.x.tobytes() == first.x[row].tobytes()
-
-
-@pytest.mark.parametrize("isa", _core.isas())
-def test_a_network_gives_the_same_bits_for_any_number_of_threads(isa):
-    network = random_network(4, (33, 7), "silu", 3, 2)
-    rng = np.random.default_rng(61)
-    starts, targets = rng.normal(size=(33, 3)), rng.normal(size=(33, 2))
-    search = CPP[isa].search(make_spec(network, 3, 2, lower=-2.0, upper=2.0))
-    one, two = (search.polish(targets, starts, n_threads=n) for n in (1, 2))
-    for found, wanted in zip(two, one, strict=True):
-        assert found.tobytes() == wanted.tobytes()
+        rows = slice(row, row + 1)
+        alone = setup.search(CPP["baseline"]).polish(setup.goal(targets[rows]), starts[rows])
+        assert_same_bits(alone, first, rows)
 
 
 @pytest.mark.parametrize("name", BACKENDS)
 def test_starts_are_not_written_to(name):
     starts = np.array([[0.5, 0.5]])
-    spec = make_spec(surface.address, 2, 3)
-    BACKENDS[name].search(spec).polish(np.array([[0.1, 0.2, 0.3]]), starts)
+    setup = setup_of(surface, 2, 3)
+    setup.search(BACKENDS[name]).polish(setup.goal([[0.1, 0.2, 0.3]]), starts)
     assert starts.tolist() == [[0.5, 0.5]]

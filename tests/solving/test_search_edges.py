@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import fastinv as fi
+from fastinv.functions import Goal
 
 TURN = 2 * np.pi
 ARM = fi.problems.two_link_arm
@@ -152,8 +153,7 @@ def test_the_partner_across_a_fold_is_found_from_anchors_on_one_side(target):
 def test_of_two_copies_of_a_solution_the_better_is_kept():
     solver = fitted(quadratic, (-1, 1))
     starts = solver.anchors_x_[np.abs(solver.anchors_x_[:, 0]).argsort()[:12]]
-    goals = np.zeros((12, 1))
-    ends = solver.search().polish(goals, np.ascontiguousarray(starts))
+    ends = solver.search().polish(Goal(np.zeros((12, 1)), 1e-9), np.ascontiguousarray(starts))
     found = solver.solve_all([[0.0]])
     assert found.count.tolist() == [1]
     assert found.residual[0, 0] <= np.median(ends.residual)

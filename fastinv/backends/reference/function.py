@@ -83,8 +83,9 @@ class Derivatives:
 def network_values(code: NetworkCode, x: Float64Array) -> Float64Array:
     """Images ``(..., q)`` of `x` ``(..., p)`` by a network."""
     scaled = limited((x - code.x_mean) / code.x_scale)
-    net = mlp.forward(code.spec, code.parameters.astype(np.float64), scaled)
-    return np.asarray(code.y_mean + code.y_scale * net)
+    # Each row by itself: the last bits of a product of matrices depend on how many rows there are.
+    rows = mlp.forward(code.spec, code.parameters.astype(np.float64), scaled[..., None, :])
+    return np.asarray(code.y_mean + code.y_scale * rows[..., 0, :])
 
 
 def network_derivative(code: NetworkCode, x: Float64Array) -> Float64Array:

@@ -4,15 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from chains import BACKENDS, Setup
+from parabola import affine_twin
 
 import fastinv as fi
-from fastinv import _core
-from fastinv.backends import get_backend
-from fastinv.backends.protocol import PipelineSpec, TwinModel
-from fastinv.functions.networks import NetworkSpec
 
-REFERENCE = get_backend("reference")
-CPP = {isa: get_backend("cpp", isa=isa) for isa in _core.isas()}
+by_backend = pytest.mark.parametrize("backend", BACKENDS.values(), ids=BACKENDS.keys())
 
 
 @fi.forward(n_inputs=1, n_outputs=1)
@@ -20,57 +17,42 @@ def root(x, y):
     y[0] = np.sqrt(x[0])
 
 
-def half_step(reach=10.0):
-    """A network that takes half of the step that y = x asks for, and nothing else."""
-    net = NetworkSpec((3, 1), "identity")
-    one, zero = np.ones(1), np.zeros(1)
-    weights = np.array([0.5, 0.0, 0.0, 0.0], dtype=np.float32)
-    return TwinModel(net, weights, one, zero, one, zero, one, one, reach)
-
-
-@pytest.mark.parametrize("backend", [REFERENCE, *CPP.values()])
-@pytest.mark.parametrize("n_passes", [1, 2, 3, 7])
-def test_each_pass_starts_where_the_one_before_ended(backend, n_passes):
-    anchors = np.array([[0.0], [3.0]])
-    spec = PipelineSpec(
-        anchors_x=anchors, anchors_y=anchors, twin=half_step(), forward=line.address,
-        lower=np.array([-9.0]), upper=np.array([9.0]), tol=1e-9, coverage=np.inf,
-        x_spread=np.ones(1), n_passes=n_passes,
-    )  # fmt: skip
-    ranked = backend.pipeline(spec).solve(np.array([[1.0], [np.nan]]), n_neighbors=2, k=2)
-    np.testing.assert_allclose(ranked.x[0].ravel(), [1 - 0.5**n_passes, 1 + 2 * 0.5**n_passes])
-    assert np.isnan(ranked.x[1]).all()
-    assert (ranked.status[1] == fi.Status.INVALID).all()
-
-
 @fi.forward(n_inputs=1, n_outputs=1)
 def line(x, y):
     y[0] = x[0]
 
 
-@pytest.mark.parametrize("backend", [REFERENCE, *CPP.values()])
+def half_step(reach=10.0):
+    """A network that takes half of the step that y = x asks for, and nothing else."""
+    return affine_twin((0.5, 0.0, 0.0), reach=reach)
+
+
+@by_backend
+@pytest.mark.parametrize("n_passes", [1, 2, 3, 7])
+def test_each_pass_starts_where_the_one_before_ended(backend, n_passes):
+    anchors = np.array([[0.0], [3.0]])
+    setup = Setup(anchors, anchors, line, half_step(), lower=-9.0, upper=9.0, tol=1e-9,
+                  n_passes=n_passes)  # fmt: skip
+    ranked = setup.solve(backend, [[1.0], [np.nan]], n_candidates=2, k=2)
+    np.testing.assert_allclose(ranked.x[0].ravel(), [1 - 0.5**n_passes, 1 + 2 * 0.5**n_passes])
+    assert np.isnan(ranked.x[1]).all()
+    assert (ranked.status[1] == fi.Status.INVALID).all()
+
+
+@by_backend
 def test_a_pass_that_comes_no_closer_or_has_no_image_changes_nothing(backend):
     """The step overshoots for a root, or leads to where it is not a number."""
     anchors = np.array([[0.25], [4.0]])
-    spec = PipelineSpec(
-        anchors_x=anchors, anchors_y=np.sqrt(anchors), twin=half_step(reach=0.1),
-        forward=root.address, lower=np.array([-9.0]), upper=np.array([9.0]), tol=1e-9,
-        coverage=np.inf, x_spread=np.ones(1), anchors_exact=False,
-    )  # fmt: skip
+    setup = Setup(anchors, np.sqrt(anchors), root, half_step(reach=0.1), lower=-9.0, upper=9.0,
+                  tol=1e-9, anchors_exact=False)  # fmt: skip
     targets = np.array([[1.0], [-1.0], [-9.0]])
-    once = backend.pipeline(spec).solve(targets, n_neighbors=2, k=2)
-    more = backend.pipeline(replace(spec, n_passes=4)).solve(targets, n_neighbors=2, k=2)
+    once = setup.solve(backend, targets, n_candidates=2, k=2)
+    more = replace(setup, n_passes=4).solve(backend, targets, n_candidates=2, k=2)
     assert (np.sort(more.residual) <= np.sort(once.residual)).all()
     assert np.isinf(more.residual[2]).any() == np.isinf(once.residual[2]).any()
     images = np.sqrt(np.where(more.x[:, :, 0] >= 0, more.x[:, :, 0], np.nan))
     residual = np.abs(images - targets)
     np.testing.assert_allclose(more.residual, np.where(np.isnan(residual), np.inf, residual))
-
-
-def linear_step(weights, bias, reach):
-    """A network whose step is a weighted sum of y - y_a, y_a and x_a, and a bias."""
-    parameters = np.array([*weights, bias], dtype=np.float32)
-    return replace(half_step(reach), parameters=parameters)
 
 
 @fi.forward(n_inputs=1, n_outputs=1)
@@ -87,16 +69,13 @@ def from_one_anchor(backend, forward, twin, anchor, target, *, bound=99.0, n_pas
     """x, residual and status of what the passes make of one anchor, of which f is not exact."""
     anchors = np.array([[anchor]])
     images = np.full((1, 1), 2.0 * anchor) if forward is double else anchors
-    spec = PipelineSpec(
-        anchors_x=anchors, anchors_y=images, twin=twin, forward=forward.address,
-        lower=np.array([-bound]), upper=np.array([bound]), tol=1e-9, coverage=np.inf,
-        x_spread=np.ones(1), anchors_exact=False, n_passes=n_passes,
-    )  # fmt: skip
-    found = backend.pipeline(spec).solve(np.array([[target]]), n_neighbors=1, k=1)
+    setup = Setup(anchors, images, forward, twin, lower=-bound, upper=bound, tol=1e-9,
+                  anchors_exact=False, n_passes=n_passes)  # fmt: skip
+    found = setup.solve(backend, [[target]], n_candidates=1, k=1)
     return found.x.item(), found.residual.item(), fi.Status(found.status.item())
 
 
-@pytest.mark.parametrize("backend", [REFERENCE, *CPP.values()])
+@by_backend
 @pytest.mark.parametrize(
     ("weights", "bias", "n_passes", "x"),
     [
@@ -109,13 +88,13 @@ def from_one_anchor(backend, forward, twin, anchor, target, *, bound=99.0, n_pas
 )
 def test_a_further_pass_sees_the_candidate_and_its_image(backend, weights, bias, n_passes, x):
     """Not the anchor, nor the anchor's image."""
-    twin = linear_step(weights, bias, reach=1e3)
+    twin = affine_twin(weights, bias, reach=1e3)
     found, residual, _ = from_one_anchor(backend, double, twin, 1.0, 120.0, n_passes=n_passes)
     assert found == x
     assert residual == abs(2 * x - 120.0)
 
 
-@pytest.mark.parametrize("backend", [REFERENCE, *CPP.values()])
+@by_backend
 @pytest.mark.parametrize(
     ("weights", "bias", "target", "bound", "reach", "x", "status"),
     [
@@ -143,17 +122,17 @@ def test_a_further_pass_sees_the_candidate_and_its_image(backend, weights, bias,
 def test_flags_are_those_of_the_step_that_was_taken_last(
     backend, weights, bias, target, bound, reach, x, status
 ):
-    twin = linear_step(weights, bias, reach)
+    twin = affine_twin(weights, bias, reach)
     found = from_one_anchor(backend, line, twin, 0.0, target, bound=bound)
     assert found == (x, abs(x - target), status)
 
 
-@pytest.mark.parametrize("backend", [REFERENCE, *CPP.values()])
+@by_backend
 @pytest.mark.parametrize("hole", [3.0, 5.0, 7.0])
 @pytest.mark.parametrize("n_passes", [2, 4])
 def test_no_pass_starts_from_an_image_that_is_not_finite(backend, hole, n_passes):
     """The step does not depend on where it starts, and would lead out of the hole."""
-    twin = linear_step((0.0, 0.0, 0.0), 1.0, reach=9.0)
+    twin = affine_twin((0.0, 0.0, 0.0), 1.0, reach=9.0)
     found = from_one_anchor(backend, with_holes, twin, hole - 1, 20.0, n_passes=n_passes)
     assert found == (hole, np.inf, fi.Status.INVALID)
     # Nor does one end there.
