@@ -11,7 +11,7 @@
 
 #include "solve/chain/pipeline.hpp"
 #include "bindings/support/array_view.hpp"
-#include "bindings/support/released_gil.hpp"
+#include "bindings/support/gil.hpp"
 #include "bindings/registers.hpp"
 #include "bindings/support/solution.hpp"
 

@@ -10,7 +10,7 @@
 #include "kdtree/kdtree.hpp"
 #include "bindings/support/array_view.hpp"
 #include "bindings/registers.hpp"
-#include "bindings/support/released_gil.hpp"
+#include "bindings/support/gil.hpp"
 
 namespace fastinv {
 

@@ -7,7 +7,7 @@
 #include "base/dispatch.hpp"
 #include "mixture/mixture.hpp"
 #include "bindings/support/arguments.hpp"
-#include "bindings/support/released_gil.hpp"
+#include "bindings/support/gil.hpp"
 #include "bindings/registers.hpp"
 #include "bindings/support/trainer.hpp"
 

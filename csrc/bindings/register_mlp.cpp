@@ -4,7 +4,7 @@
 #include "base/dispatch.hpp"
 #include "mlp/mlp.hpp"
 #include "bindings/support/array_view.hpp"
-#include "bindings/support/released_gil.hpp"
+#include "bindings/support/gil.hpp"
 #include "bindings/registers.hpp"
 #include "bindings/support/trainer.hpp"
 

@@ -4,7 +4,7 @@
 
 #include "base/dispatch.hpp"
 #include "bindings/support/nouns.hpp"
-#include "bindings/support/released_gil.hpp"
+#include "bindings/support/gil.hpp"
 #include "bindings/registers.hpp"
 #include "solve/chain/ordering.hpp"
 #include "solve/chain/pipeline.hpp"

@@ -6,7 +6,7 @@
 #include "base/dispatch.hpp"
 #include "base/parallel.hpp"
 #include "bindings/support/nouns.hpp"
-#include "bindings/support/released_gil.hpp"
+#include "bindings/support/gil.hpp"
 #include "bindings/registers.hpp"
 #include "function/anchors.hpp"
 #include "function/problem.hpp"
@@ -28,7 +28,7 @@ void require_sizes(std::int64_t n_inputs, std::int64_t n_outputs) {
 std::shared_ptr<const void> owner_of(const py::object& object) {
   return {object.inc_ref().ptr(), [](void* owner) {
             if (!Py_IsInitialized()) return;  // nothing is left to let go
-            const py::gil_scoped_acquire gil;
+            const HeldGil gil;
             Py_DECREF(static_cast<PyObject*>(owner));
           }};
 }

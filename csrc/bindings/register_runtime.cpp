@@ -10,7 +10,7 @@
 #include "base/parallel.hpp"
 #include "bindings/support/array_view.hpp"
 #include "bindings/registers.hpp"
-#include "bindings/support/released_gil.hpp"
+#include "bindings/support/gil.hpp"
 
 #if defined(_WIN32)
 #define FASTINV_EXPORT extern "C" __declspec(dllexport)

@@ -2,7 +2,7 @@
 #include <memory>
 
 #include "bindings/support/nouns.hpp"
-#include "bindings/support/released_gil.hpp"
+#include "bindings/support/gil.hpp"
 #include "bindings/registers.hpp"
 #include "solve/search/search.hpp"
 

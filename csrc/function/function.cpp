@@ -50,8 +50,7 @@ FunctionScratch LearnedFunction::lay_out(Taker& take, std::int64_t n_rows) const
   take(scratch.inputs, n_rows * p_);
   take(scratch.outputs, n_rows * q_);
   take(scratch.derivative, q_ * p_);
-  const std::int64_t of_jacobian = 2 * network_.workspace_size(p_ + 1) + (p_ + 1) * p_;
-  take(scratch.workspace, std::max(network_.workspace_size(n_rows), of_jacobian));
+  scratch.network = JacobianScratch<float>(take, n_rows, network_.shape());
   return scratch;
 }
 
@@ -65,7 +64,7 @@ void LearnedFunction::scale_inputs(const double* x, float* inputs, std::int64_t 
 void LearnedFunction::values(const double* x, double* fx, std::int64_t n_rows,
                              const FunctionScratch& scratch) const {
   scale_inputs(x, scratch.inputs, n_rows);
-  network_.forward_rows(scratch.inputs, scratch.outputs, n_rows, scratch.workspace);
+  network_.forward_rows(scratch.inputs, scratch.outputs, n_rows, scratch.network.layers);
   for (std::int64_t i = 0; i < n_rows * q_; ++i) {
     const std::int64_t c = i % q_;
     fx[i] = scaling_.y_mean[c] + scaling_.y_scale[c] * scratch.outputs[i];
@@ -75,7 +74,7 @@ void LearnedFunction::values(const double* x, double* fx, std::int64_t n_rows,
 void LearnedFunction::jacobian(const double* x, const Box&, double* jac,
                                const FunctionScratch& scratch) const {
   scale_inputs(x, scratch.inputs, 1);
-  network_.jacobian(scratch.inputs, scratch.derivative, scratch.workspace);
+  network_.jacobian(scratch.inputs, scratch.derivative, scratch.network);
   for (std::int64_t j = 0; j < q_; ++j) {
     for (std::int64_t i = 0; i < p_; ++i) {
       jac[j * p_ + i] = scaling_.y_scale[j] / scaling_.x_scale[i] * scratch.derivative[j * p_ + i];

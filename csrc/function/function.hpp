@@ -20,7 +20,7 @@ struct FunctionScratch {
   float* inputs;      // of a network, for some rows
   float* outputs;     // likewise
   float* derivative;  // of a network (q, p)
-  float* workspace;
+  JacobianScratch<float> network;
 };
 
 // Immutable; any number of threads may use it.

@@ -1,6 +1,7 @@
 // Multilayer perceptrons over the kernels of one instruction set: packing and inference.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -84,33 +85,32 @@ class PackedParameters {
 };
 
 // What a forward pass works in: the values of two layers at a time. `widest` is that of the
-// network's shape, or the greatest of several networks that take turns.
+// network's shape.
 template <class T>
 struct ForwardScratch {
-  T* values[2];  // (n_rows, row_stride(widest))
+  T* values[2] = {};  // (n_rows, row_stride(widest))
 
+  ForwardScratch() = default;
   ForwardScratch(Taker& take, std::int64_t n_rows, std::int64_t widest) {
     for (T*& layer : values) take(layer, n_rows * row_stride<T>(widest));
   }
-  ForwardScratch(T* first, T* second) : values{first, second} {}
 };
 
 // What a derivative works in: a row of values and n_inputs rows of tangents.
 template <class T>
 struct JacobianScratch {
-  ForwardScratch<T> layers;
-  T* slope;   // (row_stride(widest))
-  T* inputs;  // (n_inputs + 1, n_inputs)
+  ForwardScratch<T> layers;  // for max(n_rows, n_inputs + 1) rows
+  T* slope = nullptr;        // (row_stride(widest))
+  T* inputs = nullptr;       // (n_inputs + 1, n_inputs)
 
-  JacobianScratch(Taker& take, std::int64_t n_inputs, std::int64_t widest)
-      : layers(take, n_inputs + 1, widest) {
+  JacobianScratch() = default;
+  // `layers` serve forward passes of n_rows, too.
+  JacobianScratch(Taker& take, std::int64_t n_rows, const NetworkShape& shape) {
+    const std::int64_t n_inputs = shape.n_inputs(), widest = shape.widest();
+    layers = ForwardScratch<T>(take, std::max(n_rows, n_inputs + 1), widest);
     take(slope, row_stride<T>(widest));
     take(inputs, (n_inputs + 1) * n_inputs);
   }
-  JacobianScratch(T* memory, std::int64_t n_inputs, std::int64_t widest)
-      : layers(memory, memory + (n_inputs + 1) * row_stride<T>(widest)),
-        slope(memory + 2 * (n_inputs + 1) * row_stride<T>(widest)),
-        inputs(slope + row_stride<T>(widest)) {}
 };
 
 // An immutable network for inference.
@@ -125,17 +125,6 @@ class Network {
                     const ForwardScratch<T>& scratch) const;
   // d out / d in at one input: jac (n_outputs, n_inputs); allocates nothing.
   void jacobian(const T* in, T* jac, const JacobianScratch<T>& scratch) const;
-  // The same two in plain memory: workspace_size(n_rows) elements; as many as for n_inputs + 1
-  // rows, twice over, and (n_inputs + 1) * n_inputs.
-  std::int64_t workspace_size(std::int64_t n_rows) const {
-    return 2 * n_rows * row_stride<T>(shape_.widest());
-  }
-  void forward_rows(const T* in, T* out, std::int64_t n_rows, T* workspace) const {
-    forward_rows(in, out, n_rows, {workspace, workspace + workspace_size(n_rows) / 2});
-  }
-  void jacobian(const T* in, T* jac, T* workspace) const {
-    jacobian(in, jac, JacobianScratch<T>(workspace, shape_.n_inputs(), shape_.widest()));
-  }
   // forward_rows for any number of rows, on n_threads.
   void forward(const T* in, T* out, std::int64_t n_rows, int n_threads) const;
 

@@ -23,12 +23,10 @@ def corrected_by_a_narrow_network(hidden):
     solver = fi.TwinSolver(
         fi.problems.two_link_arm.forward,
         bounds=fi.problems.two_link_arm.bounds,
-        hidden_layer_sizes=hidden,
+        network=fi.TwinNetwork(hidden_layer_sizes=hidden, max_iter=1),
+        pairs=fi.SolvedPairs(n_pairs=2000, pairs_per_epoch=2000),
         n_passes=1,
         refine=False,
-        max_iter=1,
-        n_pairs=2000,
-        pairs_per_epoch=2000,
         random_state=0,
     )
     return solver.fit()

@@ -9,7 +9,7 @@
 
 #include "base/dispatch.hpp"
 #include "bindings/support/array_view.hpp"
-#include "bindings/support/released_gil.hpp"
+#include "bindings/support/gil.hpp"
 #include "mlp/mlp.hpp"
 #include "mlp/trainer.hpp"
 

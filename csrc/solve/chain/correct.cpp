@@ -65,7 +65,7 @@ void Pipeline::improve_rows(const Goal& goal, const Candidates& candidates,
 // a target, or from an image, that is not finite.
 void Pipeline::move(const Goal& goal, const Candidates& candidates, Scratch& scratch) const {
   const std::int64_t k = candidates.n_per_target, rows = candidates.n();
-  twin_->network.forward_rows(scratch.features, scratch.steps, rows, scratch.workspace);
+  twin_->network.forward_rows(scratch.features, scratch.steps, rows, scratch.network);
   for (std::int64_t row = 0; row < rows; ++row) {
     double* const x = candidates.x + row * p_;
     if (!all_finite(goal.target(row / k), q_) || !all_finite(candidates.fx + row * q_, q_)) {

@@ -17,7 +17,8 @@ struct Pipeline::Scratch {
   double *distances, *pool_distances;
   std::int64_t* pool;
   // Of all rows: the network's inputs and outputs, and the candidates before a pass.
-  float *features, *steps, *workspace;
+  float *features, *steps;
+  ForwardScratch<float> network;
   double *kept_x, *kept_fx;
   std::uint8_t* kept_flags;
   // Of one row's ranking.
@@ -40,7 +41,7 @@ struct Pipeline::Scratch {
     if (self.twin_) {
       take(features, rows * self.twin_->n_features());
       take(steps, rows * self.p_);
-      take(workspace, self.twin_->network.workspace_size(rows));
+      network = ForwardScratch<float>(take, rows, self.twin_->network.shape().widest());
       const std::int64_t kept = self.options_.n_passes > 1 ? rows : 0;
       take(kept_x, kept * self.p_);
       take(kept_fx, kept * self.q_);
