@@ -1,4 +1,4 @@
-// Multilayer perceptrons over the kernels of one instruction set: packing and inference.
+// Multilayer perceptrons with the kernels of one instruction set: packing and inference.
 #pragma once
 
 #include <cstdint>
@@ -18,15 +18,15 @@ inline std::int64_t round_up(std::int64_t n, std::int64_t unit) {
   return (n + unit - 1) / unit * unit;
 }
 
-// Elements from one row of n numbers to the next: whole cache lines, an odd number of them, so that
-// a column of rows spreads over all sets of a cache.
+// The stride of rows of n numbers: an odd number of whole cache lines, so that a column of rows
+// spreads over all sets of a cache.
 template <class T>
 std::int64_t row_stride(std::int64_t n) {
   constexpr std::int64_t line = 64 / sizeof(T);
   return ((n + line - 1) / line | 1) * line;
 }
 
-// Zeros, aligned to cache lines, so that packed panels start on one.
+// Zeros, aligned to cache lines so that packed panels start on one.
 template <class T>
 class AlignedBuffer {
  public:
@@ -83,8 +83,8 @@ class PackedParameters {
   std::vector<PackedLayer<T>> layers_;
 };
 
-// What a forward pass works in: the values of two layers at a time. `widest` is that of the
-// network's shape, or the greatest of several networks that take turns.
+// Scratch memory of a forward pass: the values of two layers at a time. `widest` is that of the
+// network's shape, or the largest of several networks that take turns.
 template <class T>
 struct ForwardScratch {
   T* values[2];  // (n_rows, row_stride(widest))
@@ -95,7 +95,7 @@ struct ForwardScratch {
   ForwardScratch(T* first, T* second) : values{first, second} {}
 };
 
-// What a derivative works in: a row of values and n_inputs rows of tangents.
+// Scratch memory of a derivative: a row of values and n_inputs rows of tangents.
 template <class T>
 struct JacobianScratch {
   ForwardScratch<T> layers;
@@ -120,13 +120,13 @@ class Network {
   Network(NetworkShape shape, const T* parameters, const Kernels<T>& kernels);
 
   const NetworkShape& shape() const { return shape_; }
-  // in (n_rows, n_inputs) to out (n_rows, n_outputs); allocates nothing.
+  // Maps in (n_rows, n_inputs) to out (n_rows, n_outputs); allocates nothing.
   void forward_rows(const T* in, T* out, std::int64_t n_rows,
                     const ForwardScratch<T>& scratch) const;
   // d out / d in at one input: jac (n_outputs, n_inputs); allocates nothing.
   void jacobian(const T* in, T* jac, const JacobianScratch<T>& scratch) const;
-  // The same two in plain memory: workspace_size(n_rows) elements; as many as for n_inputs + 1
-  // rows, twice over, and (n_inputs + 1) * n_inputs.
+  // The same two in plain memory: forward_rows needs workspace_size(n_rows) elements, and jacobian
+  // 2 * workspace_size(n_inputs + 1) + (n_inputs + 1) * n_inputs.
   std::int64_t workspace_size(std::int64_t n_rows) const {
     return 2 * n_rows * row_stride<T>(shape_.widest());
   }

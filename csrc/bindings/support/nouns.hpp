@@ -1,4 +1,4 @@
-// Python's goals, candidates and networks -> the views and models that the core works with.
+// Turns Python's goals, candidates and networks into the views and models that the core uses.
 #pragma once
 
 #include <pybind11/stl.h>
@@ -42,7 +42,7 @@ inline Network<float> network_of(const py::dict& d, std::int64_t n_in, std::int6
   return Network<float>(std::move(shape), flat.data, kernels<float>(isa));
 }
 
-// A fastinv.functions.goal.Goal, and the arrays that the view reads.
+// A fastinv.functions.goal.Goal and the arrays that its view reads.
 struct GoalArrays {
   py::array targets;
   std::optional<py::array> near;
@@ -66,8 +66,8 @@ struct GoalArrays {
   }
 };
 
-// A fastinv.backends.solving.Candidates of n_targets rows, and the arrays that the view reads and,
-// where `writable`, changes.
+// A fastinv.backends.solving.Candidates of n_targets rows, and the arrays that its view reads and,
+// if `writable`, changes.
 struct CandidateArrays {
   py::array x, fx, anchor, flags, anchor_distance;
   Candidates view;

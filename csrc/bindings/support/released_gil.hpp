@@ -1,4 +1,4 @@
-// Native code without the GIL.
+// Runs native code without the GIL.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -8,12 +8,12 @@
 
 namespace fastinv {
 
-// Gives up the GIL for as long as this lives.
+// Releases the GIL while this object lives.
 //
-// Once the interpreter exits, CPython before 3.14 ends a daemon thread that asks for the GIL with
-// pthread_exit. That unwinds the thread's stack, through destructors that must not throw, which
-// aborts the process, and others that would change Python objects without the GIL. Such a thread
-// stops here instead, as CPython 3.14 has it, until the process has ended.
+// When the interpreter exits, CPython before 3.14 ends a daemon thread that asks for the GIL with
+// pthread_exit. That unwinds the thread's stack. Destructors that must not throw then abort the
+// process, and others would change Python objects without the GIL. Here such a thread stops instead
+// until the process has ended, as in CPython 3.14.
 class ReleasedGil {
  public:
   ReleasedGil() : state_(PyEval_SaveThread()) {}
@@ -21,7 +21,7 @@ class ReleasedGil {
   ReleasedGil(const ReleasedGil&) = delete;
   ReleasedGil& operator=(const ReleasedGil&) = delete;
 
-  // f() with the GIL, from the thread that gave it up.
+  // Calls f() with the GIL; only the thread that released it may call this.
   template <class F>
   auto with_gil(const F& f) {
     take_back();
@@ -38,7 +38,7 @@ class ReleasedGil {
   void take_back() noexcept {
     try {
       PyEval_RestoreThread(state_);
-    } catch (...) {  // no exception, but the unwinding of pthread_exit
+    } catch (...) {  // not an exception but the unwinding of pthread_exit
       for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
     }
   }
