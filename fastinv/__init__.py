@@ -5,7 +5,7 @@ probabilities, and as baselines :class:`NearestSolver` and :class:`DirectSolver`
 a forward function with :func:`forward`; :mod:`fastinv.problems` has some to try, and
 :mod:`fastinv.robots` makes them from descriptions of robot arms.
 
-Everything is imported when it is first asked for.
+Everything is imported on first use.
 """
 
 from contextlib import suppress
@@ -164,8 +164,9 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-# threadpoolctl limits the libraries that are loaded when it is called. So that its limits hold for
-# whatever is used first inside of them, ours is loaded here: milliseconds, and no other package.
-with suppress(ImportError):  # said by whatever needs it
+# threadpoolctl limits only libraries that are already loaded. The extension is loaded here, so that
+# a limit also holds if fastinv is first used inside it. This takes milliseconds and loads no other
+# package.
+with suppress(ImportError):  # code that needs the extension explains this
     import_module("fastinv._core")
 register_with_threadpoolctl()

@@ -8,7 +8,7 @@ from typing_extensions import disjoint_base
 
 _F32 = NDArray[np.float32]
 _F64 = NDArray[np.float64]
-# Objects of the package, whose attributes the extension reads; it imports nothing of theirs.
+# The extension reads attributes of these objects of the package; it imports no Python types.
 _Goal = Any  # fastinv.functions.Goal
 _Candidates = Any  # fastinv.backends.Candidates
 _Options = Any  # fastinv.backends.PipelineOptions
@@ -20,10 +20,10 @@ def isas() -> list[str]:
     """Instruction sets that this machine can run, the best one last."""
 
 def default_isa() -> str:
-    """FASTINV_ISA where it is set, else the best; ValueError for one that is not there."""
+    """FASTINV_ISA if it is set, else the best; ValueError if it is not available."""
 
 def environment(name: str) -> str:
-    """What ``os.environ`` has under that name, empty where it has nothing."""
+    """The environment variable of that name, or "" if it is not set."""
 
 def get_num_threads() -> int:
     """The limit set through threadpoolctl, 0 for none."""
@@ -32,13 +32,13 @@ def set_num_threads(n_threads: int) -> None: ...
 def elementary_float32(
     function: Literal["exp", "log", "tanh"], x: _F32, out: _F32, isa: str
 ) -> None:
-    """The function of that name, of each element."""
+    """Applies the function of that name to each element."""
 
 def elementary_float64(
     function: Literal["exp", "log", "tanh"], x: _F64, out: _F64, isa: str
 ) -> None: ...
 def fma_rate_float32(seconds: float, n_threads: int, isa: str) -> float:
-    """Floating-point operations a second of fused multiply-adds in registers, measured for
+    """Floating-point operations per second of fused multiply-adds in registers, measured for
     `seconds` on all threads together."""
 
 def rank(residuals: _F64, order: _I64) -> None: ...
@@ -148,7 +148,7 @@ class KDTreeFloat64:
     def try_query(self, queries: Any, k: Any, out: Any, /) -> tuple[_F64, _I64] | None: ...
 
 class Function:
-    """f, which kernels call by themselves."""
+    """f, which kernels can call."""
 
     @property
     def n_inputs(self) -> int: ...
@@ -201,7 +201,7 @@ class Pipeline:
         status: _I8,
         n_threads: int,
     ) -> None:
-        """Fills arrays that the caller brings, of k columns."""
+        """Fills arrays of k columns that the caller provides."""
 
     def propose(self, goal: _Goal, candidates: _Candidates, n_threads: int) -> None: ...
     def correct(self, goal: _Goal, candidates: _Candidates, n_threads: int) -> None: ...
@@ -229,7 +229,7 @@ class Search:
         end: _I8,
         n_threads: int,
     ) -> None:
-        """Reads starts from `x`, and writes to it and all arrays after it."""
+        """Reads starts from `x`; writes to it and to all arrays after it."""
 
     def jacobians(self, x: _F64, out: _F64) -> None: ...
     def solve_all(

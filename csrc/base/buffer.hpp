@@ -1,4 +1,4 @@
-// Memory for numbers that is not touched before it is used.
+// Uninitialised memory for numbers.
 #pragma once
 
 #include <cstddef>
@@ -14,9 +14,9 @@
 
 namespace fastinv {
 
-// Numbers without initial values, starting on a cache line, so that no register's load crosses one.
-// A long buffer starts on a huge page, where the system has them: it takes fewer page faults to
-// fill and fewer misses of the address cache to search.
+// Numbers without initial values. They start on a cache line, so that no register's load crosses
+// one. A long buffer starts on a huge page where the system has them: filling it then takes fewer
+// page faults, and searching it fewer misses of the address cache.
 template <class T>
 class Buffer {
  public:
@@ -28,7 +28,7 @@ class Buffer {
     numbers_ = Pointer(static_cast<T*>(::operator new(padded, std::align_val_t{alignment})),
                        Free{alignment});
 #if defined(__linux__)
-    // Advice only: without huge pages everything works as well, if more slowly.
+    // This is advice only: without huge pages everything works, but more slowly.
     if (alignment == kHugePage) madvise(numbers_.get(), padded, MADV_HUGEPAGE);
 #endif
     poison(numbers_.get(), padded);

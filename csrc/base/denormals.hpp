@@ -1,5 +1,6 @@
-// Numbers below the normal range count as zero while this lives. Training drives moments of unused
-// weights through that range, where some CPUs take a hundred cycles an operation.
+// While this object lives, numbers below the normal range count as zero. Training drives the
+// moments of unused weights through that range, where some CPUs take a hundred cycles per
+// operation.
 #pragma once
 
 #if defined(__x86_64__) || defined(_M_X64)

@@ -52,11 +52,11 @@ struct Entry {
 };
 
 template <class T>
-const Kernels<T>* pick(const Kernels<float>* single, const Kernels<double>* twice) {
+const Kernels<T>* pick(const Kernels<float>* in_float32, const Kernels<double>* in_float64) {
   if constexpr (sizeof(T) == sizeof(float)) {
-    return single;
+    return in_float32;
   } else {
-    return twice;
+    return in_float64;
   }
 }
 
@@ -76,7 +76,7 @@ std::vector<Entry<T>> find_entries() {
   return found;
 }
 
-// The last one is the best.
+// The best one comes last.
 template <class T>
 const std::vector<Entry<T>>& entries() {
   static const std::vector<Entry<T>> found = find_entries<T>();

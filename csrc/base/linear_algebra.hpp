@@ -15,7 +15,7 @@ inline double dot(const double* a, const double* b, std::int64_t n) {
 
 inline double norm(const double* a, std::int64_t n) { return std::sqrt(dot(a, a, n)); }
 
-// The lower triangle of J^T J (p, p), or where that is smaller of J J^T (q, q), for jac (q, p).
+// The lower triangle of J^T J (p, p), or of J J^T (q, q) if that is smaller, for jac (q, p).
 inline void gram(const double* jac, std::int64_t q, std::int64_t p, double* matrix) {
   if (p > q) {
     for (std::int64_t i = 0; i < q; ++i) {
@@ -42,8 +42,8 @@ inline void add_to_diagonal(double* matrix, std::int64_t n, double value) {
   for (std::int64_t i = 0; i < n; ++i) matrix[i * n + i] += value;
 }
 
-// a (n, n), of which the lower triangle counts, becomes its Cholesky factor. False where a pivot is
-// not positive, as far as rounding tells.
+// Replaces the lower triangle of a (n, n) by its Cholesky factor. False if a pivot is not positive
+// within rounding.
 inline bool cholesky(double* a, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) {
     for (std::int64_t j = 0; j <= i; ++j) {
@@ -61,7 +61,7 @@ inline bool cholesky(double* a, std::int64_t n) {
   return true;
 }
 
-// b (n) becomes the solution of L L^T x = b.
+// Replaces b (n) by the solution of L L^T x = b.
 inline void cholesky_solve(const double* factor, std::int64_t n, double* b) {
   for (std::int64_t i = 0; i < n; ++i) {
     for (std::int64_t k = 0; k < i; ++k) b[i] -= factor[i * n + k] * b[k];

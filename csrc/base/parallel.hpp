@@ -1,4 +1,4 @@
-// Threads for the length of one native call: nothing outlives it, nothing is shared between calls.
+// Threads for the duration of one native call: they end with it and are not shared between calls.
 #pragma once
 
 #include <atomic>
@@ -23,7 +23,7 @@ inline void spin_pause() {
 #endif
 }
 
-// Part `index` of [0, n) cut into `parts` runs whose lengths differ by one at most.
+// Part `index` of [0, n) cut into `parts` runs whose lengths differ by at most one.
 struct Range {
   std::int64_t begin, end;
 };
@@ -31,15 +31,15 @@ inline Range part_of(std::int64_t n, std::int64_t index, std::int64_t parts) {
   return {n * index / parts, n * (index + 1) / parts};
 }
 
-// Lets `n` threads wait for each other. Spins first: the waits inside a training step are shorter
-// than a system call. Yields after that, for when there are fewer processors than threads.
+// Lets `n` threads wait for each other. They spin first, because the waits inside a training step
+// are shorter than a system call. Then they yield, for the case of fewer processors than threads.
 class Barrier {
  public:
   struct Broken {};
 
   explicit Barrier(int n) : n_(n) {}
 
-  // Throws Broken where a thread that the others wait for will not come.
+  // Throws Broken if a thread that the others wait for will not come.
   void wait() {
     if (n_ == 1) return;
     const std::uint64_t round = round_.load(std::memory_order_acquire);
@@ -60,7 +60,7 @@ class Barrier {
     if (now == kBroken) throw Broken{};
   }
 
-  // Called by a thread that waits no more: those that do, or will, go on with Broken.
+  // Called by a thread that will not wait any more. All present and future waits throw Broken.
   void leave() { round_.store(kBroken, std::memory_order_release); }
 
  private:
@@ -70,15 +70,15 @@ class Barrier {
   alignas(64) std::atomic<std::uint64_t> round_{0};
 };
 
-// Keeps what one of several threads threw, for the one that started them: an exception that left a
-// thread would end the process.
+// Keeps an exception of one of several threads for the thread that started them. An exception that
+// escaped from a thread would end the process.
 class ThrownByWorker {
  public:
-  // Called where an exception is handled.
+  // Call it inside a catch block.
   void keep() noexcept {
     if (!kept_.exchange(true)) thrown_ = std::current_exception();
   }
-  // Called when all threads have been joined.
+  // Call it when all threads have been joined.
   void rethrow() const {
     if (thrown_) std::rethrow_exception(thrown_);
   }
@@ -88,21 +88,22 @@ class ThrownByWorker {
   std::exception_ptr thrown_;
 };
 
-// Starts run(index) for index = 1..n-1, as far as the system has threads, and memory for them.
+// Starts run(index) for index = 1..n-1, or for fewer if the system lacks threads or memory for
+// them.
 template <class F>
 std::vector<std::thread> start_threads(int n, const F& run) noexcept {
   std::vector<std::thread> threads;
   try {
     threads.reserve(static_cast<std::size_t>(n));
     for (int index = 1; index < n; ++index) threads.emplace_back(run, index);
-  } catch (const std::exception&) {  // the caller sees how many there are
+  } catch (const std::exception&) {  // the caller sees how many started
   }
   return threads;
 }
 
-// Runs work(thread) for thread = 0..n-1, thread 0 being the caller. Where the system has no thread
-// left to give, the caller does the missing threads' work in turn, so `work` must not wait at a
-// Barrier unless it is run through `run_team`. What one of them throws is thrown when all are done.
+// Runs work(thread) for thread = 0..n-1; the caller is thread 0. If the system cannot give enough
+// threads, the caller does the work of the missing ones afterwards. So `work` must not wait at a
+// Barrier; use `run_team` for that. An exception of any thread is rethrown when all are done.
 template <class F>
 void run_independent(int n, const F& work) {
   if (n == 1) return work(0);
@@ -127,11 +128,11 @@ void run_independent(int n, const F& work) {
 }
 
 // Runs work(thread, n_threads, barrier) on a team whose members may wait for each other; n_threads
-// is what could be had, at most n. What one of them throws ends the waiting of the others, and is
-// thrown when all have ended.
+// is the number of threads that the system could give, at most n. An exception in one of them ends
+// the waiting of the others and is rethrown when all have ended.
 template <class F>
 void run_team(int n, const F& work) {
-  std::atomic<int> size{0};  // 0: not yet known
+  std::atomic<int> size{0};  // 0: not known yet
   Barrier* barrier = nullptr;
   ThrownByWorker thrown;
   const Placement placement;

@@ -7,26 +7,26 @@
 
 namespace fastinv {
 
-// Linux starts a thread on the processor of the one that made it, and some kernels leave it there,
-// each waiting for the other while a second processor idles, until their balancing comes round
-// after about ten milliseconds. A helper therefore asks for a processor of its own, and then for
-// all that it may use again, so that the system is free to move it.
+// Linux starts a thread on the processor of its creator. Some kernels leave both there, waiting for
+// each other while a second processor idles, until the load is balanced after about ten
+// milliseconds. A helper therefore asks for a processor of its own, and then for all that it may
+// use again, so that the system is free to move it.
 class Placement {
  public:
 #if defined(__linux__)
-  // Made by the calling thread.
+  // The calling thread makes it.
   Placement() : here_(sched_getcpu()) {
     known_ = here_ >= 0 && sched_getaffinity(0, sizeof allowed_, &allowed_) == 0 &&
              CPU_COUNT(&allowed_) > 1;
   }
 
-  // Called by helper `index` = 1, 2, ... . Where the system refuses, nothing is lost but time.
+  // Called by helper `index` = 1, 2, ... . If the system refuses, only time is lost.
   void spread(int index) const {
     if (!known_) return;
     int cpu = here_;
-    for (int left = index % CPU_COUNT(&allowed_); left > 0;) {
+    for (int to_skip = index % CPU_COUNT(&allowed_); to_skip > 0;) {
       cpu = (cpu + 1) % CPU_SETSIZE;
-      if (CPU_ISSET(cpu, &allowed_)) --left;
+      if (CPU_ISSET(cpu, &allowed_)) --to_skip;
     }
     cpu_set_t one;
     CPU_ZERO(&one);

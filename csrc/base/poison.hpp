@@ -1,4 +1,4 @@
-// What builds for testing do to scratch memory; nothing in others.
+// Marks scratch memory in builds for testing; does nothing in other builds.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +17,7 @@ inline void poison([[maybe_unused]] void* memory, [[maybe_unused]] std::size_t b
 #endif
 }
 
-// Memory between pieces that AddressSanitizer reports the use of.
+// A gap between pieces; AddressSanitizer reports any use of it.
 #if defined(__SANITIZE_ADDRESS__)
 constexpr std::size_t kGuardBytes = 64;
 inline void guard(void* memory, std::size_t bytes) { __asan_poison_memory_region(memory, bytes); }

@@ -15,7 +15,7 @@ inline bool all_finite(const double* values, std::int64_t n) {
   return sum == 0;
 }
 
-// For the few numbers of an x: a call of memmove takes longer than they do.
+// Copies the few numbers of an x: a call of memmove takes longer than they do.
 template <class T>
 inline void copy_few(const T* from, std::int64_t n, T* to) {
   switch (n) {
@@ -36,7 +36,7 @@ inline void copy_few(const T* from, std::int64_t n, T* to) {
   }
 }
 
-// The Euclidean distance; where squares overflow or vanish, of differences scaled by the largest.
+// The Euclidean distance. If squares overflow or vanish, differences are scaled by the largest one.
 inline double distance(const double* a, const double* b, std::int64_t n) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   double sum = 0;

@@ -1,8 +1,8 @@
-// Scratch memory for the threads of one call, whose size nobody counts by hand.
+// Scratch memory for the threads of one call. Its size need not be counted by hand.
 //
 // A layout is a struct of pointers whose constructor takes one piece of memory after the other from
-// a Taker. The same constructor runs twice: once to count, when every pointer is null, and once for
-// each thread to receive the memory. A layout may contain others and hand them its Taker.
+// a Taker. The constructor runs first to count, with null pointers, and then once for each thread
+// to receive the memory. A layout may contain other layouts and pass its Taker on to them.
 //
 //   struct Tile {
 //     double* x;        // (rows, p)
@@ -13,14 +13,15 @@
 //     }
 //   };
 //
-//   Workspaces memory(n_threads, bytes_of<Tile>(rows, p, q));  // all of it before a thread starts
+//   Workspaces memory(n_threads, bytes_of<Tile>(rows, p, q));  // before any thread starts
 //   run_independent(n_threads, [&](int thread) {
 //     Tile tile = memory[thread].lay_out<Tile>(rows, p, q);
 //     ...
 //   });
 //
-// Pieces have no initial values. A build with FASTINV_POISON fills each with 0xFF as it is handed
-// out: floating-point numbers are NaN then, integers -1. AddressSanitizer guards their ends.
+// Pieces have no initial values. A build with FASTINV_POISON fills each piece with 0xFF when it is
+// handed out: floating-point numbers are then NaN, and integers -1. AddressSanitizer guards their
+// ends.
 #pragma once
 
 #include <cstddef>
@@ -35,17 +36,17 @@
 
 namespace fastinv {
 
-// Hands out memory piece by piece, or counts it where there is none yet.
+// Hands out memory piece by piece, or only counts it.
 class Taker {
  public:
-  Taker() = default;  // counts
+  Taker() = default;  // only counts
   Taker(unsigned char* memory, std::size_t size) : memory_(memory), size_(size) {}
 
-  // `piece` becomes `count` numbers, on cache lines of their own; null while counting.
+  // Sets `piece` to `count` numbers on cache lines of their own, or to null while counting.
   template <class T>
   void operator()(T*& piece, std::int64_t count) {
     static_assert(std::is_trivially_copyable_v<T> && std::is_trivially_destructible_v<T>);
-    // A negative count is more than any memory holds.
+    // A negative count becomes larger than any memory.
     if (static_cast<std::size_t>(count) > (size_ - used_) / sizeof(T)) throw std::bad_alloc();
     const std::size_t begin = used_, end = begin + static_cast<std::size_t>(count) * sizeof(T);
     used_ = (end + kGuardBytes + kAlignment - 1) / kAlignment * kAlignment;
@@ -64,14 +65,14 @@ class Taker {
   static constexpr std::size_t kAlignment = 64;
 
  private:
-  // Counting ends far from where rounding up could overflow.
+  // Counting stops far below where rounding up could overflow.
   static constexpr std::size_t kMost = std::numeric_limits<std::size_t>::max() / 4;
 
   unsigned char* memory_ = nullptr;
   std::size_t size_ = kMost, used_ = 0;
 };
 
-// The memory that a Layout made from these arguments takes.
+// The bytes that a Layout with these arguments takes.
 template <class Layout, class... Arguments>
 std::size_t bytes_of(const Arguments&... arguments) {
   Taker take;
@@ -79,13 +80,14 @@ std::size_t bytes_of(const Arguments&... arguments) {
   return take.used();
 }
 
-// The memory of one thread: somebody else's, for as long as that lives.
+// The memory of one thread. It is borrowed, and valid only as long as its owner lives.
 class Workspace {
  public:
   Workspace(unsigned char* memory, std::size_t size) : memory_(memory), size_(size) {}
 
-  // All of the memory as one Layout; what was laid out before is void. Throws std::bad_alloc where
-  // it is too small, which it is not for arguments that it was counted for.
+  // Lays out one Layout over all of the memory; earlier layouts become invalid. Throws
+  // std::bad_alloc if the memory is too small, which cannot happen for arguments that it was
+  // counted for.
   template <class Layout, class... Arguments>
   Layout lay_out(const Arguments&... arguments) const {
     remove_guards(memory_, size_);
@@ -98,8 +100,8 @@ class Workspace {
   std::size_t size_;
 };
 
-// Equal workspaces for a number of threads: from the caller's stack while they fit, so that small
-// calls allocate nothing, else from the heap at once.
+// Workspaces of equal size for several threads: on the caller's stack while they fit, so that small
+// calls allocate nothing, else in one heap allocation.
 class Workspaces {
  public:
   // Throws std::bad_alloc.
@@ -125,7 +127,7 @@ class Workspaces {
   struct Free {
     void operator()(unsigned char* memory) const { ::operator delete(memory, kCacheLine); }
   };
-  // CPUs fetch cache lines in pairs: no two threads get the halves of one.
+  // CPUs fetch cache lines in pairs: no pair may be shared by two threads.
   static constexpr std::size_t round_up(std::size_t bytes) { return (bytes + 127) / 128 * 128; }
   unsigned char* memory() { return heap_ ? heap_.get() : local_; }
 

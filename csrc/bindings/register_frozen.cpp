@@ -1,5 +1,5 @@
-// A frozen solver: one target to ranked solutions with nothing of Python's in between. Whatever is
-// not a clean array of one target goes to the method `_solve` of the Python class derived from it.
+// A frozen solver: from one target to ranked solutions without running Python code. Any argument
+// that is not a clean array of one target goes to the method `_solve` of the derived Python class.
 #include <pybind11/numpy.h>
 
 #include <algorithm>
@@ -21,21 +21,21 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A call that is shorter keeps the GIL. To let it go and take it back costs 50 ns where nobody
-// wants it, and where another Python thread does, up to that thread's switch interval of 5 ms.
+// A shorter call keeps the GIL. Releasing and retaking it costs 50 ns if no other thread wants it,
+// and up to the switch interval of 5 ms if another Python thread does.
 constexpr std::chrono::microseconds kLongCall{20};
-constexpr int kRepetitions = 3;  // so that a cold cache does not count
+constexpr int kRepetitions = 3;  // the first one may find a cold cache
 
 struct FrozenCall {
   py::object solver;
   py::object pipeline_owner;  // keeps `pipeline` alive
-  const Pipeline* pipeline;   // null: all goes through Python
+  const Pipeline* pipeline;   // null: every call goes through Python
   std::int64_t n_candidates, n_candidates_near, k, p = 0, q = 0;
   double tol = 0;
   py::object solution_type;
   bool releases_gil = false;
 
-  // Solves for out.target(), near the state where it is not null.
+  // Solves for out.target(), near `state` unless that is null.
   void solve(const double* state, SolutionObject& out) const {
     pipeline->solve({out.target(), state, 1, p, q, tol}, state ? n_candidates_near : n_candidates,
                     {k, out.x(), out.residual(), out.anchor(), out.status()}, 1);
@@ -46,7 +46,7 @@ PyTypeObject* type_of(const FrozenCall& self) {
   return reinterpret_cast<PyTypeObject*>(self.solution_type.ptr());
 }
 
-// Whether any of the targets `probes` (m, q) takes long even at the best of some repetitions.
+// Whether any of the targets `probes` (m, q) takes long, even at its fastest repetition.
 bool takes_long(const FrozenCall& self, const Matrix<const double>& probes) {
   const auto owner = py::reinterpret_steal<py::object>(
       reinterpret_cast<PyObject*>(new_solution(type_of(self), self.k, self.p, self.q)));
@@ -100,8 +100,8 @@ std::unique_ptr<FrozenCall> make_frozen(py::object solver, py::object pipeline,
   return self;
 }
 
-// The data of `object` where it is an ndarray, not of a subclass (masked arrays hide values), of
-// `size` float64 that lie as C has them; else null.
+// The data of `object` if it is an ndarray of `size` float64, C-contiguous and not of a subclass
+// (masked arrays hide values); else null.
 const double* clean_vector(PyObject* object, std::int64_t size) {
   auto& api = py::detail::npy_api::get();
   if (Py_TYPE(object) != api.PyArray_Type_) return nullptr;
@@ -120,7 +120,7 @@ const double* clean_vector(PyObject* object, std::int64_t size) {
 
 struct Arguments {
   PyObject* y = nullptr;
-  PyObject* near = nullptr;  // null for None, too
+  PyObject* near = nullptr;  // null also for None
   PyObject* out = nullptr;
 };
 
@@ -170,8 +170,8 @@ PyObject* through_python(PyObject* self, const Arguments& given) {
                                     given.out ? given.out : Py_None, nullptr);
 }
 
-// Solves for `target` (q), which goes to out.target(). Both `target` and `near` (p) may be a part of
-// `out`: `near` is copied before anything is written there.
+// Solves for `target` (q), which is copied to out.target(). Both `target` and `near` (p) may be a
+// part of `out`: `near` is copied before anything is written there.
 void solve_one(const FrozenCall& self, const double* target, const double* near,
                SolutionObject& out) {
   constexpr std::int64_t kLocal = 32;

@@ -1,4 +1,4 @@
-// The KD-tree. `query` takes what Python has checked; `try_query` checks for itself.
+// The KD-tree. `query` takes arguments that Python has checked; `try_query` checks its own.
 
 #include <algorithm>
 #include <functional>
@@ -16,7 +16,7 @@ namespace fastinv {
 
 namespace {
 
-// An exact ndarray that kernels can read: subclasses, such as masked arrays, mean something else.
+// An exact ndarray that kernels can read. Subclasses, such as masked arrays, have other meanings.
 bool is_plain(py::handle object) {
   const auto& api = py::detail::npy_api::get();
   if (Py_TYPE(object.ptr()) != reinterpret_cast<PyTypeObject*>(api.PyArray_Type_)) return false;
@@ -26,12 +26,12 @@ bool is_plain(py::handle object) {
   return (array->flags & wanted) == wanted;
 }
 
-// Native byte order is implied: a swapped type has a descriptor of its own.
+// Only native byte order matches: a swapped type has a descriptor of its own.
 bool has_dtype(py::handle array, const py::dtype& dtype) {
   return py::detail::array_proxy(array.ptr())->descr == dtype.ptr();
 }
 
-// Whether results of that dtype and shape can be written into `out` as it is.
+// Whether results of that dtype and shape can be written directly into `out`.
 bool can_receive(py::handle out, const py::dtype& dtype, const Py_ssize_t* shape, int ndim) {
   if (!is_plain(out) || !has_dtype(out, dtype)) return false;
   const auto* array = py::detail::array_proxy(out.ptr());
@@ -64,7 +64,7 @@ bool copy_finite(const From* from, std::int64_t n, To* to) {
 
 py::object new_array(const py::dtype& dtype, const Py_ssize_t* shape, int ndim) {
   const auto& api = py::detail::npy_api::get();
-  // Takes over a reference to the descriptor.
+  // The call steals a reference to the descriptor.
   auto array = py::reinterpret_steal<py::object>(api.PyArray_NewFromDescr_(
       reinterpret_cast<PyTypeObject*>(api.PyArray_Type_), py::dtype(dtype).release().ptr(), ndim,
       const_cast<Py_intptr_t*>(shape), nullptr, nullptr, 0, nullptr));
@@ -90,9 +90,9 @@ class BoundKDTree {
     tree_.query(in.data, in.rows, k, out.data, found.data, threads);
   }
 
-  // The pair (distances, indices) where the arguments are in order and as they mostly are: plain
-  // arrays, few queries, k an int. None where something is wrong or unusual, which is left to
-  // the checks in Python. Runs on one thread.
+  // The pair (distances, indices) for valid arguments of the usual kind: plain arrays, few queries,
+  // an int k. Returns None for wrong or unusual arguments, which are left to the checks in Python.
+  // Runs on one thread.
   py::object try_query(py::handle queries, py::handle k, py::handle out) const {
     if (!is_plain(queries) || !PyLong_CheckExact(k.ptr())) return py::none();
     const auto* array = py::detail::array_proxy(queries.ptr());
@@ -105,7 +105,7 @@ class BoundKDTree {
     if (static_cast<double>(n) * (1000.0 + 400.0 * static_cast<double>(n_neighbors)) >= kFewFlops)
       return py::none();
 
-    // A copy: another thread may write to the array while this one searches.
+    // Copied, because another thread may write to the array during the search.
     constexpr std::int64_t kOnStack = 64;
     T on_stack[kOnStack];
     std::vector<T> on_heap;
@@ -134,7 +134,7 @@ class BoundKDTree {
   std::int64_t n_dims() const { return tree_.n_dims(); }
 
  private:
-  // Beyond this much work threads pay, and the checks in Python do not matter.
+  // With more work than this, threads pay off and the checks in Python do not matter.
   static constexpr double kFewFlops = 4e6;
 
   static KDTree<T> build(const py::array& points, std::int64_t leaf_size, const std::string& isa,
@@ -147,8 +147,8 @@ class BoundKDTree {
 
   static void* data_of(PyObject* array) { return py::detail::array_proxy(array)->data; }
 
-  // Queries in the tree's dtype, rounded where theirs is the other; false where one is not finite
-  // in that dtype, or theirs is neither.
+  // Copies queries to the tree's dtype, rounding the other one. False if a query is not finite in
+  // that dtype, or has neither dtype.
   bool copy_rows(py::handle queries, std::int64_t size, T* rows) const {
     const void* data = data_of(queries.ptr());
     if (has_dtype(queries, float64_)) {
@@ -160,7 +160,7 @@ class BoundKDTree {
     return false;
   }
 
-  // New arrays, or `out` where it is None or a pair that fits; no object where it does not.
+  // New arrays if `out` is None, or `out` if it is a pair that fits; else no object.
   py::object results_for(py::handle out, const Py_ssize_t* shape, int ndim) const {
     if (out.is_none()) {
       const py::object distances = new_array(own_, shape, ndim);

@@ -1,4 +1,4 @@
-// Gaussian mixtures as a loss: _core.mixture_nll, _core.MixtureTrainerFloat32/64.
+// Gaussian mixtures as a loss: _core.mixture_nll and _core.MixtureTrainerFloat32/64.
 #include <pybind11/stl.h>
 
 #include <memory>
@@ -40,7 +40,7 @@ py::tuple nll_of(const MixtureShape& shape, const py::array& raw, py::handle tar
   return py::make_tuple(std::move(losses), std::move(gradient));
 }
 
-// New losses (n) and gradient (n, n_raw), in the dtype that `raw` and `targets` share.
+// Returns new arrays: losses (n) and gradient (n, n_raw), in the dtype of `raw` and `targets`.
 py::tuple nll(py::handle raw, py::handle targets, std::int64_t n_components, std::int64_t n_dims,
               const std::string& covariance_type, double min_weight, double min_scale,
               py::handle n_threads, const std::string& isa) {

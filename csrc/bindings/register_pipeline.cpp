@@ -1,4 +1,4 @@
-// The chain from targets to ranked solutions, whole and link by link, and ranking by itself.
+// The chain from targets to ranked solutions, as a whole and link by link; and ranking alone.
 #include <memory>
 #include <optional>
 
@@ -52,7 +52,7 @@ void require_counts(const Pipeline& self, std::int64_t n_candidates, std::int64_
   require("k", k, "n_candidates", n_candidates);
 }
 
-// Fills arrays that the caller brings.
+// Fills arrays that the caller provides.
 void solve_into(const Pipeline& self, py::handle given, std::int64_t n_candidates,
                 const py::array& x, const py::array& residual, const py::array& anchor,
                 const py::array& status, int n_threads) {
@@ -95,7 +95,7 @@ template <Link link>
 void run_link(const Pipeline& self, py::handle given, py::handle candidates, int n_threads) {
   const GoalArrays goal(given, self.n_inputs(), self.n_outputs());
   if (link == Link::evaluate || link == Link::polish) require_function(self);
-  if (link != Link::propose) {  // which alone does not read the anchors' indices
+  if (link != Link::propose) {  // the only link that does not read the anchors' indices
     CandidateArrays(candidates, goal.view.n, self.n_inputs(), self.n_outputs(),
                     self.anchors().size(), false);
   }

@@ -1,4 +1,4 @@
-// The nouns: functions, regions, anchors and problems.
+// Functions, regions, anchors and problems.
 #include <algorithm>
 #include <memory>
 #include <optional>
@@ -24,7 +24,7 @@ void require_sizes(std::int64_t n_inputs, std::int64_t n_outputs) {
   }
 }
 
-// A Python object that native code keeps alive, on whatever thread it is let go.
+// A Python object that native code keeps alive and may release on any thread.
 std::shared_ptr<const void> owner_of(const py::object& object) {
   return {object.inc_ref().ptr(), [](void* owner) {
             if (!Py_IsInitialized()) return;  // nothing is left to let go

@@ -1,5 +1,5 @@
-// Instruction sets, threads, the elementary functions that tests compare, and the rate of
-// arithmetic that benchmarks compare with.
+// Instruction sets, threads, the elementary functions that tests compare, and the arithmetic rate
+// that benchmarks compare with.
 #include <pybind11/stl.h>
 
 #include <atomic>
@@ -19,8 +19,8 @@
 #endif
 
 namespace {
-// The limit that threadpoolctl sets and reads; 0: none. It is a default for Python to look up,
-// no kernel reads it.
+// The limit that threadpoolctl sets and reads; 0 means none. Python uses it as a default; no kernel
+// reads it.
 std::atomic<int> thread_limit{0};
 }  // namespace
 
@@ -43,11 +43,11 @@ void elementary(const std::string& function, const py::array& in, const py::arra
   throw py::value_error("function must be 'exp', 'log' or 'tanh', got '" + function + "'");
 }
 
-// Floating-point operations a second of fused multiply-adds alone, all threads together. Every
-// thread goes on until the time is up, so one that lost its processor for a while counts for less.
+// Fused multiply-add rate of all threads together, in floating-point operations per second. Every
+// thread runs until the time is up, so a thread that loses its processor for a while counts less.
 double fma_rate(double seconds, int n_threads, const std::string& isa) {
   using Clock = std::chrono::steady_clock;
-  constexpr std::int64_t kRounds = 4096;  // between two looks at the clock, some microseconds
+  constexpr std::int64_t kRounds = 4096;  // between two clock readings: some microseconds
   const Kernels<float>& table = kernels<float>(isa);
   checked_threads(n_threads);
   if (!(seconds > 0.0 && seconds <= 10.0)) {
@@ -72,7 +72,7 @@ double fma_rate(double seconds, int n_threads, const std::string& isa) {
   return static_cast<double>(n_calls.load() * kRounds * table.flops_per_round) / elapsed;
 }
 
-// The environment variable, empty where it is not set.
+// The environment variable, or an empty string if it is not set.
 py::str environment(const char* name) {
   const char* value = std::getenv(name);
   auto decoded = py::reinterpret_steal<py::str>(PyUnicode_DecodeFSDefault(value ? value : ""));

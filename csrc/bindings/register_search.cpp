@@ -1,4 +1,4 @@
-// Polish, every solution, and paths of solutions.
+// Polishing, the search for all solutions, and paths of solutions.
 #include <memory>
 
 #include "bindings/support/nouns.hpp"

@@ -1,4 +1,4 @@
-// What module.cpp registers, one function a subject.
+// The functions that module.cpp calls to register each subject.
 #pragma once
 
 #include <pybind11/pybind11.h>

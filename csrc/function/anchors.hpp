@@ -1,4 +1,4 @@
-// Points with their images, indexed once and shared by all that starts from them.
+// Points with their images, indexed once and shared by all users.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +31,7 @@ class Anchors {
   const double* y(std::int64_t anchor) const { return y_.data() + anchor * n_outputs_; }
   const Kernels<double>& kernels() const { return kernels_; }
 
-  // The tree over y, made when it is first needed. Throws std::bad_alloc.
+  // The tree over y, built on the first call. Throws std::bad_alloc.
   const KDTree<double>& tree() const {
     std::call_once(made_, [this] {
       tree_ = std::make_unique<KDTree<double>>(y_.data(), n_, n_outputs_, kLeafSize, kernels_);

@@ -19,11 +19,11 @@ void CompiledFunction::jacobian(const double* x, const Box& box, double* jac,
   differences(x, box, jac, scratch);
 }
 
-// Central differences, which become one-sided at a bound: f may not be defined beyond it.
+// Central differences. They become one-sided at a bound, because f may not be defined beyond it.
 void CompiledFunction::differences(const double* x, const Box& box, double* jac,
                                    const FunctionScratch& scratch) const {
-  // Truncation goes with h^2 in units of the scale, rounding with |x| / h: the cube root of the
-  // rounding unit of x balances them, however far from zero the box lies.
+  // The truncation error grows with h^2 in units of the scale, the rounding error with |x| / h. The
+  // cube root of the rounding unit of x balances them, however far from zero the box lies.
   const double relative = std::cbrt(std::numeric_limits<double>::epsilon());
   for (std::int64_t i = 0; i < p_; ++i) {
     const double size = std::abs(x[i]) / box.scale[i];

@@ -1,4 +1,4 @@
-// A function f: R^p -> R^q with its derivatives, as every stage that evaluates or polishes needs it.
+// A function f: R^p -> R^q with its derivatives, for every stage that evaluates or polishes.
 #pragma once
 
 #include <algorithm>
@@ -13,9 +13,9 @@
 
 namespace fastinv {
 
-// Memory that one thread lends to a function; it holds nothing between calls.
+// Memory that one thread lends to a function. It holds nothing between calls.
 struct FunctionScratch {
-  double* points;     // where differences are taken (2, p, p)
+  double* points;     // points of the differences (2, p, p)
   double* images;     // (2, p, q)
   float* inputs;      // of a network, for some rows
   float* outputs;     // likewise
@@ -32,9 +32,9 @@ class Function {
 
   std::int64_t n_inputs() const { return p_; }
   std::int64_t n_outputs() const { return q_; }
-  // What a Jacobian costs, in evaluations of f.
+  // The cost of a Jacobian, in evaluations of f.
   virtual std::int64_t evaluations_per_jacobian() const = 0;
-  // Memory for `values` of up to n_rows at a time, and for `jacobian`.
+  // Memory for `values` of up to n_rows rows at a time, and for `jacobian`.
   virtual FunctionScratch lay_out(Taker& take, std::int64_t n_rows) const = 0;
   // Images fx (n_rows, q) of x (n_rows, p).
   virtual void values(const double* x, double* fx, std::int64_t n_rows,
@@ -48,12 +48,12 @@ class Function {
   const std::int64_t p_, q_;
 };
 
-// Machine code for a number of rows: x (n, p) to f(x) (n, q), or to dy_i/dx_j (n, q, p).
+// Machine code for several rows: x (n, p) to f(x) (n, q), or to dy_i/dx_j (n, q, p).
 using RowCode = void (*)(const double* x, double* out, std::int64_t n_rows);
 
 class CompiledFunction final : public Function {
  public:
-  // `jacobian` may be null: differences take its place. `owner` keeps the code in memory.
+  // `jacobian` may be null: differences then replace it. `owner` keeps the code in memory.
   CompiledFunction(std::int64_t p, std::int64_t q, RowCode values, RowCode jacobian,
                    std::shared_ptr<const void> owner)
       : Function(p, q), values_(values), jacobian_(jacobian), owner_(std::move(owner)) {}
@@ -75,7 +75,7 @@ class CompiledFunction final : public Function {
   std::shared_ptr<const void> owner_;
 };
 
-// Scaled features are of order one. Far beyond, they would overflow float32 inside a network.
+// Scaled features are of order one. Values far beyond that would overflow float32 inside a network.
 inline float feature_of(double scaled) {
   constexpr double limit = 1e6;
   return static_cast<float>(std::min(std::max(scaled, -limit), limit));
@@ -85,7 +85,7 @@ struct NetworkScaling {
   std::vector<double> x_mean, x_scale, y_mean, y_scale;
 };
 
-// f learned: y_mean + y_scale * net((x - x_mean) / x_scale).
+// A learned f: y_mean + y_scale * net((x - x_mean) / x_scale).
 class LearnedFunction final : public Function {
  public:
   LearnedFunction(Network<float> network, NetworkScaling scaling)

@@ -1,4 +1,4 @@
-// What is to be solved: a function and where its inputs may be.
+// What to solve: a function and the region of its inputs.
 #pragma once
 
 #include <memory>
@@ -10,7 +10,7 @@
 namespace fastinv {
 
 struct Problem {
-  // Null where only Python can evaluate f: the stages that need no f still work.
+  // Null if only Python can evaluate f: the stages that need no f still work.
   std::shared_ptr<const Function> function;
   Region region;
   std::int64_t n_outputs;

@@ -1,4 +1,4 @@
-// Where x may be, and how far apart two of them are: bounds, units and periods of coordinates.
+// The allowed x and the distance between two of them: bounds, units and periods of coordinates.
 #pragma once
 
 #include <algorithm>
@@ -10,8 +10,8 @@
 
 namespace fastinv {
 
-// The bounds that steps respect, none for coordinates that may have every value modulo their
-// period; `scale` is the size of a coordinate's changes that matter.
+// The bounds that steps respect. Coordinates that may have every value modulo their period have
+// none. `scale` is the size of a change that matters in each coordinate.
 struct Box {
   const double* lower;
   const double* upper;
@@ -20,7 +20,7 @@ struct Box {
 
 class Region {
  public:
-  // p numbers each; `scale` positive, `periods` infinite where a coordinate is not periodic.
+  // p numbers each; `scale` is positive, `periods` is infinite for a coordinate without a period.
   Region(std::vector<double> lower, std::vector<double> upper, std::vector<double> scale,
          std::vector<double> periods)
       : lower_(std::move(lower)),
@@ -42,11 +42,11 @@ class Region {
   const std::vector<double>& scale() const { return scale_; }
   Box box() const { return {step_lower_.data(), step_upper_.data(), scale_.data()}; }
 
-  // Coordinate i, moved onto the bounds where it is beyond them.
+  // Coordinate i, moved onto its bound if it is beyond it.
   double clipped(double x, std::int64_t i) const {
     return std::min(std::max(x, lower_[i]), upper_[i]);
   }
-  // The same for the bounds that steps respect.
+  // The same with the bounds that steps respect.
   double clipped_step(double x, std::int64_t i) const {
     return std::min(std::max(x, step_lower_[i]), step_upper_[i]);
   }
@@ -77,7 +77,7 @@ class Region {
     return false;
   }
 
-  // In units of `scale`, modulo the periods.
+  // The distance in units of `scale`, modulo the periods.
   double distance(const double* a, const double* b) const {
     double sum = 0;
     for (std::size_t i = 0; i < lower_.size(); ++i) {

@@ -1,4 +1,4 @@
-// What is known of one solution; the values are those of fastinv.Status.
+// The status of one solution, with the values of fastinv.Status.
 #pragma once
 
 #include <cstdint>

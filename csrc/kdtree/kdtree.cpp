@@ -34,7 +34,7 @@ KDTree<T>::KDTree(const T* points, std::int64_t n_points, std::int64_t n_dims,
   const std::int64_t leaf_blocks = divide_up(std::min(leaf_size, n_points), kKDWidth);
   KDTreeBuilder<T> builder(points, n_points, n_dims, leaf_blocks);
   if (!builder.build(n_threads)) {
-    // What is not finite has no order to cut by: one leaf, which is never cut, holds it all.
+    // Points that are not finite cannot be sorted for a cut: a single leaf holds them all.
     builder = KDTreeBuilder<T>(points, n_points, n_dims, divide_up(n_points, kKDWidth));
     builder.build(n_threads);
   }
@@ -55,11 +55,12 @@ void KDTree<T>::query(const T* queries, std::int64_t n_queries, std::int64_t k, 
                       std::int64_t* indices, int n_threads) const {
   require(k >= 1 && k <= n_points_,
           "k must be from 1 to the number of points, " + std::to_string(n_points_), k);
-  // Neighbours share cache lines of the tree; where it is in the cache anyway, order is in vain.
+  // Neighbouring queries share cache lines of the tree. If the tree fits in the cache, sorting them
+  // gains nothing.
   constexpr std::int64_t kManyBytes = std::int64_t{1} << 22, kManyQueries = 1024;
   const std::int64_t bytes = n_points_ * n_dims_ * static_cast<std::int64_t>(sizeof(T));
   const bool in_order = bytes >= kManyBytes && n_queries >= kManyQueries;
-  // Slabs bound what the order takes.
+  // Slabs limit the memory for the order.
   constexpr std::int64_t kSlab = std::int64_t{1} << 18;
   for (std::int64_t begin = 0; begin < n_queries; begin += kSlab) {
     const std::int64_t n = std::min(kSlab, n_queries - begin);
@@ -75,7 +76,7 @@ template <class T>
 void KDTree<T>::query_slab(const T* queries, std::int64_t n_queries, const std::int32_t* order,
                            std::int64_t k, T* distances, std::int64_t* indices,
                            int n_threads) const {
-  // Queries near a crowd of points take longer: threads fetch chunks instead of equal shares.
+  // Queries near many points take longer: threads fetch chunks instead of equal shares.
   constexpr std::int64_t kChunk = 64;
   const std::int64_t n_chunks = divide_up(n_queries, kChunk);
   const auto useful = static_cast<int>(std::min<std::int64_t>(n_threads, n_chunks));
@@ -93,8 +94,8 @@ void KDTree<T>::query_slab(const T* queries, std::int64_t n_queries, const std::
   });
 }
 
-// The order of queries along a Morton curve through the cells of a grid over the root's box, in the
-// dimensions in which it is widest.
+// The order of queries along a Morton curve. It runs through a grid over the root's box, in the
+// widest dimensions of the box.
 template <class T>
 std::vector<std::int32_t> KDTree<T>::order_by_place(const T* queries,
                                                     std::int64_t n_queries) const {
@@ -131,7 +132,7 @@ std::vector<typename KDTree<T>::Axis> KDTree<T>::widest_axes(int n_axes,
   for (std::int64_t d = 0; d < n_dims_; ++d) {
     const T* low = boxes_.data() + 2 * d * kKDWidth;
     const T* high = low + kKDWidth;
-    // In float64, where the width is finite unless it is beyond all use.
+    // In float64 the width is finite, except for useless extremes.
     double begin = 0, end = 0;
     if (n_children > 0) {
       begin = *std::min_element(low, low + n_children);

@@ -1,6 +1,6 @@
 // An exact KD-tree for k nearest neighbours in the Euclidean distance (Bentley 1975; Friedman,
-// Bentley and Finkel 1977), with kKDWidth children a node. A set that fits in one leaf is searched
-// by brute force.
+// Bentley and Finkel 1977), with kKDWidth children per node. Points that fit in one leaf are
+// searched by brute force.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace fastinv {
 
-// Points and their indices in blocks of kKDWidth, as KDTreeView has them.
+// Points and their indices in blocks of kKDWidth, as KDTreeView stores them.
 template <class T>
 struct KDBlocks {
   KDBlocks() = default;
@@ -26,29 +26,30 @@ struct KDBlocks {
 template <class T>
 class KDTree {
  public:
-  // points (n_points, n_dims), finite, copied; leaves hold up to leaf_size points, rounded up to
-  // whole blocks. Throws std::invalid_argument where a size is below 1, n_points is 2^31 or more.
-  // The tree is the same for any number of threads; with points that are not finite it is one leaf.
+  // points (n_points, n_dims), finite, are copied. Leaves hold up to leaf_size points, rounded up
+  // to whole blocks. Throws std::invalid_argument if a size is below 1 or n_points is 2^31 - 1 or
+  // more. The tree is the same for any number of threads. With points that are not finite it is one
+  // leaf.
   KDTree(const T* points, std::int64_t n_points, std::int64_t n_dims, std::int64_t leaf_size,
          const Kernels<T>& kernels, int n_threads = 1);
 
   std::int64_t n_points() const { return n_points_; }
   std::int64_t n_dims() const { return n_dims_; }
-  // What the kernel reads; valid as long as this tree lives and is not moved from.
+  // What the kernel reads. It is valid until this tree is destroyed or moved from.
   KDTreeView<T> view() const;
-  // The k nearest points of each of queries (n_queries, n_dims), ascending by (squared distance,
-  // index): distances and indices (n_queries, k). Throws std::invalid_argument unless
+  // Writes the k nearest points of each of queries (n_queries, n_dims), ascending by (squared
+  // distance, index), to distances and indices (n_queries, k). Throws std::invalid_argument unless
   // 1 <= k <= n_points.
   void query(const T* queries, std::int64_t n_queries, std::int64_t k, T* distances,
              std::int64_t* indices, int n_threads) const;
 
  private:
-  // A dimension cut into cells.
+  // A dimension that is cut into cells.
   struct Axis {
     std::int64_t dimension;
     double begin, width, n_cells;
 
-    // From 0 to n_cells - 1 whatever x is, NaN and infinity included.
+    // From 0 to n_cells - 1 for every x, NaN and infinity included.
     std::size_t cell_of(T x) const {
       const double place = (static_cast<double>(x) - begin) / width * n_cells;
       if (!(place > 0)) return 0;

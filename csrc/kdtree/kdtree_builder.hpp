@@ -1,15 +1,15 @@
-// Puts the points of a KD-tree in order, and writes down its nodes, boxes and blocks.
+// Sorts the points of a KD-tree into blocks and writes its nodes and boxes.
 //
-// Every node owns a run of whole blocks. Runs are cut between blocks, as evenly as that allows, by
-// the points' order in (coordinate, index): duplicates cannot unbalance the tree, and no two points
-// are equal in that order, so the tree is always the same. Where runs begin and end, and so which
-// node is whose child, depends on nothing but the number of points: it is written down first, and
-// then threads cut different runs.
+// Every node owns a run of whole blocks. Runs are cut between blocks, as evenly as possible, by the
+// points' order in (coordinate, index). Duplicates cannot unbalance the tree. No two points are
+// equal in that order, so the tree is always the same. The beginnings and ends of runs, and so the
+// children of each node, depend only on the number of points. They are written down first; then
+// threads cut different runs.
 //
 // The points are kept in blocks from the start. Each cut moves a run between the tree's own blocks
-// and a second set of them, from left to right: points stay in the order of their indices within
-// each part, so equal coordinates need no look at the indices, and a leaf is in order when it is
-// reached. The padding of the last block takes part as points at infinity, which come last.
+// and a second set of blocks, from left to right. So points stay in the order of their indices
+// within each part: equal coordinates need no comparison of indices, and each leaf is in order. The
+// padding of the last block takes part as points at infinity, which come last.
 #pragma once
 
 #include <algorithm>
@@ -41,7 +41,7 @@ class KDTreeBuilder {
     if (height > 0) other_ = KDBlocks<T>(n_blocks, n_dims);
   }
 
-  // False where a point is not finite and the tree has more than one leaf: it is of no use then.
+  // False if a point is not finite and the tree has more than one leaf: the tree is then useless.
   bool build(int n_threads) {
     const bool finite = fill_blocks(n_threads);
     if (height == 0) return true;
@@ -64,8 +64,8 @@ class KDTreeBuilder {
     std::int64_t begin, end;
     std::int64_t size() const { return end - begin; }
   };
-  // The children [first, first + count) of an inner node; `side` tells which blocks hold their run
-  // of points: 0 the tree's own, 1 the others.
+  // The children [first, first + count) of an inner node. `side` says which blocks hold their run
+  // of points: 0 for the tree's own, 1 for the second set.
   struct Family {
     std::int64_t node, first, count;
     BlockRange run;
@@ -76,7 +76,8 @@ class KDTreeBuilder {
     int first, count;
   };
 
-  // Nodes level by level, each with its run, up to `capacity` blocks on the root's level.
+  // Adds nodes level by level, each with its run; a node of the root's level has up to `capacity`
+  // blocks.
   void add_nodes(std::int64_t n_blocks, std::int64_t capacity) {
     runs_.push_back({0, n_blocks});
     std::int64_t begin = 0;
@@ -106,14 +107,14 @@ class KDTreeBuilder {
   static KDNode node(std::int64_t first, std::int64_t count) {
     return {static_cast<std::int32_t>(first), static_cast<std::int32_t>(count)};
   }
-  // Where the first parts / 2 of equal parts of a run end.
+  // The end of the first parts / 2 of equal parts of a run.
   static std::int64_t middle_of(BlockRange run, std::int64_t parts) {
     return run.begin + run.size() * (parts / 2) / parts;
   }
   KDBlocks<T>& on(int side) { return side == 0 ? blocks : other_; }
 
-  // Copies the points into the tree's own blocks, in their order, and fills up the last of them;
-  // false where a point is not finite.
+  // Copies the points into the tree's own blocks in their order and pads the last block. False if a
+  // point is not finite.
   bool fill_blocks(int n_threads) {
     std::atomic<bool> finite{true};
     run_independent(n_threads, [&](int thread) {
@@ -146,12 +147,12 @@ class KDTreeBuilder {
     return finite;
   }
 
-  // The box (n_dims, 2), low and high, of what a thread works on at that level.
+  // The box (n_dims, 2), low and high, that a thread works on at that level.
   T* box_of(int thread, std::int64_t level) {
     return box_buffer_.data() + thread * box_stride_ + level * 2 * n_dims_;
   }
 
-  // The subtree below a node of that level, whose points lie on that side.
+  // Adds the subtree below a node of that level, whose points lie on that side.
   void add_subtree(std::int64_t node, std::int64_t level, int side, Team team) {
     const BlockRange run = runs_[node];
     if (level < height) {
@@ -165,9 +166,9 @@ class KDTreeBuilder {
     }
   }
 
-  // Cuts a family's run, halving the number of children each time, and goes on with each of them.
-  // The box of the run is measured for each child, and only cut along in between: measuring takes
-  // as long as cutting does.
+  // Cuts a family's run, halving the number of children each time, and continues with each child.
+  // The box of the run is measured for each child and only shrunk along each cut in between:
+  // measuring takes as long as cutting does.
   void cut(const Family& family, std::int64_t level, Team team) {
     if (family.count == 1) return add_child(family, level, team);
     const T* box = box_of(team.first, level);
@@ -199,7 +200,7 @@ class KDTreeBuilder {
     });
   }
 
-  // The same with one end of the box moved for as long as it takes.
+  // The same, with one end of the box moved to `value` for the duration of the call.
   void cut_within(const Family& family, std::int64_t level, Team team, std::int64_t end, T value) {
     T* box = box_of(team.first, level);
     const T before = box[end];
@@ -244,8 +245,8 @@ class KDTreeBuilder {
     }
   }
 
-  // Moves a run to the other side, with the points that come first in (coordinate, index) before
-  // the middle; returns the largest coordinate among them.
+  // Moves a run to the other side. The points that come first in (coordinate, index) go before the
+  // middle. Returns the largest coordinate among them.
   T partition(BlockRange run, std::int64_t middle, std::int64_t dimension, int side) {
     const T* keys = on(side).points.data() + dimension * kKDWidth;
     T* copies = on(1 - side).points.data() + run.begin * block_size_;
@@ -266,7 +267,7 @@ class KDTreeBuilder {
     return value;
   }
 
-  // Moves a run to the other side, with the points whose keys go left before the middle.
+  // Moves a run to the other side. The points with keys that go left end before the middle.
   template <class GoesLeft>
   void move_run(BlockRange run, std::int64_t middle, int side, const T* keys, GoesLeft goes_left) {
     constexpr std::int64_t kTile = 16;
@@ -280,7 +281,7 @@ class KDTreeBuilder {
         const T* key = keys + b * block_size_;
         for (int i = 0; i < kKDWidth; ++i) {
           const std::int32_t is_left = goes_left(key[i]);
-          // left or right, without a branch that could not be predicted.
+          // Selects left or right without a branch, which could not be predicted.
           *place++ = right ^ ((left ^ right) & -is_left);
           left += is_left;
           right += 1 - is_left;
@@ -290,7 +291,7 @@ class KDTreeBuilder {
     }
   }
 
-  // Moves the points of some blocks to places in the blocks of the other side.
+  // Moves the points of some blocks to places in the other side's blocks.
   void move_blocks(std::int64_t begin, std::int64_t end, int side, const std::int32_t* places) {
     T* to = on(1 - side).points.data();
     std::int32_t* indices_to = on(1 - side).indices.data();

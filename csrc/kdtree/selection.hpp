@@ -1,4 +1,4 @@
-// The value of a given rank among many, without sorting them and nearly without branches.
+// The value of a given rank among many, found without sorting and nearly without branches.
 #pragma once
 
 #include <algorithm>
@@ -6,13 +6,13 @@
 
 namespace fastinv {
 
-// What a run of values must be cut at so that `count` of them come first: all that are less than
-// `value`, and the first `n_equal` that equal it.
+// Where to cut a run of values so that `count` of them come first: all that are less than `value`,
+// and the first `n_equal` that equal it.
 template <class T>
 struct CutValue {
   T value;
   std::int64_t n_equal;
-  bool all_equal;  // n_equal is the number of all that equal it
+  bool all_equal;  // n_equal counts all values that equal it
 };
 
 namespace detail {
@@ -24,7 +24,8 @@ struct Counts {
 template <class T>
 Counts count_values(const T* values, std::int64_t n, T low, T high) {
   std::int64_t less = 0, at_most = 0;
-  // Runs that a 32-bit counter holds: as wide as a float, so that both stay in one register.
+  // Short runs fit in a 32-bit counter, which is as wide as a float, so that both stay in one
+  // register.
   for (std::int64_t begin = 0; begin < n; begin += 1 << 20) {
     const T* run = values + begin;
     const auto length = static_cast<std::int32_t>(std::min<std::int64_t>(n - begin, 1 << 20));
@@ -39,7 +40,7 @@ Counts count_values(const T* values, std::int64_t n, T low, T high) {
   return {less, at_most};
 }
 
-// Moves the values that `keep` is true of to the front; returns their number.
+// Moves the values for which `keep` is true to the front; returns their number.
 template <class T, class Keep>
 std::int64_t keep_values(T* values, std::int64_t n, const Keep& keep) {
   std::int64_t n_kept = 0;
@@ -51,7 +52,8 @@ std::int64_t keep_values(T* values, std::int64_t n, const Keep& keep) {
   return n_kept;
 }
 
-// Counts how many come before each: for a short sample faster than branches that fail.
+// Sorts by counting how many values come before each one. For a short sample this is faster than
+// badly predicted branches.
 template <class T>
 void sort_sample(T* sample, int size) {
   constexpr int kShort = 16;
@@ -66,8 +68,8 @@ void sort_sample(T* sample, int size) {
   for (int i = 0; i < kShort; ++i) sample[place[i]] = copy[i];
 }
 
-// Two of the values between which the one of that rank most likely is (Floyd and Rivest 1975), by
-// their ranks in a sample from places that no pattern in the values is likely to match.
+// Two values that most likely enclose the one of that rank (Floyd and Rivest 1975). They are chosen
+// by rank in a sample, from places that are unlikely to match a pattern in the values.
 template <class T>
 void bracket(const T* values, std::int64_t n, std::int64_t rank, T& low, T& high) {
   constexpr int kMaxSample = 256;
@@ -86,7 +88,7 @@ void bracket(const T* values, std::int64_t n, std::int64_t rank, T& low, T& high
   high = sample[std::min(middle + deviation, size - 1)];
 }
 
-// The same as cut_value for a few values, up to and with that of the given rank.
+// The same as cut_value for few values; it sorts up to and including the given rank.
 template <class T>
 CutValue<T> select_of_few(const T* values, std::int64_t n, std::int64_t rank) {
   for (std::int64_t i = 0;; ++i) {
@@ -98,17 +100,17 @@ CutValue<T> select_of_few(const T* values, std::int64_t n, std::int64_t rank) {
 
 }  // namespace detail
 
-// Where to cut n values, none of them NaN, so that `count` come first, 1 <= count <= n. Overwrites
+// Where to cut n values, none of them NaN, so that `count` come first; 1 <= count <= n. Overwrites
 // the values.
 template <class T>
 CutValue<T> cut_value(T* values, std::int64_t n, std::int64_t count) {
   constexpr std::int64_t kFew = 32;
   std::int64_t rank = count - 1;
-  bool single = false;
+  bool with_one_value = false;
   while (n > kFew) {
     T low, high;
     detail::bracket(values, n, rank, low, high);
-    if (single) low = high;
+    if (with_one_value) low = high;
     const detail::Counts counts = detail::count_values(values, n, low, high);
     std::int64_t n_kept;
     if (rank < counts.less) {
@@ -122,8 +124,8 @@ CutValue<T> cut_value(T* values, std::int64_t n, std::int64_t count) {
       n_kept = detail::keep_values(values, n, [=](T x) { return (x >= low) & (x <= high); });
       rank -= counts.less;
     }
-    // A bracket that holds all values teaches nothing; a single value always does.
-    single = n_kept == n;
+    // A bracket around all values gains nothing; a single value always does.
+    with_one_value = n_kept == n;
     n = n_kept;
   }
   return detail::select_of_few(values, n, rank);

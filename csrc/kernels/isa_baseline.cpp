@@ -1,4 +1,4 @@
-// The kernels for baseline: what every CPU of the architecture has, SSE2 or NEON.
+// The baseline kernels, which every CPU of the architecture runs: SSE2 or NEON.
 #include <cmath>
 #include <cstdint>
 

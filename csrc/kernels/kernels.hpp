@@ -1,13 +1,13 @@
 // The kernels of one instruction set, as a table of functions on plain structs.
 //
-// This header is seen by files compiled for different instruction sets: it holds only plain data
+// Files compiled for different instruction sets include this header. So it holds only plain data
 // and declarations, nothing that could become a weak symbol.
 #pragma once
 
 #include <cstdint>
 
-// Defined by the build where the kernels for AVX2 and AVX-512 are compiled as well. A binary for
-// several machines has them in its part for this one only.
+// The build defines FASTINV_X86 if the kernels for AVX2 and AVX-512 are compiled as well. A binary
+// for several machines has them only in its part for x86.
 #if defined(FASTINV_X86) && !defined(__x86_64__) && !defined(_M_X64)
 #undef FASTINV_X86
 #endif
@@ -22,14 +22,14 @@ namespace fastinv {
 
 enum class Activation : int { identity, relu, silu, tanh };
 
-// Layers after the first with so few outputs are narrow, see PackedLayer.
+// Later layers with at most this many outputs are narrow, see PackedLayer.
 constexpr std::int64_t kMaxNarrow = 8;
 
 // Weights (n_in, n_out) are kept in panels of `panel` columns: panel j holds rows k = 0..n_in-1 of
-// its columns side by side, at offset j * panel * n_in. The last panel is as wide as what remains
-// of `padded` columns, n_out rounded up to whole registers; padding is zero.
-// Those of a narrow layer would be mostly padding: they are kept by output instead, column j of W
-// at offset j * padded_in, and the rows of its input must be zero from n_in to padded_in.
+// its columns side by side, at offset j * panel * n_in. The last panel has the remaining columns of
+// `padded`, which is n_out rounded up to whole registers; padding is zero.
+// The panels of a narrow layer would be mostly padding, so its weights are kept by output: column j
+// of W at offset j * padded_in. The rows of its input must be zero from n_in to padded_in.
 template <class T>
 struct PackedLayer {
   std::int64_t n_in, n_out, padded, panel, n_panels;
@@ -39,14 +39,14 @@ struct PackedLayer {
   T* biases;   // padded
 };
 
-// Whether act' can be had from act. For the others a forward pass keeps it.
+// Whether act' follows from act. For other activations a forward pass keeps it.
 FASTINV_INLINE constexpr bool slope_follows_value(Activation activation) {
   return activation != Activation::silu;
 }
 
 // out = act(in W + b) for panels [begin, end): in (n_rows, n_in), out (n_rows, padded). All padded
-// columns are written: act(0) where `in` is finite.
-// slope, where given, receives act'(in W + b), (n_rows, out_stride) like out.
+// columns are written: act(0) if `in` is finite.
+// slope, if given, receives act'(in W + b), (n_rows, out_stride) like out.
 template <class T>
 struct ForwardTask {
   PackedLayer<T> layer;
@@ -58,10 +58,10 @@ struct ForwardTask {
 };
 
 // delta_in = (delta_out W^T) * act' of the layer below, for blocks [begin, end) of unit_block rows
-// of W. Deltas of a layer with n units are held twice, by row (n_rows, stride) and transposed
-// (n in whole registers, batch_stride), the latter zero beyond n_rows: one feeds the update, one
-// the next layer down. Both are zero beyond the n units; of delta_in_t, which the sums start from,
-// they must be so before.
+// of W. Deltas of a layer with n units are stored by row (n_rows, stride) for the update, and
+// transposed (n in whole registers, batch_stride) for the next layer down; the latter are zero
+// beyond n_rows. Both are zero beyond the n units. In delta_in_t, which the sums start from, the
+// padding must be zero beforehand.
 template <class T>
 struct InputGradientTask {
   PackedLayer<T> layer;
@@ -74,11 +74,11 @@ struct InputGradientTask {
   std::int64_t n_rows, batch_stride, in_stride, out_stride;
 };
 
-// g = in^T delta_out, then an Adam step on weights and biases (or, where `gradient` has storage,
-// g stored there) for blocks [begin, end): block b is panel b / n of W and its row block b % n,
-// with n = ceil(n_in / row_block); the panel's first block owns its biases. A narrow layer's
-// blocks are `panel` rows of W each; the first owns the biases. Rows of delta_out must be zero from
-// n_out to padded, those of a narrow layer's input from n_in to padded_in.
+// g = in^T delta_out, then an Adam step on weights and biases, or only g stored if `gradient` has
+// storage, for blocks [begin, end). Block b is panel b / n of W and its row block b % n, with n =
+// ceil(n_in / row_block); the panel's first block owns its biases. A narrow layer's blocks are
+// `panel` rows of W each; the first one owns the biases. Rows of delta_out must be zero from n_out
+// to padded, and those of a narrow layer's input from n_in to padded_in.
 template <class T>
 struct UpdateTask {
   PackedLayer<T> layer;
@@ -92,8 +92,8 @@ struct UpdateTask {
   T second_unbiasing;  // 1 / sqrt(1 - beta_2^t)
 };
 
-// A KD-tree, see kdtree/kdtree.hpp: every node has up to kKDWidth children and every leaf holds whole
-// blocks of kKDWidth points, so that one pass of the registers measures a node or a block. The
+// A KD-tree, see kdtree/kdtree.hpp. Every node has up to kKDWidth children, and every leaf holds
+// whole blocks of kKDWidth points, so one pass of the registers measures a node or a block. The
 // layout is the same for every instruction set.
 constexpr int kKDWidth = 16;
 constexpr int kKDMaxHeight = 7;  // kKDWidth^7 blocks are more than 2^31 points
@@ -106,8 +106,8 @@ struct KDNode {
 // Nodes are stored level by level, the root first; all leaves are at level `height`. Inner node i
 // has its children's boxes at boxes[i * n_dims * 2 * kKDWidth]: per dimension the low ends side by
 // side, then the high ends. A block holds its points dimension by dimension, in ascending order of
-// their indices. The last block is filled up with infinite points of index kKDPadding, which no
-// point of the tree loses to.
+// their indices. The last block is padded with infinite points of index kKDPadding, which lose to
+// every point of the tree.
 constexpr std::int32_t kKDPadding = 0x7fffffff;
 
 template <class T>
@@ -119,8 +119,8 @@ struct KDTreeView {
   std::int64_t n_points, n_dims, height;
 };
 
-// The k nearest points of one query, 1 <= k <= n_points, ascending by (squared distance, index),
-// into distances and indices (k each). A distance that is NaN counts as infinite.
+// Writes the k nearest points of one query, 1 <= k <= n_points, ascending by (squared distance,
+// index), to distances and indices (k each). A NaN distance counts as infinite.
 template <class T>
 struct KDQueryTask {
   KDTreeView<T> tree;
@@ -132,10 +132,10 @@ struct KDQueryTask {
 
 enum class Covariance : int { spherical, diag, full };
 
-// losses[i] = -log sum_k weight_k N(target_i; mean_k, covariance_k) for rows [begin, end), and,
-// where gradient has storage, its derivatives by raw row i times gradient_factor.
-// A raw row is logits (K) | means (K, D) | log scales (K, n_scales), the latter for full covariance
-// the rows of each lower Cholesky factor with the diagonal's logarithms.
+// losses[i] = -log sum_k weight_k N(target_i; mean_k, covariance_k) for rows [begin, end). If
+// gradient has storage, it receives the derivatives by raw row i times gradient_factor.
+// A raw row is logits (K) | means (K, D) | log scales (K, n_scales). For full covariance the scales
+// are the rows of each lower Cholesky factor, with the logarithms of its diagonal.
 // weight = (1 - K min_weight) softmax + min_weight, scale = min_scale + exp(log scale).
 // workspace: mixture_workspace(K, D, n_raw) elements, for one thread.
 template <class T>

@@ -31,8 +31,8 @@ struct MixtureShape {
   }
   std::int64_t n_raw() const { return n_components * (1 + n_dims + n_scales()); }
 
-  // Throws std::invalid_argument for sizes below 1 or beyond what memory is planned for, a weight
-  // outside [0, 1 / K) or a negative scale.
+  // Throws std::invalid_argument for a size below 1 or above 4096, a weight outside [0, 1 / K) or a
+  // negative scale.
   void check() const {
     constexpr std::int64_t largest = 4096;
     if (n_components < 1 || n_components > largest || n_dims < 1 || n_dims > largest) {
@@ -47,7 +47,7 @@ struct MixtureShape {
   }
 };
 
-// A task with everything but its arrays.
+// A task without its arrays.
 template <class T>
 MixtureTask<T> mixture_task(const MixtureShape& shape) {
   MixtureTask<T> task{};
@@ -62,7 +62,7 @@ MixtureTask<T> mixture_task(const MixtureShape& shape) {
   return task;
 }
 
-// What one thread works in.
+// The scratch memory of one thread.
 template <class T>
 struct MixtureScratch {
   T* columns;
@@ -72,7 +72,7 @@ struct MixtureScratch {
   }
 };
 
-// Losses (n) and gradient (n, n_raw) of raw (n, n_raw) and targets (n, n_dims), on n_threads.
+// Computes losses (n) and gradient (n, n_raw) of raw (n, n_raw) and targets (n, n_dims).
 template <class T>
 void mixture_nll(const MixtureShape& shape, const T* raw, const T* targets, std::int64_t n,
                  T* losses, T* gradient, int n_threads, const Kernels<T>& kernels) {

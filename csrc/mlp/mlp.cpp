@@ -43,7 +43,7 @@ std::int64_t NetworkShape::widest() const {
   return *std::max_element(sizes.begin() + 1, sizes.end());
 }
 
-// The sizes of layer l's storage; the first layer's input is the caller's, without padding.
+// The sizes of layer l's storage. The first layer's input belongs to the caller and has no padding.
 template <class T>
 static PackedLayer<T> empty_layer(const NetworkShape& shape, std::int64_t l,
                                   const Kernels<T>& kernels) {
@@ -145,13 +145,13 @@ void Network<T>::forward_rows(const T* in, T* out, std::int64_t n_rows,
   }
 }
 
-// Forward mode: a row of values and, below it, n_inputs rows of tangents, which pass through the
+// Forward mode: a row of values, followed by n_inputs rows of tangents. Tangents pass through the
 // same weights without biases and are multiplied by the slopes at the values.
 template <class T>
 void Network<T>::jacobian(const T* in, T* jac, const JacobianScratch<T>& scratch) const {
   const std::int64_t n_in = shape_.n_inputs(), n_layers = shape_.n_layers();
   T* const slope = scratch.slope;
-  T* const first = scratch.inputs;  // the input with its unit tangents
+  T* const first = scratch.inputs;  // the input, then its unit tangents
   std::copy(in, in + n_in, first);
   std::fill(first + n_in, first + (n_in + 1) * n_in, T(0));
   for (std::int64_t i = 0; i < n_in; ++i) first[(i + 1) * n_in + i] = 1;

@@ -1,4 +1,4 @@
-// Multilayer perceptrons over the kernels of one instruction set: packing and inference.
+// Multilayer perceptrons with the kernels of one instruction set: packing and inference.
 #pragma once
 
 #include <algorithm>
@@ -19,15 +19,15 @@ inline std::int64_t round_up(std::int64_t n, std::int64_t unit) {
   return (n + unit - 1) / unit * unit;
 }
 
-// Elements from one row of n numbers to the next: whole cache lines, an odd number of them, so that
-// a column of rows spreads over all sets of a cache.
+// The stride of rows of n numbers: an odd number of whole cache lines, so that a column of rows
+// spreads over all sets of a cache.
 template <class T>
 std::int64_t row_stride(std::int64_t n) {
   constexpr std::int64_t line = 64 / sizeof(T);
   return ((n + line - 1) / line | 1) * line;
 }
 
-// Zeros, aligned to cache lines, so that packed panels start on one.
+// Zeros, aligned to cache lines so that packed panels start on one.
 template <class T>
 class AlignedBuffer {
  public:
@@ -96,7 +96,7 @@ struct ForwardScratch {
   }
 };
 
-// What a derivative works in: a row of values and n_inputs rows of tangents.
+// Scratch memory of a derivative: a row of values and n_inputs rows of tangents.
 template <class T>
 struct JacobianScratch {
   ForwardScratch<T> layers;  // for max(n_rows, n_inputs + 1) rows
@@ -120,7 +120,7 @@ class Network {
   Network(NetworkShape shape, const T* parameters, const Kernels<T>& kernels);
 
   const NetworkShape& shape() const { return shape_; }
-  // in (n_rows, n_inputs) to out (n_rows, n_outputs); allocates nothing.
+  // Maps in (n_rows, n_inputs) to out (n_rows, n_outputs); allocates nothing.
   void forward_rows(const T* in, T* out, std::int64_t n_rows,
                     const ForwardScratch<T>& scratch) const;
   // d out / d in at one input: jac (n_outputs, n_inputs); allocates nothing.

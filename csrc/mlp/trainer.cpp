@@ -15,7 +15,7 @@ namespace fastinv {
 
 namespace {
 
-constexpr std::int64_t kLossRows = 256;  // rows that a loss without gradient takes at a time
+constexpr std::int64_t kLossRows = 256;  // rows at a time for a loss without gradient
 constexpr auto kInterruptPeriod = std::chrono::milliseconds(50);
 
 }  // namespace
@@ -27,23 +27,23 @@ Loss loss_from(const std::string& name) {
   throw std::invalid_argument("unknown loss '" + name + "'");
 }
 
-// What one batch needs between the layers; layers[l] is layer l's output, 0 the input.
+// Memory of one batch between the layers; layers[l] is the output of layer l, 0 is the input.
 template <class T>
 struct Trainer<T>::Batch {
   struct Layer {
-    std::int64_t size, padded, stride;  // of a row, in whole registers, from row to row
+    std::int64_t size, padded, stride;  // of a row, in whole registers, between rows
     T* values;    // (max_rows, stride)
-    T* slopes;    // (max_rows, stride), where they do not follow from the values
-    T* deltas;    // (max_rows, stride), but not of the input
-    T* deltas_t;  // (padded, batch_stride), but not of the input
+    T* slopes;    // (max_rows, stride), if they do not follow from the values
+    T* deltas;    // (max_rows, stride), except for the input
+    T* deltas_t;  // (padded, batch_stride), except for the input
   };
   std::int64_t n_rows = 0, max_rows;
-  std::int64_t batch_stride;  // of transposed deltas
+  std::int64_t batch_stride;  // row stride of transposed deltas
   std::vector<Layer> layers;
   T* targets;          // (max_rows, n_targets)
   double* row_losses;  // (max_rows)
   T* mixture_losses;   // (max_rows)
-  std::vector<MixtureScratch<T>> mixture;  // one a thread
+  std::vector<MixtureScratch<T>> mixture;  // one per thread
 
   Batch(Taker& take, const Trainer& trainer, std::int64_t max_rows_, int n_threads)
       : max_rows(max_rows_), batch_stride(row_stride<T>(max_rows_)) {
@@ -71,7 +71,7 @@ struct Trainer<T>::Batch {
     }
   }
 
-  // The padding of deltas, which kernels take for zero and leave as it is.
+  // Clears the padding of deltas, which kernels read as zero and do not change.
   void clear_padding() {
     for (std::size_t l = 1; l < layers.size(); ++l) {
       const Layer& layer = layers[l];
@@ -86,8 +86,8 @@ struct Trainer<T>::Batch {
   }
 };
 
-// One pass over a batch, written for one member of a team: every member calls the same functions
-// in the same order, each does its part, and the barriers are where the next part needs them all.
+// One pass over a batch, from the view of one team member. Every member calls the same functions in
+// the same order and does its part. A barrier stands where the next part needs the work of all.
 template <class T>
 class Trainer<T>::Step {
  public:
@@ -95,7 +95,7 @@ class Trainer<T>::Step {
       : trainer_(trainer), batch_(batch), thread_(thread), n_threads_(n_threads),
         barrier_(barrier) {}
 
-  // Rows order[0..n) of X and Y (or the first n where order is null) into the batch.
+  // Copies rows order[0..n) of X and Y, or the first n if order is null, into the batch.
   void gather(const T* X, const T* Y, const std::int64_t* order) {
     const std::int64_t p = trainer_.shape_.n_inputs(), q = trainer_.n_targets();
     const Range rows = part_of(batch_.n_rows, thread_, n_threads_);
@@ -135,7 +135,7 @@ class Trainer<T>::Step {
     }
   }
 
-  // Losses of the rows, and the deltas of the output layer.
+  // Computes losses of the rows and the deltas of the output layer.
   void output_loss() {
     const Range rows = part_of(batch_.n_rows, thread_, n_threads_);
     if (trainer_.loss_.loss == Loss::mixture) {
@@ -159,14 +159,14 @@ class Trainer<T>::Step {
     barrier_.wait();
   }
 
-  // Backward pass with the update of every layer, or with `gradient` given, its gradient.
+  // The backward pass. It updates every layer, or only stores the gradient if `gradient` is given.
   void backward(const UpdateTask<T>& options, const PackedParameters<T>* gradient) {
     for (std::int64_t l = trainer_.shape_.n_layers(); l >= 1; --l) {
       const PackedLayer<T>& layer = trainer_.parameters_.layers()[l - 1];
       const auto &below = batch_.layers[l - 1], &own = batch_.layers[l];
       if (l > 1) {
         input_gradient(layer, l);
-        // The update below overwrites weights that the others still multiply with.
+        // The update below overwrites weights that other threads still read.
         barrier_.wait();
       }
       UpdateTask<T> task = options;
@@ -186,7 +186,7 @@ class Trainer<T>::Step {
   }
 
  private:
-  // Deltas of layer l - 1 from those of layer l.
+  // Computes the deltas of layer l - 1 from those of layer l.
   void input_gradient(const PackedLayer<T>& layer, std::int64_t l) {
     const Activation activation = trainer_.shape_.activation;
     const auto &below = batch_.layers[l - 1], &own = batch_.layers[l];
@@ -256,7 +256,7 @@ class Trainer<T>::Step {
         slope = std::isnan(residual) ? residual : sign;
         return static_cast<double>(size);
       case Loss::huber:
-      case Loss::mixture:  // not a loss of elements
+      case Loss::mixture:  // not a loss per element
         break;
     }
     const T delta = static_cast<T>(trainer_.loss_.huber_delta);
@@ -338,7 +338,7 @@ double Trainer<T>::train_epoch(const T* X, const T* Y, const std::int64_t* order
 
 template <class T>
 double Trainer<T>::loss(const T* X, const T* Y, std::int64_t n_rows, T* gradient, int n_threads) {
-  // A gradient is of the whole batch at once; a loss alone can go piece by piece.
+  // A gradient needs the whole batch at once; a loss alone can be summed piece by piece.
   const std::int64_t max_rows = gradient ? n_rows : std::min(n_rows, kLossRows);
   Workspaces memory(1, bytes_of<Batch>(*this, max_rows, n_threads));
   auto batch = memory[0].lay_out<Batch>(*this, max_rows, n_threads);

@@ -1,4 +1,4 @@
-// Training of multilayer perceptrons with Adam, a whole epoch a call.
+// Trains multilayer perceptrons with Adam, one epoch per call.
 #pragma once
 
 #include <cstdint>
@@ -20,10 +20,10 @@ struct AdamOptions {
 struct LossOptions {
   Loss loss;
   double huber_delta;
-  MixtureShape mixture;  // where loss is Loss::mixture
+  MixtureShape mixture;  // used if loss is Loss::mixture
 };
 
-// Asked now and then during an epoch; true stops it.
+// Asked now and then during an epoch. Returns true to stop it.
 class InterruptCheck {
  public:
   virtual ~InterruptCheck() = default;
@@ -39,16 +39,16 @@ class Trainer {
   ~Trainer();
 
   const NetworkShape& shape() const { return shape_; }
-  // Columns of Y: for a mixture its dimensions, else the network's outputs.
+  // Columns of Y: the dimensions of a mixture, else the network's outputs.
   std::int64_t n_targets() const {
     return loss_.loss == Loss::mixture ? loss_.mixture.n_dims : shape_.n_outputs();
   }
-  // One step per batch of `order` (indices into the rows of X and Y, already checked). The mean
-  // loss over the rows; NaN where the check interrupted the epoch.
+  // Takes one step per batch of `order` (indices into the rows of X and Y, already checked).
+  // Returns the mean loss over the rows, or NaN if the check interrupted the epoch.
   double train_epoch(const T* X, const T* Y, const std::int64_t* order, std::int64_t n_order,
                      std::int64_t batch_size, double learning_rate, int n_threads,
                      InterruptCheck& check);
-  // Mean loss over rows and outputs; with `gradient` (n_parameters, flat) its gradient as well.
+  // The mean loss over rows and outputs. If `gradient` (n_parameters, flat) is given, it is filled.
   double loss(const T* X, const T* Y, std::int64_t n_rows, T* gradient, int n_threads);
 
   std::int64_t step() const { return step_; }

@@ -1,5 +1,6 @@
-// The options of the chain and of a search, as fastinv.backends.solving.PipelineOptions describes them. A line here
-// declares an option and reads it from Python.
+// The options of the chain and of a search, as described by
+// fastinv.backends.solving.PipelineOptions. Each line here declares an option and reads it from
+// Python.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +20,7 @@
 
 namespace fastinv {
 
-// What each means is said in Python.
+// PipelineOptions in Python explains each option.
 struct PipelineOptions {
 #define FASTINV_DECLARE_OPTION(type, name) type name;
   FASTINV_PIPELINE_OPTIONS(FASTINV_DECLARE_OPTION)

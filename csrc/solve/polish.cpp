@@ -11,10 +11,10 @@ namespace fastinv {
 namespace {
 
 constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
-constexpr double kRounding = 2 * kEpsilon;  // of ||y|| + ||f(x)||: what ||f(x) - y|| may be
+constexpr double kRounding = 2 * kEpsilon;  // largest ||f(x) - y|| / (||y|| + ||f(x)||) of rounding
 constexpr double kFirstDamping = 1e-4, kMostDamping = 1e10;
 constexpr double kStationary = 1e-9;  // cosine between the residual and what J can reach
-// A step that shrinks the squared residual so much is followed by others with the same derivatives.
+// After a step that shrinks the squared residual by this factor, the next keeps the derivatives.
 constexpr double kKeepDerivatives = 1e-3;
 
 }  // namespace
@@ -32,8 +32,8 @@ Polish::Scratch::Scratch(Taker& take, std::int64_t p, std::int64_t q) {
   take(first_x, p);
 }
 
-// The state of one start. Its Jacobian is in units of the box's scale; columns of coordinates that
-// are held at a bound are zero.
+// The state of one start. Its Jacobian is in units of the box's scale; its columns are zero for
+// coordinates that are held at a bound.
 struct Polish::Run : Polish::Scratch {
   const FunctionScratch& function;
   double damping = kFirstDamping;
@@ -55,7 +55,7 @@ void Polish::run(const PolishBatch& batch, const Scratch& scratch,
   }
 }
 
-// Factorizes J^T J, or J J^T where that is smaller, plus the damping. False where it is singular.
+// Factorizes J^T J plus the damping, or J J^T if that is smaller. False if it is singular.
 bool Polish::factorize(Run& run) const {
   const std::int64_t p = f_.n_inputs(), q = f_.n_outputs(), m = std::min(p, q);
   gram(run.jac, q, p, run.matrix);
@@ -63,7 +63,7 @@ bool Polish::factorize(Run& run) const {
   return cholesky(run.matrix, m);
 }
 
-// step = -(J^T J + d)^-1 J^T r = -J^T (J J^T + d)^-1 r, with the factor at hand.
+// Computes step = -(J^T J + d)^-1 J^T r = -J^T (J J^T + d)^-1 r from the present factor.
 void Polish::find_step(Run& run) const {
   const std::int64_t p = f_.n_inputs(), q = f_.n_outputs();
   std::fill(run.step, run.step + p, 0.0);
@@ -84,8 +84,8 @@ void Polish::find_step(Run& run) const {
   for (std::int64_t i = 0; i < p; ++i) run.step[i] *= options_.longest_step / length;
 }
 
-// Takes the step from x to run.x, within the bounds, evaluates f there into run.fx, and returns
-// the squared residual there, infinite where it is not finite.
+// Takes the step from x to run.x within the bounds and evaluates f there into run.fx. Returns the
+// squared residual there, or infinity if it is not finite.
 double Polish::advance(const double* y, const double* x, Run& run) const {
   const std::int64_t p = f_.n_inputs(), q = f_.n_outputs();
   for (std::int64_t i = 0; i < p; ++i) {
@@ -129,7 +129,7 @@ PolishResult Polish::polish_one(const double* y, double* x, double* fx, Run& run
     if (!(reached < squared)) {
       return finish(capped() ? PolishEnd::evaluations : PolishEnd::stationary);
     }
-    // While steps with the same derivatives do, one evaluation a step is enough.
+    // While steps with the same derivatives are good enough, each costs one evaluation.
     for (bool again = true; again && reached < squared;) {
       again = reached <= kKeepDerivatives * squared;
       squared = reached;
@@ -152,8 +152,8 @@ void Polish::find_residual(const double* y, const double* fx, Run& run) const {
   for (std::int64_t r = 0; r < f_.n_outputs(); ++r) run.residual[r] = fx[r] - y[r];
 }
 
-// Scales the Jacobian, holds coordinates at their bounds where the gradient points outside, and
-// finds the gradient. False where nothing inside the bounds reduces the residual.
+// Scales the Jacobian, holds coordinates at bounds where the gradient points outside, and computes
+// the gradient. False if nothing inside the bounds reduces the residual.
 bool Polish::prepare(const double* x, double squared, Run& run) const {
   const std::int64_t p = f_.n_inputs(), q = f_.n_outputs();
   std::fill(run.gradient, run.gradient + p, 0.0);
@@ -179,8 +179,8 @@ void Polish::hold(std::int64_t coordinate, Run& run) const {
   for (std::int64_t r = 0; r < f_.n_outputs(); ++r) run.jac[r * f_.n_inputs() + coordinate] = 0;
 }
 
-// Holds coordinates at their bounds which the step would push outside; whether there are any. The
-// gradient need not: a step is not along it.
+// Holds coordinates at their bounds if the step would push them outside, which may differ from
+// where the gradient points. Returns whether there are any.
 bool Polish::hold_outward(const double* x, Run& run) const {
   bool held = false;
   for (std::int64_t i = 0; i < f_.n_inputs(); ++i) {
@@ -193,7 +193,7 @@ bool Polish::hold_outward(const double* x, Run& run) const {
   return held;
 }
 
-// What the squared residual would be if f were linear and there were no bounds.
+// The squared residual for a linear f without bounds.
 double Polish::squared_after_step(const Run& run) const {
   const std::int64_t p = f_.n_inputs();
   double sum = 0;
@@ -204,8 +204,8 @@ double Polish::squared_after_step(const Run& run) const {
   return sum;
 }
 
-// Damps until a step reduces the squared residual; returns it at run.x, infinite where none does
-// or f was evaluated often enough.
+// Increases the damping until a step reduces the squared residual; returns it at run.x. Returns
+// infinity if no step does or the evaluations of f are used up.
 double Polish::take_step(const double* y, const double* x, double squared, Run& run) const {
   for (; run.damping <= kMostDamping; run.damping = std::max(8 * run.damping, 1e-12)) {
     if (!factorize(run)) continue;
@@ -218,7 +218,7 @@ double Polish::take_step(const double* y, const double* x, double squared, Run& 
     const double predicted = squared_after_step(run);
     const double reached = advance(y, x, run);
     if (!(reached < squared)) continue;
-    // Far from what was predicted: more care; close to it: less.
+    // Damp more if the result is far from the prediction, and less if it is close.
     const double ratio = (squared - reached) / (squared - predicted);
     if (ratio < 0.25) run.damping *= 4;
     if (ratio > 0.75) run.damping *= 0.05;

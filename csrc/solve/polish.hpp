@@ -14,23 +14,22 @@ namespace fastinv {
 enum class PolishEnd : int {
   solved,      // the residual is at the level of rounding
   stationary,  // no direction inside the bounds reduces it further
-  evaluations  // the cap was reached
+  evaluations  // the limit on evaluations was reached
 };
 
 struct PolishResult {
   double residual;  // ||f(x) - y||
   std::int64_t n_evaluations;
   PolishEnd end;
-  // In units of Box::scale: the length of the first step that was taken, and the distance from its
-  // end to x.
+  // In units of Box::scale: the length of the first step taken, and the distance from its end to x.
   double first_step, later_steps;
 };
 
 // Starts within the bounds, with their images. Each moves so that its image comes closer to its
-// target, never away from it; where the image is not finite, it stays where it is.
+// target, never away from it. If the image is not finite, the start stays where it is.
 struct PolishBatch {
   std::int64_t n;
-  const double* targets;           // start i is for target i / starts_per_target, each (q)
+  const double* targets;           // each (q); start i has target i / starts_per_target
   std::int64_t starts_per_target;
   double* x;              // (n, p)
   double* fx;             // (n, q)
@@ -44,7 +43,7 @@ class Polish {
   Polish(const Problem& problem, const PipelineOptions& options)
       : f_(*problem.function), box_(problem.region.box()), options_(options) {}
 
-  // Memory of one thread, beside that of the function.
+  // Memory of one thread, in addition to that of the function.
   struct Scratch {
     double *jac, *residual, *gradient, *step, *x, *fx, *matrix, *system, *first_x;
     Scratch() = default;

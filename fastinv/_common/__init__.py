@@ -1,1 +1,1 @@
-"""Checks and threads: what every layer uses and no user imports."""
+"""Checks, files and threads, which every layer uses and no user imports."""

@@ -1,4 +1,4 @@
-"""The kinds of arrays that annotations speak of."""
+"""Array types for annotations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The compiled extension: how it is loaded, and what to do where it is not there."""
+"""Loads the compiled extension, and tells users what to do if it is missing."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def load_extension() -> ModuleType:
     Raises
     ------
     ImportError
-        It is not compiled, not for this Python, or cannot be loaded. The message says which of
-        these it is, and what to do.
+        It is not compiled, was compiled for another Python, or cannot be loaded. The message
+        gives the reason and what to do.
     """
     try:
         return import_module(NAME)

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, whoever else writes to them."""
+"""Writes files completely or not at all, even with several writers."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _TOKEN_BYTES = 8
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write `data` to `path`: whoever reads it, whenever, finds the old or the new content.
+    """Write `data` to `path`: a reader finds the old or the new content at any time.
 
     Threads, processes and machines may write to one path at once; the last one wins. Data go to a
-    draft beside the file, which then takes its place. A draft whose writer was killed is removed
-    by the next one. Symbolic links stay, and the file that they lead to is written. What is there
-    and no file, such as a pipe or a terminal, is written to as it is.
+    draft beside the file, which then takes its place. The next writer removes a draft whose
+    writer was killed. Symbolic links stay, and the file that they lead to is written. A path that
+    is not a regular file, such as a pipe or a terminal, is written to directly.
     """
     if path.exists() and not path.is_file():
         path.write_bytes(data)
@@ -38,8 +38,8 @@ def replace_file(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
             if sys.platform != "win32":
-                draft.replace(target)  # while the lock says that somebody is at it
-        if sys.platform == "win32":  # there only closed files can be renamed
+                draft.replace(target)  # while the lock protects the draft
+        if sys.platform == "win32":  # Windows renames closed files only
             draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
@@ -53,7 +53,7 @@ def save_figure(figure: Any, path: Path, *, dpi: int) -> None:
 
 
 def behind_links(path: Path) -> Path:
-    """Where a symbolic link at `path` leads to, whether a file is there or not; else `path`."""
+    """The target of a symbolic link at `path`, which need not exist; without a link, `path`."""
     if not path.is_symlink():
         return path
     target = Path(os.path.realpath(path))
@@ -63,20 +63,20 @@ def behind_links(path: Path) -> Path:
 
 
 def _open_draft(target: Path) -> tuple[Path, BinaryIO]:
-    """A new file beside `target`, locked for as long as it is open."""
+    """A new file beside `target`, locked while it is open."""
     while True:
         draft = target.with_name(f".{target.name}.{secrets.token_hex(_TOKEN_BYTES)}.tmp")
         file = draft.open("xb")
         if sys.platform != "win32":
-            with suppress(OSError):  # file systems without locks: nothing is removed there either
+            with suppress(OSError):  # no locks on this file system: drafts are not removed either
                 fcntl.flock(file, fcntl.LOCK_EX)
         if os.fstat(file.fileno()).st_nlink > 0:
             return draft, file
-        file.close()  # before it was locked, another writer took it for abandoned
+        file.close()  # another writer removed it before it was locked
 
 
 def _remove_abandoned_drafts(target: Path) -> None:
-    """Remove the drafts that nobody has locked: the lock of a process ends with it."""
+    """Remove drafts that are not locked: a lock ends with its process."""
     if sys.platform != "win32":
         token = "[0-9a-f]" * (2 * _TOKEN_BYTES)
         for draft in target.parent.glob(f".{escape(target.name)}.{token}.tmp"):

@@ -90,16 +90,16 @@ def _equal(value: Any, default: Any) -> bool:
 
 
 def refuses_moved(moved: Mapping[str, str]) -> Callable[[Callable[P, None]], Callable[P, None]]:
-    """Decorator of an ``__init__``: names in `moved` raise a TypeError that says where they are.
+    """Decorator for ``__init__``: names in `moved` raise a TypeError with their new place.
 
     Parameters
     ----------
     moved : mapping of str to str
-        Where each name is now, in words that follow it.
+        The new place of each name, as words that follow the name.
     """
 
     def decorate(init: Callable[P, None]) -> Callable[P, None]:
-        # `wraps` leaves the signature as it is, which scikit-learn reads the parameters from.
+        # `wraps` keeps the signature, from which scikit-learn reads the parameters.
         @functools.wraps(init)
         def checked(*args: P.args, **kwargs: P.kwargs) -> None:
             for name in kwargs:
@@ -113,5 +113,5 @@ def refuses_moved(moved: Mapping[str, str]) -> Callable[[Callable[P, None]], Cal
 
 
 def moved_message(name: str, moved: Mapping[str, str]) -> str:
-    """What to tell someone who used an old `name`."""
+    """The message for someone who used an old `name`."""
     return f"{name} {moved[name]}"

@@ -1,6 +1,6 @@
-"""What makes ``threadpoolctl.threadpool_limits`` reach fastinv.
+"""Makes ``threadpoolctl.threadpool_limits`` apply to fastinv.
 
-It has a file of its own, which imports little, because ``import fastinv`` needs it.
+This file is separate and imports little because ``import fastinv`` needs it.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import threadpoolctl
 
 
 class FastinvController(threadpoolctl.LibController):  # type: ignore[misc]
-    """Lets threadpoolctl read and set the limit that the extension holds, 0 standing for none.
+    """Lets threadpoolctl read and set the limit in the extension; 0 means no limit.
 
-    Other packages have extensions called ``_core``, too: `check_symbols` tells ours from theirs.
+    Other packages also have extensions called ``_core``: `check_symbols` recognises ours.
     """
 
     user_api = "fastinv"
@@ -28,7 +28,7 @@ class FastinvController(threadpoolctl.LibController):  # type: ignore[misc]
         self.dynlib.fastinv_set_num_threads(int(num_threads))
 
     def get_version(self) -> None:
-        # Asked of every library whose name fits, before `check_symbols`: it may not be ours.
+        # Called for every library with a matching name, before `check_symbols`: it may not be ours.
         return None
 
 

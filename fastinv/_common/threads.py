@@ -1,4 +1,4 @@
-"""How many threads to use: the caller's number, the environment, threadpoolctl's limits."""
+"""The number of threads, from the caller, the environment and threadpoolctl's limits."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import threadpoolctl
 from fastinv._common.extension import NAME as EXTENSION
 from fastinv._common.validation import check_integer
 
-# Below this much work per call, waking other threads costs more than they bring.
+# With less work per call than this, waking other threads costs more than it saves.
 MIN_FLOPS_FOR_THREADS = 4e6
 MAX_THREADS = 1024
 
 
 class _BlasLimit:
-    """The limit that all callers of :func:`one_blas_thread` share: a BLAS has one per process."""
+    """The limit shared by all callers of :func:`one_blas_thread`: a BLAS has one per process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -47,9 +47,9 @@ _BLAS_LIMIT = _BlasLimit()
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """For results with the same bits: a BLAS adds up in another order with each number of threads.
+    """Limit BLAS to one thread: its sums differ in their last bits with the number of threads.
 
-    Safe in several threads at once: the last to leave restores what the first has found.
+    Several threads may use it at once: the last one to leave restores the original limit.
     """
     _BLAS_LIMIT.enter()
     try:
@@ -64,7 +64,7 @@ def resolve_n_threads(n_threads: int | None = None) -> int:
     Parameters
     ----------
     n_threads : int or None, default=None
-        None takes the processors that this process may use (affinity and cgroups are obeyed, read
+        None takes the processors that this process may use (by affinity and cgroups, read
         once per process), at most ``FASTINV_NUM_THREADS`` if that is set, else at most
         ``OMP_NUM_THREADS`` if that is set.
 
@@ -112,13 +112,13 @@ def _n_processors() -> int:
 
 
 def _limit_of_threadpoolctl() -> int:
-    """0 where there is none: also where the extension, which holds it, is not there."""
+    """The limit, or 0 without one or without the extension that holds it."""
     extension = sys.modules.get(EXTENSION)
     return 0 if extension is None else int(extension.get_num_threads())
 
 
 def _environment_limit() -> int | None:
-    """The first of the two variables that is set to something."""
+    """The value of the first of the two variables that is set and not empty."""
     for name in ("FASTINV_NUM_THREADS", "OMP_NUM_THREADS"):
         value = _environment_variable(name).strip()
         if value:
@@ -133,6 +133,6 @@ def _environment_limit() -> int | None:
 
 
 def _environment_variable(name: str) -> str:
-    """Empty where it is not set. ``os.environ`` takes eight times as long as the extension."""
+    """The value, or "" if it is not set. ``os.environ`` takes eight times as long."""
     extension = sys.modules.get("fastinv._core")
     return os.environ.get(name, "") if extension is None else str(extension.environment(name))

@@ -1,4 +1,4 @@
-"""Checks of what arguments mean, shared by estimators and solvers.
+"""Checks of arguments, shared by estimators and solvers.
 
 Each check returns the argument in the form that the rest of the package works with, or raises a
 TypeError (wrong kind) or a ValueError (wrong shape or range) that names the argument.
@@ -19,7 +19,7 @@ Float64Array = NDArray[np.float64]
 FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)
 
-# Python's own come first: to ask the abstract class takes ten times as long.
+# Python's int comes first: asking the abstract class takes ten times as long.
 INTEGERS = (int, Integral)
 NUMBERS = (float, int, Real)
 
@@ -29,7 +29,7 @@ Option = TypeVar("Option", bound=str)
 
 
 def check_pairs(X: ArrayLike, y: ArrayLike) -> tuple[Float64Array, Float64Array]:
-    """Data to learn from: inputs `X` with their outputs `y`.
+    """Check training data: inputs `X` with their outputs `y`.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def check_pairs(X: ArrayLike, y: ArrayLike) -> tuple[Float64Array, Float64Array]
 
 
 def check_bounds(bounds: ArrayLike, n_inputs: int) -> Float64Array:
-    """Box that inputs lie in.
+    """Check the box of allowed inputs.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def check_bounds(bounds: ArrayLike, n_inputs: int) -> Float64Array:
 
 
 def check_targets(y: ArrayLike, n_outputs: int) -> Float64Array:
-    """Targets to solve for. NaN and infinity pass: they mark their own rows later.
+    """Check targets. NaN and infinity are allowed: their rows become INVALID later.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def check_targets(y: ArrayLike, n_outputs: int) -> Float64Array:
 
 
 def check_n_neighbors(n_neighbors: int, n_anchors: int, name: str = "n_neighbors") -> int:
-    """A number of neighbours that `n_anchors` anchors can give."""
+    """Check a number of neighbours, at most `n_anchors`."""
     count = check_integer(n_neighbors, name)
     if count > n_anchors:
         raise ValueError(f"{name} must be at most the number of anchors, {n_anchors}, got {count}")
@@ -137,7 +137,7 @@ def check_n_neighbors(n_neighbors: int, n_anchors: int, name: str = "n_neighbors
 
 
 def check_integer(value: int, name: str, minimum: int = 1) -> int:
-    """An integer, at least `minimum`."""
+    """Check an integer that is at least `minimum`."""
     if not isinstance(value, INTEGERS) or isinstance(value, bool):
         raise TypeError(f"{name} must be an integer, got {value!r}")
     if value < minimum:
@@ -154,7 +154,7 @@ def check_number(
     minimum: float | None = None,
     below: float | None = None,
 ) -> float:
-    """A finite number, greater than `above`, at least `minimum` and less than `below`."""
+    """Check a finite number: greater than `above`, at least `minimum` and less than `below`."""
     if not isinstance(value, NUMBERS) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number, got {value!r}")
     try:
@@ -175,21 +175,21 @@ def check_number(
 
 
 def check_option(value: Option, name: str, options: Sequence[Option]) -> Option:
-    """One of `options`."""
+    """Check that `value` is one of `options`."""
     if not isinstance(value, str) or value not in options:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}")
     return value
 
 
 def check_flag(value: bool, name: str) -> bool:
-    """True or False."""
+    """Check that `value` is True or False."""
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be True or False, got {value!r}")
     return bool(value)
 
 
 def check_random_state(random_state: RandomState) -> np.random.Generator:
-    """A PCG64 generator of our own, seeded from what scikit-learn calls `random_state`.
+    """A new PCG64 generator, seeded from what scikit-learn calls `random_state`.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ def check_random_state(random_state: RandomState) -> np.random.Generator:
 
 
 def as_float64(values: ArrayLike, name: str) -> Float64Array:
-    """`values` as float64, C-contiguous, without a copy where they are so already."""
+    """`values` as float64, C-contiguous; copied only if necessary."""
     try:
         if isinstance(values, np.ma.MaskedArray):
             values = _without_mask(values, FLOAT64)
@@ -224,10 +224,10 @@ def as_float64(values: ArrayLike, name: str) -> Float64Array:
 def as_floats(
     values: ArrayLike, name: str, dtype: np.dtype[np.floating[Any]] | None = None
 ) -> NDArray[np.floating[Any]]:
-    """`values` in `dtype`, float32 or float64, C-contiguous, without a copy where they are so.
+    """`values` in `dtype`, float32 or float64, C-contiguous; copied only if necessary.
 
-    None keeps an array's float32, and makes float64 of all else. What is too large for float32
-    becomes infinite.
+    None keeps float32 arrays and converts all others to float64. Values too large for float32
+    become infinite.
     """
     is_single = isinstance(values, np.ndarray) and values.dtype == FLOAT32
     if dtype is None:
@@ -245,7 +245,7 @@ def as_floats(
 
 
 def _without_mask(values: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """NaN for what is masked: it has no value, and must not be taken for one."""
+    """Masked entries as NaN, because the numbers below the mask are not values."""
     filled: NDArray[Any] = np.ma.filled(values.astype(dtype), np.nan)
     return filled
 
@@ -260,7 +260,7 @@ def _check_finite_rows(array: Float64Array, name: str) -> None:
 
 
 def _warn_of_constant_columns(array: Float64Array, name: str) -> None:
-    if len(array) == 1:  # says nothing about the column
+    if len(array) == 1:  # one row does not make a column constant
         return
     constant = np.flatnonzero(array.max(axis=0) == array.min(axis=0)).tolist()
     if constant:

@@ -86,7 +86,7 @@ def get_backend(name: str | Backend = "auto", isa: str | None = None) -> Backend
 
 @lru_cache(maxsize=32)
 def _has_all_of_a_backend(cls: type) -> bool:
-    # Asked once for each class, because to ask takes longer than many a call of a backend.
+    # Cached per class, because the check takes longer than many calls of a backend.
     return isinstance(cls, Backend)
 
 

@@ -1,6 +1,6 @@
-"""The chain in Python: what a pipeline does whose links are called one by one.
+"""The chain in Python: runs the links of a pipeline one by one.
 
-Native code runs the same chain in one call; this is its reference form, and how an f is solved
+Native code runs the same chain in one call. This form is its reference, and it also serves an f
 that only Python can evaluate.
 """
 
@@ -18,7 +18,7 @@ from fastinv.functions.goal import Goal
 def run_chain(
     pipeline: Pipeline, goal: Goal, n_candidates: int, k: int, n_threads: int = 1
 ) -> Ranked:
-    """Every link from the anchors on: the best `k` of `n_candidates` for each target."""
+    """Run every link: the best `k` of `n_candidates` for each target."""
     proposed = pipeline.propose(goal, n_candidates, n_threads=n_threads)
     corrected = pipeline.correct(goal, proposed, n_threads=n_threads)
     evaluated = pipeline.evaluate(goal, corrected, n_threads=n_threads)
@@ -35,8 +35,8 @@ def finish(
     n_passes: int = 0,
     n_threads: int = 1,
 ) -> Ranked:
-    """The rest of the chain, for candidates with images: `n_passes` of the twin network, each
-    kept where it brings a candidate closer, then polish and rank."""
+    """The rest of the chain, for candidates with images: `n_passes` of the twin network, each kept
+    if it brings a candidate closer, then polish and rank."""
     for _ in range(n_passes):
         corrected = pipeline.correct(goal, candidates, n_threads=n_threads)
         corrected = pipeline.evaluate(goal, corrected, n_threads=n_threads)
@@ -47,9 +47,9 @@ def finish(
 
 
 def closer(goal: Goal, before: Candidates, after: Candidates) -> Candidates:
-    """Each candidate `after`, or as it was `before` where that is no farther from its target.
+    """Each candidate of `after`, or of `before` if `after` is not closer to its target.
 
-    One without a finite image was no start, and stays as it is.
+    A candidate without a finite image cannot start a pass and stays as it is.
     """
     y = goal.targets[:, None, :]
     usable = np.isfinite(before.fx).all(axis=2)

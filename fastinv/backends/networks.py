@@ -34,8 +34,8 @@ class Trainer(Protocol):
     ) -> float:
         """One step per batch of `order`, the last batch possibly smaller.
 
-        Returns the mean of the loss over the rows of `order`, each at the parameters that its
-        batch met.
+        Returns the mean of the loss over the rows of `order`, each at the parameters before the
+        step of its batch.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""What a backend offers: the contract that the reference and the compiled kernels share.
+"""The protocol of a backend, which the reference and the compiled kernels share.
 
 Every array argument is C-contiguous.
 """
@@ -57,13 +57,14 @@ class NeighborIndex(Protocol):
         ...
 
     def try_query(self, queries: Any, k: Any, out: Any, /) -> tuple[Any, Any] | None:
-        """The same at the cost of the search, with checks of its own; None for whatever is not
-        little work in plain arrays (C-contiguous floats, (n, d) or (d,), with `k` an int and
-        `out` None or a pair of arrays), which is then up to `query`."""
+        """A fast way for small calls, with its own checks; None for calls that need `query`.
+
+        It takes little work in plain arrays (C-contiguous floats, (n, d) or (d,)), with `k` an
+        int and `out` None or a pair of arrays.
+        """
         ...
 
 
-@runtime_checkable
 class Backend(Protocol):
     """A set of kernels. Backends hold configuration only and are safe to share."""
 
@@ -113,8 +114,8 @@ class Backend(Protocol):
         its row of `raw` ``(n, n_raw)`` gives: losses ``(n,)`` in nats, and ``d loss_i / d raw_i``
         ``(n, n_raw)``, by log-sum-exp.
 
-        Finite for every finite target and every raw output but NaN: logits and log scales are
-        limited to where exponentials stay in range, infinite ones count as those limits.
+        Finite for finite targets and every raw output except NaN: logits and log scales are
+        limited to where exponentials stay in range; infinite ones count as those limits.
         """
         ...
 
@@ -140,8 +141,8 @@ class Backend(Protocol):
         ...
 
     def rank(self, residuals: Float64Array) -> IntArray:
-        """Per row of `residuals` ``(n, k)`` the order that sorts it; ties and NaN keep order,
-        NaN last."""
+        """For each row of `residuals` ``(n, k)``, the order that sorts it; ties and NaN keep their
+        order, NaN last."""
         ...
 
     def anchors(self, x: Float64Array, y: Float64Array) -> Anchors:

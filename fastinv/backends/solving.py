@@ -1,4 +1,4 @@
-"""From targets to solutions, as backends offer it: the chain, the polish and the search.
+"""The protocol for solving: the chain, the polish and the search.
 
 The chain has five links: *propose* candidates for a target, *correct* them by a twin network,
 *evaluate* f, *polish*, and *rank*. A pipeline runs them all, or one by one.
@@ -27,13 +27,13 @@ from fastinv.functions.problem import Problem
 if TYPE_CHECKING:
     from fastinv import _core
 
-# Scaled inputs of a pipeline's networks are of order one; what lies beyond this limit is set to it,
-# so that no finite target overflows inside the network.
+# Scaled inputs of a pipeline's networks are of order one. Larger values are cut to this limit, so
+# that no finite target overflows inside the network.
 FEATURE_LIMIT = 1e6
 
 
 def limited(features: Float64Array) -> Float64Array:
-    """Scaled inputs of a network, those far beyond the usual set to the limit."""
+    """Scaled inputs of a network, cut to the limit."""
     return np.clip(features, -FEATURE_LIMIT, FEATURE_LIMIT)
 
 
@@ -52,7 +52,7 @@ class Candidates:
     ----------
     x : ndarray of shape (n, k, p), float64
     fx : ndarray of shape (n, k, q), float64
-        Images of x: the anchors' own after *propose*, unknown after *correct*, f(x) after
+        Images of x: those of the anchors after *propose*, unknown after *correct*, f(x) after
         *evaluate* and *polish*.
     anchor : ndarray of shape (n, k), int64
         Row of the anchor that each comes from.
@@ -86,7 +86,7 @@ class Candidates:
 
 @dataclass(frozen=True, eq=False)
 class TwinModel:
-    """F of ITNNR with its scalings: eq. (5) and (6) of Wetzel (2026).
+    """The network F of ITNNR with its scalings: eq. (5) and (6) of Wetzel (2026).
 
     ``x = x_a + dx_scale * net(features)``, with the features of :meth:`features`; an output beyond
     ``reach`` in any coordinate is an extrapolation.
@@ -103,7 +103,7 @@ class TwinModel:
     reach: float
 
     def features(self, y: Float64Array, y_a: Float64Array, x_a: Float64Array) -> Float64Array:
-        """Inputs ``(..., 2q + p)`` of the network, for targets and anchors of such shapes."""
+        """Inputs ``(..., 2q + p)`` of the network for targets and anchors of matching shapes."""
         return np.concatenate(
             [
                 (y - y_a) / self.dy_scale,
@@ -125,40 +125,40 @@ def _option(default: Any, **limits: float | None) -> Any:
 class PipelineOptions:
     """How the chain goes from targets to ranked solutions.
 
-    A field here, a line of ``csrc/solve/options.hpp``, and the link that acts on it make an
-    option.
+    A new option needs a field here, a line of ``csrc/solve/options.hpp``, and code in the link
+    that it changes.
 
     Parameters
     ----------
     coverage : float, default=inf
-        A target with its nearest anchor and its best residual both beyond this distance in y is
+        A target whose nearest anchor and best residual are both farther than this in y is
         UNREACHABLE.
     anchors_exact : bool, default=True
-        Whether the anchors' y are f(x). A candidate with a residual above its anchor's own, or one
+        Whether the anchors' y are f(x). A candidate with a larger residual than its anchor, or one
         that is not finite, is then replaced by the anchor, without flags.
     trust_residual : bool, default=True
         False, for a learned f, ranks extrapolated candidates behind all others.
     branch_distance : float, default=0.0
-        Above 0, each of the anchors of a target is the nearest in y among those that are farther
-        than this, in units of the region, from all that were chosen before it; the nearest of the
-        others fill up what is then missing.
+        If above 0, each anchor of a target is the nearest in y among those that are farther
+        than this, in units of the region, from all earlier ones; the nearest other anchors fill
+        the remaining places.
     pool_factor : int, default=8
-        They are chosen from so many times as many anchors, the nearest in y.
+        They are chosen from this many times as many anchors, the nearest in y.
     n_passes : int, default=1
-        How often the twin network is applied: after the first time to each candidate with its
-        image, in place of the anchor, and what comes no closer to the target is left out.
+        How often the twin network is applied. From the second pass on, each candidate with its
+        image replaces the anchor; a result that is no closer to the target is discarded.
     polish : bool, default=False
-        Whether candidates are polished, each or its anchor where that is exact and closer. Then
-        all but the best of those CONVERGED ones that are one solution are ranked behind all others
-        that are valid.
+        Whether each candidate is polished, or its anchor if that is exact and closer. Then, of
+        CONVERGED candidates that are the same solution, only the best keeps its rank; the others
+        go behind all valid ones.
     max_evaluations : int, default=200
-        Of f, for each candidate that is polished and each start of a search.
+        Evaluations of f for each polished candidate and each start of a search.
     sufficient_residual : float, default=0.0
-        Where a polish stops; 0 goes on to rounding error.
+        Residual at which a polish stops; 0 continues down to rounding error.
     longest_step : float, default=inf
-        Of a polish, in units of the region: shorter steps stay on the branch that they start from.
+        Longest step of a polish, in units of the region: short steps stay on their branch.
     separation : float, default=1e-6
-        Distance, in units of the region, up to which two solutions are one.
+        Largest distance, in units of the region, between solutions that count as the same.
     """
 
     coverage: float = _option(np.inf, minimum=0.0)
@@ -214,9 +214,9 @@ class Ranked(NamedTuple):
 
 
 class Polished(NamedTuple):
-    """Where polishing came to: ``x`` (n, p), ``fx`` (n, q), ``residual``, ``n_evaluations`` and
-    ``end`` (n,); an end is 0 where the residual is rounding, 1 where nothing inside the bounds
-    reduces it, 2 where evaluations ran out."""
+    """Results of polishing: ``x`` (n, p), ``fx`` (n, q), ``residual``, ``n_evaluations`` and
+    ``end`` (n,). An end is 0 if the residual is only rounding, 1 if nothing inside the bounds
+    reduces it, 2 if evaluations ran out."""
 
     x: Float64Array
     fx: Float64Array
@@ -255,7 +255,7 @@ class Anchors(Protocol):
 class Pipeline(Protocol):
     """The chain from targets to ranked solutions: ITNNR, algorithm 2, with a polish.
 
-    Immutable and safe to share. The links leave the candidates that they are given as they are.
+    Immutable and safe to share. No link changes the candidates that it is given.
     """
 
     @property
@@ -276,9 +276,9 @@ class Pipeline(Protocol):
         n_threads: int = 1,
         out: Ranked | None = None,
     ) -> Ranked:
-        """All links: the best `k` of `n_candidates` for each target; 1 <= k <= n_candidates.
+        """Run all links: the best `k` of `n_candidates` for each target; 1 <= k <= n_candidates.
 
-        `out` is filled and returned where it is given; ``goal.near`` may be a part of it.
+        If `out` is given, it is filled and returned; ``goal.near`` may be a part of it.
         """
         ...
 
@@ -299,7 +299,7 @@ class Pipeline(Protocol):
         ...
 
     def evaluate(self, goal: Goal, candidates: Candidates, *, n_threads: int = 1) -> Candidates:
-        """Candidates with their images; NaN where f has none."""
+        """Candidates with their images; NaN if f has none."""
         ...
 
     def polish(self, goal: Goal, candidates: Candidates, *, n_threads: int = 1) -> Candidates:
@@ -310,13 +310,13 @@ class Pipeline(Protocol):
     def rank(self, goal: Goal, candidates: Candidates, k: int) -> Ranked:
         """The best `k` of the candidates.
 
-        They are ranked by group, then by key, then by their order. Groups: with ``goal.near`` the
-        CONVERGED ones come first, their key being the distance to that state in units of the
-        region; then all others by residual; where residuals are not to be trusted, those flagged
-        EXTRAPOLATED behind them by residual, converged or not; after a polish, copies of CONVERGED
-        solutions; INVALID ones last.
+        They are ranked by group, then by key, then by their order. With ``goal.near``, the first
+        group is CONVERGED; their key is the distance to that state in units of the
+        region. Then come all others by residual. If residuals cannot be trusted, those flagged
+        EXTRAPOLATED follow by residual, converged or not. After a polish, copies of CONVERGED
+        solutions follow. INVALID ones come last.
 
-        A status is the first that holds of: INVALID (target, x or residual not finite; the
+        The status is the first of these that holds: INVALID (target, x or residual not finite; the
         residual is then inf, and for a target that is not finite x is NaN and the anchor -1),
         CONVERGED (residual <= tol), UNREACHABLE (of the whole row), OUT_OF_BOUNDS (clipped),
         EXTRAPOLATED, APPROXIMATE.
@@ -324,8 +324,8 @@ class Pipeline(Protocol):
         ...
 
     def native(self) -> _core.Pipeline | None:
-        """The compiled pipeline, for calls that leave out Python's layers; None where there is
-        none, or f runs in Python only."""
+        """The compiled pipeline, for calls that skip Python's layers; None if there is
+        none or f runs in Python only."""
         ...
 
 
@@ -336,7 +336,7 @@ class Search(Protocol):
     def problem(self) -> Problem: ...
 
     def polish(self, goal: Goal, x: Float64Array, *, n_threads: int = 1) -> Polished:
-        """From starts `x` ``(n, p)``, one for each target, within the bounds."""
+        """Polish starts `x` ``(n, p)`` within the bounds, one for each target."""
         ...
 
     def jacobians(self, x: Float64Array) -> Float64Array:
@@ -348,9 +348,9 @@ class Search(Protocol):
     ) -> tuple[Ranked, IntArray]:
         """Up to `k` distinct solutions of each target, and their counts ``(n,)``.
 
-        They are sorted by residual, all that is rounding counting as 0, and then by coordinates;
-        the rest is NaN, ``inf``, -1 and INVALID. A target without any has count 0 and in its first
-        place the nearest attainable point found, UNREACHABLE (APPROXIMATE where evaluations ran
+        They are sorted by residual (rounding counts as 0) and then by coordinates;
+        the rest is NaN, ``inf``, -1 and INVALID. A target without any has count 0, and its first
+        place holds the nearest attainable point found, UNREACHABLE (APPROXIMATE if evaluations ran
         out). `n_starts` anchors are tried.
         """
         ...
@@ -358,7 +358,7 @@ class Search(Protocol):
     def solve_path(self, goal: Goal, start: Float64Array, *, n_starts: int) -> Track:
         """The solution that begins at `start` ``(p,)``, followed along the targets.
 
-        Where its branch ends, it jumps to the solution nearest to where it was; where there is
+        If its branch ends, it jumps to the solution nearest to its last point. If there is
         none, it stays there, UNREACHABLE.
         """
         ...

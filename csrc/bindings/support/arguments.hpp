@@ -1,5 +1,5 @@
-// What a caller passed, of whatever kind -> arrays and counts that kernels can take. The words are
-// those of fastinv/backends/checks/common.py, so that every backend refuses in the same words.
+// Turns a caller's arguments into arrays and counts that kernels can take. Messages use the wording
+// of fastinv/backends/checks/common.py, so that every backend refuses in the same words.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace fastinv {
 
-// The array that `object` is.
+// `object` as an array.
 inline py::array array_argument(py::handle object, const char* name) {
   if (!py::isinstance<py::array>(object)) {
     throw py::type_error(std::string(name) + " must be a NumPy array, got " +
@@ -18,7 +18,7 @@ inline py::array array_argument(py::handle object, const char* name) {
   return py::reinterpret_borrow<py::array>(object);
 }
 
-// Native byte order is implied.
+// Only native byte order matches.
 template <class T>
 bool has_dtype(const py::array& array) {
   return py::isinstance<py::array_t<T>>(array);
@@ -32,8 +32,8 @@ bool has_dtype(const py::array& array) {
 
 constexpr std::int64_t kAnyLength = -1;
 
-// `object` as a matrix (rows, cols) of T that lies as kernels read it: itself, or a copy where it
-// is strided or not aligned in memory.
+// `object` as a matrix (rows, cols) of T in the layout that kernels read: the array itself, or a
+// copy if it is strided or not aligned in memory.
 template <class T>
 py::array matrix_argument(py::handle object, const char* name, std::int64_t rows,
                           std::int64_t cols) {

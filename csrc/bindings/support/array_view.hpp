@@ -1,5 +1,6 @@
-// numpy array -> pointer and sizes, with every check of layout: dtype, dimensions, contiguity,
-// writability. Kernels behind it see only what has passed. Meaning is checked in Python.
+// NumPy array -> pointer and sizes, with every check of layout: dtype, dimensions, contiguity,
+// writability. Kernels see only arrays that passed these checks. Python checks what the values
+// mean.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -44,7 +45,7 @@ template <class T>
                        "-dimensional, got " + std::to_string(a.ndim()) + " dimensions");
 }
 
-// Words are put together only when they are needed: this stands before every kernel call.
+// Builds messages only when they are needed, because it runs before every kernel call.
 template <class T>
 void check(const py::array& a, const char* name, int ndim, bool writable) {
   if (!py::isinstance<py::array_t<T>>(a)) refuse_dtype<T>(a, name);

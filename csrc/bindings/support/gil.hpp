@@ -35,7 +35,7 @@ class ReleasedGil {
   ReleasedGil(const ReleasedGil&) = delete;
   ReleasedGil& operator=(const ReleasedGil&) = delete;
 
-  // f() with the GIL, from the thread that gave it up.
+  // Calls f() with the GIL; only the thread that released it may call this.
   template <class F>
   auto with_gil(const F& f) {
     take_back();

@@ -1,4 +1,4 @@
-// Python's goals, candidates and networks -> the views and models that the core works with.
+// Turns Python's goals, candidates and networks into the views and models that the core uses.
 #pragma once
 
 #include <pybind11/stl.h>
@@ -76,8 +76,8 @@ struct GoalArrays {
   }
 };
 
-// A fastinv.backends.solving.Candidates of n_targets rows, and the arrays that the view reads and,
-// where `writable`, changes.
+// A fastinv.backends.solving.Candidates of n_targets rows, and the arrays that its view reads and,
+// if `writable`, changes.
 struct CandidateArrays {
   py::array x, fx, anchor, flags, anchor_distance;
   Candidates view;

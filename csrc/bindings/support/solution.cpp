@@ -15,11 +15,11 @@ namespace py = pybind11;
 
 namespace {
 
-constexpr std::int64_t kLargest = std::int64_t(1) << 24;  // products of sizes do not overflow
+constexpr std::int64_t kLargest = std::int64_t(1) << 24;  // products of sizes cannot overflow
 
 SolutionObject& solution(PyObject* self) { return *reinterpret_cast<SolutionObject*>(self); }
 
-// A writable array over the memory of `self`, which it keeps alive.
+// A writable array over the memory of `self`. The array keeps `self` alive.
 template <class T>
 PyObject* view(PyObject* self, T* data, std::initializer_list<Py_ssize_t> shape) {
   auto& api = py::detail::npy_api::get();
@@ -31,7 +31,7 @@ PyObject* view(PyObject* self, T* data, std::initializer_list<Py_ssize_t> shape)
       shape.begin(), nullptr, data, flags, nullptr);
   if (!array) return nullptr;
   Py_INCREF(self);
-  if (api.PyArray_SetBaseObject_(array, self) < 0) {  // takes the reference in any case
+  if (api.PyArray_SetBaseObject_(array, self) < 0) {  // steals the reference even if it fails
     Py_DECREF(array);
     return nullptr;
   }
@@ -65,7 +65,7 @@ PyObject* get_best(PyObject* self, void*) {
 
 Py_ssize_t length(PyObject* self) { return static_cast<Py_ssize_t>(solution(self).k); }
 
-// SolutionBuffer(k, p, q): all INVALID, as nothing is solved yet.
+// SolutionBuffer(k, p, q): all INVALID, because nothing is solved yet.
 PyObject* make(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   Py_ssize_t k, p, q;
   static const char* names[] = {"k", "p", "q", nullptr};

@@ -1,5 +1,5 @@
-// The solutions of one target, all in one Python object: made in tens of nanoseconds, while four
-// NumPy arrays take half a microsecond. Arrays over its memory are made when they are asked for.
+// The solutions of one target in one Python object. It is made in tens of nanoseconds; four NumPy
+// arrays would take half a microsecond. Arrays over its memory are made when they are asked for.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -9,7 +9,7 @@
 namespace fastinv {
 
 // Followed, in words of 8 bytes, by x (k, p) | residual (k) | target (q) | anchor (k) | status (k
-// octets).
+// bytes).
 struct SolutionObject {
   PyObject_VAR_HEAD;
   std::int64_t k, p, q;
@@ -26,8 +26,8 @@ struct SolutionObject {
 };
 static_assert(sizeof(SolutionObject) % 8 == 0, "what follows must be aligned");
 
-// A new object of `type`, a SolutionBuffer; its values are not set. Null with an error set where
-// there is no memory.
+// A new object of `type`, a SolutionBuffer; its values are not set. Returns null and sets a Python
+// error if there is no memory.
 SolutionObject* new_solution(PyTypeObject* type, std::int64_t k, std::int64_t p, std::int64_t q);
 
 // Adds the type SolutionBuffer to the module.

@@ -1,4 +1,4 @@
-// A trainer as Python holds it: what the bindings of networks and of mixtures share.
+// The Python side of a trainer, shared by the bindings of networks and of mixtures.
 #pragma once
 
 #include <atomic>
@@ -22,8 +22,8 @@ inline bool in_main_thread() {
   return main.attr("ident").cast<unsigned long>() == PyThread_get_thread_ident();
 }
 
-// Python's signals, Ctrl-C among them; a pending exception is left for the caller to raise. Only
-// the main thread ever sees one, so others do not ask.
+// Checks Python's signals, such as Ctrl-C. A pending exception is left for the caller to raise.
+// Only the main thread receives signals, so other threads do not ask.
 class PythonSignals : public InterruptCheck {
  public:
   PythonSignals(ReleasedGil& gil, bool in_main_thread)
@@ -38,7 +38,7 @@ class PythonSignals : public InterruptCheck {
   const bool in_main_thread_;
 };
 
-// Refuses a second thread while one is inside: a trainer's state has one user at a time.
+// Refuses a second thread at the same time: a trainer's state has one user at a time.
 class OneAtATime {
  public:
   explicit OneAtATime(std::atomic<bool>& busy) : busy_(busy) {
@@ -155,7 +155,7 @@ struct PyTrainer {
   }
 };
 
-// The methods that trainers share, whatever their loss.
+// The methods that trainers of every loss share.
 template <class Py, class Class>
 void def_trainer_methods(Class& trainer) {
   trainer

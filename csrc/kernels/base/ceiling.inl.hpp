@@ -1,9 +1,9 @@
-// The rate at which this instruction set can multiply and add: what every other kernel is measured
-// against.
+// Measures how fast this instruction set can multiply and add, as a yardstick for all other
+// kernels.
 
-// As many independent chains as registers leave room for beside two constants, and more than the
-// latency of an fma times the units that do them (8 to 10), so that no unit ever waits. In two
-// dimensions, because GCC unrolls a loop of 24 only as a nest.
+// As many independent chains as fit into the registers beside two constants. They are more than the
+// latency of an fma times the units that compute it (8 to 10), so no unit ever waits. The array has
+// two dimensions because GCC unrolls a loop of 24 only as a nest.
 #if defined(FASTINV_AVX512) || defined(FASTINV_NEON)
 constexpr int kChainRows = 8;
 #else
@@ -12,8 +12,8 @@ constexpr int kChainRows = 4;
 constexpr int kChainColumns = 3;
 constexpr int kChains = kChainRows * kChainColumns;
 
-// `rounds` steps x <- x / 2 + 1 of every chain; returns a sum that depends on all of them. Chains
-// start apart, so that the compiler cannot see two of them as one.
+// Runs `rounds` steps x <- x / 2 + 1 of every chain; returns a sum that depends on all of them.
+// Every chain starts at another value, so that the compiler cannot merge two of them.
 template <class T>
 T fma_chains(T start, std::int64_t rounds) {
   const vec<T> half = vec<T>::set1(T(0.5)), one = vec<T>::set1(T(1));

@@ -1,4 +1,4 @@
-// exp, log and tanh on registers. Polynomials and reduction constants are those of the Cephes library
+// exp, log and tanh on registers. Polynomials and reduction constants come from the Cephes library
 // (S. L. Moshier, Methods and Programs for Mathematical Functions, 1989).
 
 template <class T>
@@ -32,9 +32,9 @@ FASTINV_INLINE vec<double> exp_reduced(vec<double> r) {
   return fma(constant<double>(2.0), odd / (q - odd), constant<double>(1.0));
 }
 
-// Limits of exp: beyond `high` infinity, below `low` zero, though a CPU that scales by powers of two
-// beyond the normal range goes on down to `lowest`; log(2) in two pieces, the first exact in its
-// products with exponents.
+// Limits of exp: it is infinity above `high` and zero below `low`. A CPU that scales by powers of
+// two beyond the normal range goes on down to `lowest`. log(2) is in two pieces; products of the
+// first one with exponents are exact.
 template <class T>
 struct ExpLimits;
 template <>
@@ -146,7 +146,7 @@ FASTINV_INLINE vec<T> log(vec<T> x) {
   return select_less(x, constant<T>(HUGE_VAL), result, x);
 }
 
-// The functions of n elements, the tail through a register's worth of zeros.
+// The functions on n elements. The tail is padded to a register with zeros.
 template <class T, class F>
 FASTINV_INLINE void map(const T* in, T* out, std::int64_t n, const F& f) {
   constexpr int lanes = vec<T>::lanes;

@@ -40,7 +40,7 @@ FASTINV_BINARY(operator+, _mm512_add_ps, _mm512_add_pd)
 FASTINV_BINARY(operator-, _mm512_sub_ps, _mm512_sub_pd)
 FASTINV_BINARY(operator*, _mm512_mul_ps, _mm512_mul_pd)
 FASTINV_BINARY(operator/, _mm512_div_ps, _mm512_div_pd)
-// min and max return their second argument where either is NaN.
+// min and max return their second argument if either is NaN.
 FASTINV_BINARY(min, _mm512_min_ps, _mm512_min_pd)
 FASTINV_BINARY(max, _mm512_max_ps, _mm512_max_pd)
 FASTINV_UNARY(sqrt, _mm512_sqrt_ps, _mm512_sqrt_pd)
@@ -60,7 +60,7 @@ FASTINV_INLINE vec<float> select_less(vec<float> a, vec<float> b, vec<float> x, 
 FASTINV_INLINE vec<double> select_less(vec<double> a, vec<double> b, vec<double> x, vec<double> y) {
   return {_mm512_mask_blend_pd(_mm512_cmp_pd_mask(a.r, b.r, _CMP_LT_OQ), y.r, x.r)};
 }
-// y 2^n for an integral n, through infinity and zero where the result is out of range.
+// y 2^n for an integral n; infinity or zero if the result is out of range.
 FASTINV_INLINE vec<float> scale_by_power(vec<float> y, vec<float> n) {
   return {_mm512_scalef_ps(y.r, n.r)};
 }
@@ -141,7 +141,7 @@ FASTINV_INLINE vec<float> exponent(vec<float> x) {
   const __m256i e = _mm256_srli_epi32(_mm256_castps_si256(x.r), 23);
   return {_mm256_cvtepi32_ps(_mm256_sub_epi32(e, _mm256_set1_epi32(127)))};
 }
-// 2^52 with the exponent's bits in its last places is 2^52 plus the exponent.
+// The exponent's bits in the last places of 2^52 give 2^52 plus the exponent.
 FASTINV_INLINE vec<double> exponent(vec<double> x) {
   const __m256d magic = _mm256_set1_pd(4503599627370496.0);
   const __m256i e = _mm256_srli_epi64(_mm256_castpd_si256(x.r), 52);
@@ -194,7 +194,7 @@ FASTINV_UNARY(sqrt, _mm_sqrt_ps, _mm_sqrt_pd)
 // SSE2 has no fused multiply-add: two roundings, in vectors and scalars alike.
 FASTINV_INLINE vec<float> fma(vec<float> a, vec<float> b, vec<float> c) { return a * b + c; }
 FASTINV_INLINE vec<double> fma(vec<double> a, vec<double> b, vec<double> c) { return a * b + c; }
-// Right where |a| < 2^31, which is all that exp asks for.
+// Correct for |a| < 2^31, which is all that exp needs.
 FASTINV_INLINE vec<float> round(vec<float> a) { return {_mm_cvtepi32_ps(_mm_cvtps_epi32(a.r))}; }
 FASTINV_INLINE vec<double> round(vec<double> a) { return {_mm_cvtepi32_pd(_mm_cvtpd_epi32(a.r))}; }
 FASTINV_INLINE vec<float> select_less(vec<float> a, vec<float> b, vec<float> x, vec<float> y) {
@@ -278,7 +278,7 @@ FASTINV_INLINE vec<float> select_less(vec<float> a, vec<float> b, vec<float> x, 
 FASTINV_INLINE vec<double> select_less(vec<double> a, vec<double> b, vec<double> x, vec<double> y) {
   return {vbslq_f64(vcltq_f64(a.r, b.r), x.r, y.r)};
 }
-// As on x86: the second argument where either is NaN.
+// As on x86, the result is the second argument if either is NaN.
 FASTINV_INLINE vec<float> min(vec<float> a, vec<float> b) { return select_less(a, b, a, b); }
 FASTINV_INLINE vec<double> min(vec<double> a, vec<double> b) { return select_less(a, b, a, b); }
 FASTINV_INLINE vec<float> max(vec<float> a, vec<float> b) { return select_less(b, a, a, b); }
@@ -321,7 +321,7 @@ FASTINV_INLINE vec<T> abs(vec<T> a) {
   return max(a, vec<T>::set1(T(0)) - a);
 }
 
-// The sum of a register's elements: halves added, then their halves, and so on.
+// The sum of a register's elements: the halves are added, then the halves of the result, and so on.
 template <class T>
 FASTINV_INLINE T sum_of(vec<T> a) {
   T x[vec<T>::lanes];

@@ -77,7 +77,7 @@ FASTINV_INLINE void transpose(vec<double> (&a)[4]) {
 
 #else
 
-// Registers of two or four elements: element by element.
+// Registers of two or four elements are transposed element by element.
 template <class T>
 FASTINV_INLINE void transpose(vec<T> (&a)[vec<T>::lanes]) {
   constexpr int lanes = vec<T>::lanes;

@@ -1,4 +1,4 @@
-// The k nearest points of a query in a KD-tree, exactly: the same bits whatever the tree's shape.
+// Finds the k nearest points of a query exactly: the same bits for every shape of the tree.
 //
 // A squared distance is the sum over dimensions, in ascending order, of (point - query)^2, each
 // term by one subtraction and one fma. A box's bound is the same sum over
@@ -68,7 +68,7 @@ struct Row {
   FASTINV_INLINE void store(T* p) const {
     for (int i = 0; i < parts; ++i) part[i].store(p + i * lanes);
   }
-  // Infinite where NaN: `min` returns its second argument there.
+  // Replaces NaN by infinity: `min` returns its second argument for NaN.
   FASTINV_INLINE Row without_nan() const {
     Row row;
     for (int i = 0; i < parts; ++i) row.part[i] = min(part[i], vec<T>::set1(T(HUGE_VAL)));
@@ -103,9 +103,8 @@ FASTINV_INLINE bool before(Entries<T, IndexA> a, std::int64_t i, Entries<T, Inde
          (a.distances[i] == b.distances[j] && a.indices[i] < b.indices[j]);
 }
 
-// Sorts n entries by distance, equal ones staying in order; n is a multiple of kKDWidth up to
-// `capacity`. Comparing all with all costs less than the branches of other methods, none of which
-// can be predicted.
+// Sorts n entries by distance; equal ones stay in order. n is a multiple of kKDWidth up to
+// `capacity`. Comparing all pairs costs less than the unpredictable branches of other methods.
 template <int capacity, class T>
 FASTINV_INLINE void sort_entries(Entries<T, const std::int32_t> in, Entries<T, std::int32_t> out,
                                  int n) {
@@ -128,9 +127,9 @@ FASTINV_INLINE void sort_entries(Entries<T, const std::int32_t> in, Entries<T, s
   }
 }
 
-// The k best so far, in the output arrays and ascending. Places without a point hold an
-// infinite distance and the index kKDPadding, which any point beats. For small k: the first block,
-// whose indices ascend, is sorted; later points are inserted one by one.
+// The k best points so far, in the output arrays, ascending. Empty places hold an infinite distance
+// and the index kKDPadding, which any point beats. For small k: the first block, whose indices
+// ascend, is sorted; later points are inserted one by one.
 template <class T>
 struct InsertedNearest {
   static constexpr std::int64_t kMaxK = 32;
@@ -144,7 +143,7 @@ struct InsertedNearest {
     for (std::int64_t i = kKDWidth; i < k; ++i) best.put(i, T(HUGE_VAL), kKDPadding);
   }
 
-  // Adds the points of a block whose bits in `lanes` are set: all others are beyond `worst`.
+  // Adds the points of a block whose bits in `lanes` are set; all others are beyond `worst`.
   FASTINV_INLINE void add(Entries<T, const std::int32_t> block, unsigned lanes) {
     if (empty) {
       start(block);
@@ -174,7 +173,7 @@ struct InsertedNearest {
   FASTINV_INLINE void finish() {}
 };
 
-// The same for large k: points are gathered, and merged in many at a time.
+// The same for large k: points are gathered and merged in groups.
 template <class T>
 struct MergedNearest {
   static constexpr int kCapacity = 128;
@@ -199,7 +198,7 @@ struct MergedNearest {
     if (n_gathered >= k || n_gathered > kCapacity - kKDWidth) finish();
   }
 
-  // Merges what has been gathered into the best.
+  // Merges the gathered points into the best.
   void finish() {
     T sorted_distances[kCapacity];
     std::int32_t sorted_indices[kCapacity];
@@ -218,7 +217,7 @@ struct MergedNearest {
         fresh.indices[i - 1] = index;
       }
     }
-    // i of the best and j of the fresh ones, k together, are what stays.
+    // The result is i of the best and j of the fresh ones, k together.
     std::int64_t i = k, j = n_gathered;
     while (i + j > k) {
       if (i > 0 && before(fresh, j - 1, best, i - 1)) {
@@ -257,7 +256,7 @@ FASTINV_INLINE Row<T> box_bounds(const T* boxes, const T* query, std::int64_t n_
   return sum;
 }
 
-// Adds the points of a block (n_dims, kKDWidth). Gives up where all sums are beyond the k-th best.
+// Adds the points of a block (n_dims, kKDWidth). Stops early when all sums exceed the k-th best.
 template <class T, class Nearest>
 FASTINV_INLINE void add_block(const T* block, const std::int32_t* indices, const T* query,
                               std::int64_t n_dims, Nearest& nearest) {
@@ -305,14 +304,14 @@ struct Visit {
     first_child = tree.nodes[node].first;
   }
 
-  // Takes the pending child of the lowest bound, the first of equals; -1 where none can matter.
+  // Takes the pending child with the lowest bound, the first of equals; -1 if none can matter.
   FASTINV_INLINE std::int64_t next(T worst) {
     const Row<T> row = Row<T>::load(bounds);
     pending &= row.at_most(worst);
     if (!pending) return -1;
     const unsigned inside = pending & row.at_most(T(0));
     int best = lowest_bit(inside ? inside : pending);
-    // A bound of zero is the lowest there is.
+    // No bound is below zero.
     for (unsigned rest = inside ? 0 : pending & (pending - 1); rest; rest &= rest - 1) {
       const int child = lowest_bit(rest);
       if (bounds[child] < bounds[best]) best = child;

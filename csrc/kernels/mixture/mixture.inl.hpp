@@ -1,11 +1,11 @@
-// Negative log-likelihood of Gaussian mixtures and its gradient, by log-sum-exp. Shapes and the
-// meaning of a raw row are stated at MixtureTask in kernels.hpp.
+// Negative log-likelihood of Gaussian mixtures and its gradient, by log-sum-exp. MixtureTask in
+// kernels.hpp describes the shapes and the raw rows.
 //
-// Rows are taken a register's worth at a time and transposed: lane l holds row l everywhere, so
-// that every row is computed by the same operations whatever its neighbours are.
+// As many rows as a register has lanes are transposed at a time: lane l holds row l everywhere. So
+// the same operations compute every row, whatever its neighbours are.
 
-// Where exponentials and squares would leave the range of T the likelihood is zero for all
-// purposes. These limits keep it, and its gradient, finite there.
+// Where exponentials and squares would leave the range of T, the likelihood is zero for all
+// purposes. These limits keep it and its gradient finite there.
 template <class T>
 struct MixtureLimits;
 template <>
@@ -19,14 +19,14 @@ struct MixtureLimits<double> {
 
 constexpr double kHalfLog2Pi = 0.91893853320467274178;
 
-// NaN passes.
+// NaN is not changed.
 template <class T>
 FASTINV_INLINE vec<T> limited(vec<T> x, double limit) {
   return max(constant<T>(-limit), min(constant<T>(limit), x));
 }
 
-// Columns of the workspace, each of one register: a block of rows, transposed, and what is kept
-// of each component between the likelihood and its gradient. Without a workspace they are counted.
+// Columns of the workspace, one register each: a block of transposed rows, and what each component
+// keeps between the likelihood and its gradient. A null workspace only counts them.
 template <class T>
 struct MixtureBlock {
   static constexpr int lanes = vec<T>::lanes;
@@ -62,7 +62,7 @@ FASTINV_INLINE void put(T* columns, std::int64_t c, vec<T> x) {
   x.store(columns + c * vec<T>::lanes);
 }
 
-// Brings the next `count` elements closer, a cache line at a time.
+// Prefetches `count` elements, one cache line at a time.
 template <class T>
 FASTINV_INLINE void prefetch_rows(const T* next, std::int64_t count) {
   for (std::int64_t i = 0; i < count; i += 64 / static_cast<std::int64_t>(sizeof(T))) {
@@ -70,8 +70,9 @@ FASTINV_INLINE void prefetch_rows(const T* next, std::int64_t count) {
   }
 }
 
-// n rows of `width` to columns; lanes beyond n repeat the last row. Squares of registers, the last
-// one moved back to end with the rows, so that nothing is read beyond them.
+// Transposes n rows of `width` to columns; lanes beyond n repeat the last row. It works on squares
+// of registers. The last square is shifted to end with the rows, so that nothing is read beyond
+// them.
 template <class T>
 FASTINV_INLINE void to_columns(const T* rows, std::int64_t stride, std::int64_t n,
                                std::int64_t width, T* columns) {
@@ -112,7 +113,7 @@ FASTINV_INLINE void to_rows(const T* columns, std::int64_t stride, std::int64_t 
   }
 }
 
-// Raw log scale s -> the logarithm of the scale, the scale's inverse, and d logarithm / d s.
+// From a raw log scale s: the logarithm of the scale, its inverse, and d logarithm / d s.
 template <class T>
 struct Scale {
   vec<T> logarithm, inverse, slope;
@@ -132,7 +133,8 @@ struct Scale {
   }
 };
 
-// Log weights of the components into block.joint, softmax of the logits into block.weights.
+// Writes log weights of the components to block.joint and the softmax of the logits to
+// block.weights.
 template <class T>
 FASTINV_INLINE void mixture_weights(const MixtureTask<T>& task, const MixtureBlock<T>& block) {
   const std::int64_t k_max = task.n_components;
@@ -160,7 +162,7 @@ FASTINV_INLINE void mixture_weights(const MixtureTask<T>& task, const MixtureBlo
   }
 }
 
-// Whitened residuals z of component k, and its log density but for the constant.
+// Whitened residuals z of component k, and its log density except for the constant.
 template <class T>
 FASTINV_INLINE vec<T> whiten(const MixtureTask<T>& task, const MixtureBlock<T>& block,
                              std::int64_t k) {
@@ -168,7 +170,7 @@ FASTINV_INLINE vec<T> whiten(const MixtureTask<T>& task, const MixtureBlock<T>& 
   const std::int64_t mean = task.n_components + k * d_max;
   const std::int64_t scales = task.n_components * (1 + d_max) + k * task.n_scales;
   vec<T> squares = constant<T>(0.0), log_det = constant<T>(0.0);
-  std::int64_t row = scales;  // of the Cholesky factor
+  std::int64_t row = scales;  // start of a row of the Cholesky factor
   for (std::int64_t i = 0; i < d_max; ++i) {
     vec<T> residual = at(block.targets, i) - at(block.raw, mean + i);
     std::int64_t diagonal = scales;
@@ -192,7 +194,7 @@ FASTINV_INLINE vec<T> whiten(const MixtureTask<T>& task, const MixtureBlock<T>& 
   return fma(constant<T>(-0.5), squares, constant<T>(0.0) - log_det);
 }
 
-// d loss / d (mean and scales) of component k with responsibility gamma, into block.gradient.
+// Writes d loss / d (mean and scales) of component k with responsibility gamma to block.gradient.
 template <class T>
 FASTINV_INLINE void component_gradient(const MixtureTask<T>& task, const MixtureBlock<T>& block,
                                        std::int64_t k, vec<T> gamma) {
@@ -248,7 +250,7 @@ void mixture_rows(const MixtureTask<T>& task, std::int64_t begin, std::int64_t e
   for (std::int64_t first = begin; first < end; first += lanes) {
     const std::int64_t n = end - first < lanes ? end - first : lanes;
     if (first + 2 * lanes <= end) {
-      // The strided reads of a block are too many streams for a CPU to foresee.
+      // Strided reads of a block are too many streams for a CPU's own prefetching.
       prefetch_rows(task.raw + (first + lanes) * task.raw_stride, lanes * task.raw_stride);
       if (task.gradient) {
         prefetch_rows(task.gradient + (first + lanes) * task.gradient_stride,

@@ -1,6 +1,6 @@
-// The one matrix micro-kernel: MR x NV registers of sums, kept in registers for the whole of the
-// inner dimension. Every sum runs over k in ascending order, one fma a term, so an element's bits
-// depend neither on the tile it falls into nor on the number of threads.
+// The only matrix micro-kernel: MR x NV registers of sums, kept in registers over the whole inner
+// dimension. Every sum runs over k in ascending order, one fma per term, so an element's bits
+// depend neither on its tile nor on the number of threads.
 
 #if defined(FASTINV_AVX512)
 constexpr int kRegistersPerPanel = 2;
@@ -16,9 +16,9 @@ constexpr int kRegistersPerPanel = 2;
 constexpr int kRowsPerTile = 4;
 #endif
 
-// Terms of the inner dimension after which a sum goes to memory and the next rows follow: what all
-// tiles of a column multiply with, so many rows of two registers, then stays in the first-level
-// cache.
+// After this many terms of the inner dimension, sums go to memory and the next rows follow. The
+// part that all tiles of a column multiply with, this many rows of two registers, then stays in the
+// first-level cache.
 constexpr std::int64_t kInnerBlock = 256;
 
 template <class T, int MR, int NV>
@@ -30,7 +30,7 @@ struct Tile {
       for (int v = 0; v < NV; ++v) sum[r][v] = x;
   }
 
-  // From and to rows of memory.
+  // Loads from and stores to rows of memory.
   FASTINV_INLINE void load(const T* from, std::int64_t stride) {
     for (int r = 0; r < MR; ++r)
       for (int v = 0; v < NV; ++v)
@@ -57,7 +57,7 @@ struct Tile {
   }
 };
 
-// Calls f(Tile<T, rows, registers>&, ...) with the run-time sizes made compile-time ones.
+// Calls f(Tile<T, rows, registers>&, ...) with run-time sizes turned into compile-time ones.
 template <class T, class F, int MR = kRowsPerTile, int NV = kRegistersPerPanel>
 FASTINV_INLINE void with_tile(std::int64_t rows, std::int64_t registers, const F& f) {
   if constexpr (NV > 1) {

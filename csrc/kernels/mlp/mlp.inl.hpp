@@ -1,5 +1,5 @@
-// Batched multilayer perceptron: activations and the forward pass. Shapes are stated at the task
-// structs in kernels.hpp.
+// Batched multilayer perceptron: activations and the forward pass. The task structs in kernels.hpp
+// describe the shapes.
 
 template <class T>
 FASTINV_INLINE vec<T> activate(vec<T> z, Activation activation) {
@@ -42,7 +42,7 @@ FASTINV_INLINE std::int64_t panel_width(const PackedLayer<T>& layer, std::int64_
   return rest < layer.panel ? rest : layer.panel;
 }
 
-// The sums of a narrow layer: registers run along the inputs, MR rows and NO outputs at a time.
+// The sums of a narrow layer: registers run along the inputs, for MR rows and NO outputs at a time.
 template <class T, int MR, int NO>
 FASTINV_INLINE void forward_narrow_tile(const ForwardTask<T>& task, std::int64_t row,
                                         std::int64_t output) {
@@ -67,7 +67,7 @@ FASTINV_INLINE void forward_narrow_tile(const ForwardTask<T>& task, std::int64_t
   }
 }
 
-// Its outputs are fewer than a register holds: the rest of the row's one register is padding.
+// A narrow layer has fewer outputs than a register: the rest of each row is padding.
 template <class T, int MR>
 FASTINV_INLINE void forward_narrow_rows(const ForwardTask<T>& task, std::int64_t row) {
   const std::int64_t n_out = task.layer.n_out;

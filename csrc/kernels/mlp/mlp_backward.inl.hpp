@@ -1,7 +1,7 @@
-// The backward pass of the multilayer perceptron: input gradient, weight gradient with Adam.
-// Shapes are stated at the task structs in kernels.hpp.
+// The backward pass of the multilayer perceptron: input gradient, and weight gradient with Adam.
+// The task structs in kernels.hpp describe the shapes.
 
-// Whole tiles and whole registers.
+// The tiles of the update: whole tiles and whole registers.
 template <class T>
 constexpr int unit_block() {
   int units = kRowsPerTile;
@@ -9,14 +9,14 @@ constexpr int unit_block() {
   return units;
 }
 
-// act' from the values of a layer, or from the slopes that its forward pass kept.
+// act' from a layer's values, or from the slopes that its forward pass kept.
 template <class T>
 FASTINV_INLINE vec<T> slope_from(vec<T> below, Activation activation) {
   return slope_follows_value(activation) ? slope_of(below, below, activation) : below;
 }
 
-// A square of delta_in, rows of the batch by units, before act': multiplied by it and stored both
-// by row and transposed.
+// Multiplies a square of delta_in, rows of the batch by units, by act' and stores it by row and
+// transposed.
 template <class T>
 FASTINV_INLINE void finish_square(const InputGradientTask<T>& task, std::int64_t row,
                                   std::int64_t unit, vec<T> (&square)[vec<T>::lanes]) {
@@ -96,7 +96,7 @@ void input_gradient_blocks(const InputGradientTask<T>& task, std::int64_t begin,
   const std::int64_t padded_stop = last < layer.padded_in ? last : layer.padded_in;
   if (layer.narrow) return input_gradient_narrow(task, first, padded_stop);
   const std::int64_t batch_padded = (task.n_rows + lanes - 1) / lanes * lanes;
-  // The columns of one tile stay in the cache while all units pass by.
+  // The columns of one tile stay in the cache during the loop over units.
   for (std::int64_t b = 0; b < batch_padded; b += columns_per_tile) {
     const std::int64_t rest = batch_padded - b;
     const std::int64_t width = rest < columns_per_tile ? rest : columns_per_tile;

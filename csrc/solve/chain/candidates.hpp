@@ -1,4 +1,4 @@
-// What the links of the chain hand on, and what comes out at its end.
+// The data that the links of the chain pass on, and their final result.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@ constexpr std::uint8_t kClipped = 2;       // x lies on a bound
 struct Candidates {
   std::int64_t n_targets, n_per_target, n_inputs, n_outputs;
   double* x;                // (n_targets, n_per_target, n_inputs)
-  double* fx;               // (n_targets, n_per_target, n_outputs): images, where they are known
+  double* fx;               // (n_targets, n_per_target, n_outputs): images, if they are known
   std::int64_t* anchor;     // (n_targets, n_per_target)
   std::uint8_t* flags;      // (n_targets, n_per_target)
   double* anchor_distance;  // (n_targets): in y, from the target to its nearest anchor

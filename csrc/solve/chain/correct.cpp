@@ -8,7 +8,7 @@
 
 namespace fastinv {
 
-// The first pass: candidates are anchors, whose share of the features is at hand.
+// The first pass: candidates are anchors, whose own features were computed before.
 void Pipeline::correct_anchors(const Goal& goal, const Candidates& candidates,
                                Scratch& scratch) const {
   if (!twin_) return clip_rows(candidates);
@@ -40,8 +40,8 @@ void Pipeline::correct_rows(const Goal& goal, const Candidates& candidates,
   move(goal, candidates, scratch);
 }
 
-// A further pass, with each candidate and its image in place of the anchor. One that comes no
-// closer, or has no image to start from, stays as it is.
+// A further pass, with each candidate and its image in place of the anchor. A candidate that comes
+// no closer, or has no finite image to start from, stays as it is.
 void Pipeline::improve_rows(const Goal& goal, const Candidates& candidates,
                             Scratch& scratch) const {
   const std::int64_t k = candidates.n_per_target, rows = candidates.n();
@@ -61,8 +61,8 @@ void Pipeline::improve_rows(const Goal& goal, const Candidates& candidates,
   }
 }
 
-// Moves x by the network's steps from the features at hand, and into the bounds. There is no step to
-// a target, or from an image, that is not finite.
+// Moves x by the network's steps from the present features, and into the bounds. If the target or
+// the image is not finite, there is no step.
 void Pipeline::move(const Goal& goal, const Candidates& candidates, Scratch& scratch) const {
   const std::int64_t k = candidates.n_per_target, rows = candidates.n();
   twin_->network.forward_rows(scratch.features, scratch.steps, rows, scratch.network);
@@ -82,7 +82,7 @@ void Pipeline::move(const Goal& goal, const Candidates& candidates, Scratch& scr
   }
 }
 
-// Moves x onto the bounds where it is beyond them; the flag that says so.
+// Moves x onto the bounds it is beyond; returns the flag for that.
 std::uint8_t Pipeline::clip(double* x) const {
   std::uint8_t flags = 0;
   for (std::int64_t i = 0; i < p_; ++i) {

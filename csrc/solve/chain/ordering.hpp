@@ -9,7 +9,7 @@
 
 namespace fastinv {
 
-// What sorts a residual: integers compare like the numbers they are made of, all NaN last.
+// A sort key of a residual: the integers compare like the numbers; all NaN come last.
 inline std::uint64_t sort_key(double residual) {
   if (std::isnan(residual)) return ~std::uint64_t(0);
   const double value = residual + 0.0;  // -0 becomes 0
@@ -30,9 +30,9 @@ struct Rank {
   }
 };
 
-constexpr std::int64_t kInsertion = 24;  // up to here inserting one by one is faster
+constexpr std::int64_t kInsertion = 24;  // insertion sort is faster up to this size
 
-// Puts the first k of n in order; what comes after them is in any order.
+// Sorts the first k of n to the front; the rest is in any order.
 inline void rank_first(Rank* ranks, std::int64_t n, std::int64_t k) {
   if (n > kInsertion) return std::partial_sort(ranks, ranks + k, ranks + n);
   for (std::int64_t j = 1; j < n; ++j) {
@@ -43,7 +43,7 @@ inline void rank_first(Rank* ranks, std::int64_t n, std::int64_t k) {
   }
 }
 
-// For each row of residuals (n_rows, k) the order (n_rows, k) that sorts it; ties go to the lower
+// For each row of residuals (n_rows, k), the order (n_rows, k) that sorts it; ties go to the lower
 // index.
 inline void rank_rows(const double* residuals, std::int64_t n_rows, std::int64_t k,
                       std::int64_t* order) {

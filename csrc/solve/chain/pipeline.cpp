@@ -20,9 +20,9 @@ Pipeline::Pipeline(std::shared_ptr<const Problem> problem, std::shared_ptr<const
       tree_(anchors_->tree().view()) {
   if (has_function()) polish_.emplace(*problem_, options_);
   if (!twin_) return;
-  // What an anchor brings to the network does not depend on the target: it is scaled here, once.
-  // The differences are not folded into the weights: far from 0, or in tiny units, float32 would
-  // lose digits that the scaling in float64 keeps.
+  // An anchor's own features do not depend on the target: they are scaled here, once. The
+  // differences are not folded into the weights, because float32 would lose digits far from 0 or in
+  // tiny units; scaling in float64 keeps them.
   const std::int64_t n_own = twin_->n_own_features();
   anchor_features_.resize(static_cast<std::size_t>(anchors_->size() * n_own));
   for (std::int64_t a = 0; a < anchors_->size(); ++a) {

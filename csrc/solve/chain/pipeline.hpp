@@ -40,18 +40,18 @@ class Pipeline {
   // The whole chain: the best out.k of n_candidates, 1 <= out.k <= n_candidates <= anchors.
   void solve(const Goal& goal, std::int64_t n_candidates, const Ranked& out, int n_threads) const;
 
-  // The links by themselves; each fills or changes what it says, for goal.n targets.
-  // All of candidates: the anchors, with their images. A target that is not finite gets the first
-  // ones, so that f sees nothing unusual, and a distance of NaN.
+  // The single links. The comment of each says what it fills or changes, for goal.n targets.
+  // Fills all of candidates: the anchors with their images. A target that is not finite gets the
+  // first anchors, so that f sees nothing unusual, and a distance of NaN.
   void propose(const Goal& goal, const Candidates& candidates, int n_threads) const;
-  // x and flags: a step of the twin network from x with the image fx, and into the bounds. Where
-  // the target or the image is not finite, there is no step.
+  // Changes x and flags: a step of the twin network from x with the image fx, then into the bounds.
+  // If the target or the image is not finite, there is no step.
   void correct(const Goal& goal, const Candidates& candidates, int n_threads) const;
-  // fx, the images of x.
+  // Fills fx, the images of x.
   void evaluate(const Candidates& candidates, int n_threads) const;
-  // x, fx and flags.
+  // Changes x, fx and flags.
   void polish(const Goal& goal, const Candidates& candidates, int n_threads) const;
-  // The rules are those of fastinv.backends.solving.Pipeline.rank.
+  // Ranks by the rules of fastinv.backends.solving.Pipeline.rank.
   void rank(const Goal& goal, const Candidates& candidates, const Ranked& out) const;
 
  private:
@@ -87,8 +87,8 @@ class Pipeline {
   KDTreeView<double> tree_;
   std::optional<Polish> polish_;
   std::vector<float> anchor_features_;  // (n_anchors, n_own_features)
-  // Candidates and bytes of the last tile of one target, in 32 bits each: in a loop over single
-  // targets, counting the bytes would take a tenth of the time.
+  // Candidates and bytes of the last tile with one target, in 32 bits each. In a loop over single
+  // targets, counting the bytes again would take a tenth of the time.
   mutable std::atomic<std::uint64_t> single_tile_{0};
 };
 

@@ -5,7 +5,7 @@
 
 namespace fastinv {
 
-// Starts from each candidate, or from its anchor where that is exact and closer.
+// Polishes each candidate, or its anchor if that is exact and closer.
 void Pipeline::polish_rows(const Goal& goal, const Candidates& candidates,
                            Scratch& scratch) const {
   const std::int64_t k = candidates.n_per_target;

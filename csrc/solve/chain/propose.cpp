@@ -30,30 +30,31 @@ void Pipeline::propose_rows(const Goal& goal, const Candidates& candidates,
   }
 }
 
-// n anchors for one target, with their distances in y.
+// Finds n anchors for one target and their distances in y.
 void Pipeline::find_anchors(const double* y, std::int64_t n, std::int64_t* anchor,
                             double* distances, Scratch& scratch) const {
   const auto query = anchors_->kernels().kdtree_query;
-  if (scratch.n_pool <= n) return query({tree_, y, n, distances, anchor});
-  query({tree_, y, scratch.n_pool, scratch.pool_distances, scratch.pool});
-  // Anchors on one branch are close in x, those of another are not: each that is far from all
-  // chosen ones is taken first, in the order of distances in y; the nearest others fill up.
+  if (scratch.n_nearby <= n) return query({tree_, y, n, distances, anchor});
+  query({tree_, y, scratch.n_nearby, scratch.nearby_distances, scratch.nearby});
+  // Anchors on one branch are close in x; those of another branch are not. In the order of
+  // distances in y, first take each anchor that is far from all chosen ones; then fill up with the
+  // nearest others.
   std::int64_t n_chosen = 0;
   const auto take = [&](std::int64_t place) {
-    anchor[n_chosen] = scratch.pool[place];
-    distances[n_chosen++] = scratch.pool_distances[place];
-    scratch.pool[place] = -1;
+    anchor[n_chosen] = scratch.nearby[place];
+    distances[n_chosen++] = scratch.nearby_distances[place];
+    scratch.nearby[place] = -1;
   };
-  for (std::int64_t place = 0; place < scratch.n_pool && n_chosen < n; ++place) {
-    const double* const x = anchors_->x(scratch.pool[place]);
+  for (std::int64_t place = 0; place < scratch.n_nearby && n_chosen < n; ++place) {
+    const double* const x = anchors_->x(scratch.nearby[place]);
     bool far = true;
     for (std::int64_t c = 0; c < n_chosen && far; ++c) {
       far = region_.distance(x, anchors_->x(anchor[c])) > options_.branch_distance;
     }
     if (far) take(place);
   }
-  for (std::int64_t place = 0; place < scratch.n_pool && n_chosen < n; ++place) {
-    if (scratch.pool[place] >= 0) take(place);
+  for (std::int64_t place = 0; place < scratch.n_nearby && n_chosen < n; ++place) {
+    if (scratch.nearby[place] >= 0) take(place);
   }
 }
 

@@ -38,7 +38,7 @@ void Pipeline::rank_row(const Goal& goal, std::int64_t row, const Candidates& ca
   }
 }
 
-// Residuals of the candidates, or of their anchors where those are exact and closer.
+// Residuals of the candidates, or of their anchors if those are exact and closer.
 void Pipeline::find_residuals(const double* y, const Candidates& candidates,
                               Scratch& scratch) const {
   for (std::int64_t j = 0; j < candidates.n_per_target; ++j) {
@@ -55,7 +55,7 @@ void Pipeline::find_residuals(const double* y, const Candidates& candidates,
   }
 }
 
-// Statuses of the candidates, and what they are ordered by.
+// Finds the statuses of the candidates and the values that order them.
 void Pipeline::classify(const Goal& goal, const double* state, const Candidates& candidates,
                         Scratch& scratch) const {
   const std::int64_t n = candidates.n_per_target;
@@ -87,7 +87,7 @@ void Pipeline::classify(const Goal& goal, const double* state, const Candidates&
   if (options_.polish) find_duplicates(candidates, scratch);
 }
 
-// Of CONVERGED candidates that are one solution, all but the best go behind the others.
+// Moves CONVERGED candidates behind the others if a better one is the same solution.
 void Pipeline::find_duplicates(const Candidates& candidates, Scratch& scratch) const {
   const std::int64_t n = candidates.n_per_target;
   const auto better = [&](std::int64_t a, std::int64_t b) {

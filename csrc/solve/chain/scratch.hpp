@@ -1,4 +1,4 @@
-// What a thread of a pipeline works with.
+// The scratch memory of one thread of a pipeline.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +21,7 @@ struct Pipeline::Scratch {
   ForwardScratch<float> network;
   double *kept_x, *kept_fx;
   std::uint8_t* kept_flags;
-  // Of one row's ranking.
+  // Scratch for ranking one row.
   double* residual;
   Status* status;
   std::uint8_t* replaced;
@@ -32,12 +32,12 @@ struct Pipeline::Scratch {
 
   Scratch(Taker& take, const Pipeline& self, std::int64_t n_targets, std::int64_t n_per_target) {
     const std::int64_t rows = n_targets * n_per_target;
-    n_pool = self.options_.branch_distance > 0
+    n_nearby = self.options_.branch_distance > 0
                  ? std::min(self.anchors_->size(), self.options_.pool_factor * n_per_target)
                  : 0;
     take(distances, n_per_target);
-    take(pool_distances, n_pool);
-    take(pool, n_pool);
+    take(nearby_distances, n_nearby);
+    take(nearby, n_nearby);
     if (self.twin_) {
       take(features, rows * self.twin_->n_features());
       take(steps, rows * self.p_);
@@ -58,7 +58,7 @@ struct Pipeline::Scratch {
   }
 };
 
-// Scratch, and candidates that nobody else sees.
+// Scratch, and candidates that no other thread sees.
 struct Pipeline::Tile {
   Scratch scratch;
   Candidates candidates;

@@ -10,7 +10,7 @@
 
 namespace fastinv {
 
-// Targets whose candidates, n_per_target each, pass through a network together.
+// The number of targets whose candidates, n_per_target each, pass through a network together.
 inline std::int64_t targets_per_tile(std::int64_t n_targets, std::int64_t n_per_target) {
   constexpr std::int64_t kTileRows = 192;
   const std::int64_t full = std::max<std::int64_t>(1, kTileRows / n_per_target);
@@ -18,7 +18,7 @@ inline std::int64_t targets_per_tile(std::int64_t n_targets, std::int64_t n_per_
 }
 
 // Runs work(first, count, workspace of `bytes`) over [0, n), per_tile at a time, on n_threads. All
-// memory is there before a thread starts: one that threw would end the process.
+// memory is allocated before a thread starts: an exception in a thread would end the process.
 template <class F>
 void for_each_tile(std::int64_t n, std::int64_t per_tile, std::size_t bytes, int n_threads,
                    const F& work) {
@@ -34,7 +34,7 @@ void for_each_tile(std::int64_t n, std::int64_t per_tile, std::size_t bytes, int
     for (std::int64_t tile = 0; tile < n_tiles; ++tile) run_tile(tile, workspace);
     return;
   }
-  // Threads fetch some tiles at a time: one that is held up leaves its share to the others.
+  // Threads fetch a few tiles at a time, so that a delayed thread leaves its share to the others.
   constexpr std::int64_t kShares = 16;
   const std::int64_t share = (n_tiles + threads * kShares - 1) / (threads * kShares);
   std::atomic<std::int64_t> next{0};

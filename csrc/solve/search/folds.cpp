@@ -10,14 +10,14 @@ namespace fastinv {
 
 namespace {
 
-constexpr double kPartnerReach = 6;  // in anchor spacings: how far across a fold to look
+constexpr double kPartnerReach = 6;  // in anchor spacings: longest distance to a partner
 
 }  // namespace
 
-// Near a fold, where the derivative vanishes along a direction v, another solution lies on its
-// other side: to second order at -2 sigma / c along v, with sigma the smallest singular value and c
-// the second derivative along v, both along the image of v. fx is the image of the solution that
-// was found last.
+// Tries the partner of a solution near a fold, where the derivative vanishes along a direction v.
+// The partner lies on the fold's other side: to second order at -2 sigma / c along v, where sigma
+// is the smallest singular value and c the second derivative along v, both along the image of v. fx
+// is the image of the last solution found.
 void Search::try_partner(const double* y, double tol, std::int64_t anchor, const double* fx,
                          Scratch& scratch) const {
   if (p_ > q_) return;  // solutions are not isolated
@@ -56,7 +56,7 @@ void Search::try_partner(const double* y, double tol, std::int64_t anchor, const
   take_polished(y, tol, anchor, scratch.partner_x, scratch.partner_fx, result, scratch);
 }
 
-// v (p), in units of scale: the direction in which f changes least at x, and how much it changes.
+// Finds v (p) in units of scale, the direction in which f changes least at x; returns that change.
 double Search::weakest_direction(const double* x, double* v, Scratch& scratch) const {
   const Box box = region_.box();
   double* const matrix = scratch.matrix;
@@ -73,7 +73,7 @@ double Search::weakest_direction(const double* x, double* v, Scratch& scratch) c
   const double size = trace(matrix, p_);
   add_to_diagonal(matrix, p_, 1e-14 * size);
   if (!std::isfinite(size) || !cholesky(matrix, p_)) return 0;
-  // Inverse iteration; its start favours no coordinate.
+  // Inverse iteration from a start that favours no coordinate.
   constexpr int kIterations = 6;
   for (std::int64_t i = 0; i < p_; ++i) v[i] = 1.0 / static_cast<double>(i + 1);
   for (int iteration = 0; iteration < kIterations; ++iteration) {

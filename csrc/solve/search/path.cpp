@@ -1,4 +1,4 @@
-// Search::solve_path: the continuation of a solution along targets.
+// Search::solve_path: follows a solution along targets.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -12,21 +12,21 @@ namespace fastinv {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kLongestStep = 0.5;  // of a path, in units of the region
-// Of the first step, which is what the derivative says: how far the solution may be from its end.
-// That it is closer where another branch happens to pass is possible, but unlikely.
+constexpr double kLongestStep = 0.5;  // longest step of a path, in units of the region
+// The largest distance between the solution and the end of the first step, relative to that step,
+// which follows the derivative. Another branch may pass closer than that, but it is unlikely.
 constexpr double kBend = 0.02;
 
 }  // namespace
 
-// Where a path has come to.
+// The present end of a path.
 struct Search::Path {
   std::vector<double> x, fx;   // the solution, and its image
-  std::vector<double> target;  // of a piece of the way
+  std::vector<double> target;  // target at the end of a piece of the way
 };
 
-// Follows the branch to y, in pieces where one step does not do; false, and the path where it was,
-// where the branch does not lead there.
+// Follows the branch to y, in pieces if one step is not enough. If the branch does not lead there,
+// returns false and restores the path.
 bool Search::follow(const double* y, double tol, Path& path, Scratch& scratch) const {
   if (step_towards(y, tol, path, scratch)) return true;
   constexpr double kSmallest = 1e-5;
@@ -49,8 +49,8 @@ bool Search::follow(const double* y, double tol, Path& path, Scratch& scratch) c
   return true;
 }
 
-// One step: polish from where the path is. It continues the branch if it ends about where the
-// derivative says.
+// One step: polishes from the end of the path. The step continues the branch if it ends about where
+// the derivative predicts.
 bool Search::step_towards(const double* y, double tol, Path& path, Scratch& scratch) const {
   std::copy(path.x.begin(), path.x.end(), scratch.x);
   std::copy(path.fx.begin(), path.fx.end(), scratch.fx);
@@ -66,7 +66,7 @@ bool Search::step_towards(const double* y, double tol, Path& path, Scratch& scra
   return true;
 }
 
-// To the solution nearest to where the path was; false where none was found.
+// Moves to the solution nearest to the end of the path; false if none was found.
 bool Search::jump(const double* y, double tol, std::int64_t n_starts, Path& path,
                   Scratch& scratch) const {
   search(y, tol, n_starts, scratch.max_found, scratch);

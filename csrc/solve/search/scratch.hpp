@@ -1,4 +1,4 @@
-// What a thread of a search works with.
+// The scratch memory of one thread of a search.
 #pragma once
 
 #include <algorithm>
@@ -11,26 +11,26 @@
 namespace fastinv {
 
 struct Search::Found {
-  double rank;  // the residual, zero where it is rounding
+  double rank;  // the residual, or zero if it is only rounding
   double residual;
   std::int64_t anchor;
-  std::int64_t place;  // where its x is in Scratch::solutions
+  std::int64_t place;  // the place of its x in Scratch::solutions
 };
 
 struct Search::Scratch {
   static constexpr std::int64_t kBatch = 8;  // starts that are polished together
 
-  // What each anchor's derivative says of a target.
+  // For a target: the step and the distance that each anchor's derivative predicts.
   double *step, *distances;  // (p, n), (n)
   std::int64_t* order;       // (n): anchors by distance
-  // The anchors to start from, and the points that they predict.
+  // The anchors to start from, and the points that their derivatives predict.
   std::int64_t* starts;  // (max_starts)
   double* predicted;     // (max_starts, p)
   std::int64_t n_starts = 0;
-  // A batch of starts, and what becomes of them.
+  // A batch of starts, and their results.
   double *x, *fx;          // (kBatch, p), (kBatch, q)
   PolishResult* polished;  // (kBatch)
-  // The solutions found, and the nearest attainable point where there is none.
+  // The solutions found, or the nearest attainable point if there is none.
   Found* found;       // (max_found)
   double* solutions;  // (max_found, p)
   std::int64_t n_found = 0, max_found;
@@ -38,9 +38,10 @@ struct Search::Scratch {
   double nearest_residual = std::numeric_limits<double>::infinity();
   std::int64_t nearest_anchor = -1;
   PolishEnd nearest_end = PolishEnd::stationary;
-  // A derivative with a small system made of it.
+  // A derivative, and a small system made from it.
   double *jac, *matrix, *column;  // (q, p), (m, m), (m)
-  // The other side of a fold: a direction, two points along it, their images and its own.
+  // For the other side of a fold: a direction, two points along it and their images, the change
+  // along it, and the partner with its image.
   double *direction, *points, *images, *along, *partner_x, *partner_fx;
   Polish::Scratch polish;
   FunctionScratch function;
@@ -73,7 +74,7 @@ struct Search::Scratch {
   }
 };
 
-// What polishing alone needs.
+// Scratch memory for polishing alone.
 struct PolishOnly {
   Polish::Scratch polish;
   FunctionScratch function;

@@ -19,8 +19,8 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kRounding = 64 * std::numeric_limits<double>::epsilon();
 
-// Runs work(row, layout of the thread) for every row, on n_threads that fetch one at a time. All
-// memory is there before a thread starts: one that threw would end the process.
+// Runs work(row, layout of the thread) for every row, on n_threads that fetch one row at a time.
+// All memory is allocated before a thread starts: an exception in a thread would end the process.
 template <class Layout, class F, class... Arguments>
 void for_each_row(std::int64_t n, int n_threads, const F& work, const Arguments&... arguments) {
   const int threads = static_cast<int>(std::clamp<std::int64_t>(n, 1, n_threads));
@@ -81,7 +81,7 @@ void Search::solve_all(const Goal& goal, std::int64_t n_starts, const Ranked& ou
   for_each_row<Scratch>(goal.n, n_threads, work, *this, tried, k);
 }
 
-// Finds up to k solutions; scratch.nearest is the nearest attainable point where there is none.
+// Finds up to k solutions. If there is none, scratch.nearest is the nearest attainable point.
 void Search::search(const double* y, double tol, std::int64_t n_starts, std::int64_t k,
                     Scratch& scratch) const {
   scratch.n_found = 0;
@@ -105,7 +105,7 @@ void Search::search(const double* y, double tol, std::int64_t n_starts, std::int
 }
 
 // Polishes n starts from `first` on, each from the point that the anchor's derivative predicts, or
-// from the anchor where that is closer in y.
+// from the anchor if that is closer in y.
 void Search::polish_starts(const double* y, std::int64_t first, std::int64_t n,
                            Scratch& scratch) const {
   for (std::int64_t s = 0; s < n; ++s) {
@@ -134,7 +134,7 @@ void Search::polish_starts(const double* y, std::int64_t first, std::int64_t n,
               scratch.function);
 }
 
-// What polishing came to at x, with the image fx; true where that is a new solution.
+// Takes the result x of polishing, with the image fx; true if it is a new solution.
 bool Search::take_polished(const double* y, double tol, std::int64_t anchor, double* x,
                            const double* fx, const PolishResult& result, Scratch& scratch) const {
   region_.wrap(x);
@@ -150,12 +150,12 @@ bool Search::take_polished(const double* y, double tol, std::int64_t anchor, dou
   return false;
 }
 
-// Keeps x where it is no solution that is there already; the better of two that are one.
+// Adds x unless it is a known solution; of two that are the same, the better one stays.
 bool Search::add_solution(const double* y, double tol, double residual, std::int64_t anchor,
                           const double* x, const double* fx, Scratch& scratch) const {
   if (!region_.contains(x)) return false;
   const double rounding = kRounding * (norm(y, q_) + norm(fx, q_));
-  // Relative to the target, or to what counts as a solution where the target is near 0.
+  // Rounding is relative to the target, or to `tol` if the target is near 0.
   const double rank = residual <= std::max(rounding, 1e-4 * tol) ? 0.0 : residual;
   for (std::int64_t f = 0; f < scratch.n_found; ++f) {
     Found& found = scratch.found[f];
@@ -176,8 +176,8 @@ bool Search::add_solution(const double* y, double tol, double residual, std::int
   return true;
 }
 
-// From the anchor whose image is nearest, unless something nearer was found: its derivative may be
-// zero or not finite, and say nothing, or the target so far away that squares overflow.
+// Tries the anchor with the nearest image, unless something nearer was found. Its derivative may be
+// zero or not finite and say nothing, or the target so far away that squares overflow.
 void Search::try_nearest_anchor(const double* y, double tol, Scratch& scratch) const {
   std::int64_t nearest = 0;
   double least = kInfinity;
@@ -199,7 +199,7 @@ void Search::try_nearest_anchor(const double* y, double tol, Scratch& scratch) c
   take_polished(y, tol, nearest, scratch.x, scratch.fx, scratch.polished[0], scratch);
 }
 
-// By coordinates, of which less than `separation` does not count: rounding must not decide.
+// Compares by coordinates. Differences below `separation` do not count: rounding must not decide.
 bool Search::comes_first(const double* a, const double* b) const {
   for (std::int64_t i = 0; i < p_; ++i) {
     const double unit = options_.separation * region_.scale()[i];

@@ -1,11 +1,11 @@
 // Every distinct solution of f(x) = y inside bounds, and paths of solutions.
 //
-// Where to start: at each anchor x_a the derivative of f says how far the target is *in x*, by the
-// damped pseudo-inverse P_a of the Jacobian: P_a (y - y_a). An anchor that is near by this measure
-// is near a solution, however steep or flat f is there, so that every branch puts its own anchors
-// forward; of those that point to the same place one is enough. With more outputs than inputs
-// most of y - y_a is beyond what any step can reach: it counts, too, in units of the
-// derivative. From each start, damped Gauss-Newton; what it reaches is kept if it is new.
+// Choosing starts: at each anchor x_a the derivative of f predicts how far the target is *in x*, by
+// the damped pseudo-inverse P_a of the Jacobian: P_a (y - y_a). An anchor that is near by this
+// measure is near a solution, however steep or flat f is there, so every branch offers its own
+// anchors. Of anchors that point to the same place, one is enough. With more outputs than inputs
+// most of y - y_a cannot be reached by any step: it counts too, in units of the derivative. Damped
+// Gauss-Newton runs from each start, and its result is kept if it is new.
 #pragma once
 
 #include <cstdint>
@@ -22,9 +22,9 @@
 
 namespace fastinv {
 
-// What polishing gave, n rows.
+// The results of polishing, n rows.
 struct PolishedArrays {
-  double* x;                    // (n, p): starts, within the bounds; becomes what they lead to
+  double* x;                    // (n, p): starts within the bounds; replaced by their results
   double* fx;                   // (n, q): images of x, written here
   double* residual;             // (n)
   std::int64_t* n_evaluations;  // (n)
@@ -36,13 +36,13 @@ struct PathArrays {
   double* x;             // (n, p)
   double* residual;      // (n)
   std::int8_t* status;   // (n)
-  std::uint8_t* jumped;  // (n): whether x is not the continuation of the one before
+  std::uint8_t* jumped;  // (n): whether x does not continue the one before
 };
 
 // Immutable; any number of threads may use it.
 class Search {
  public:
-  // The problem has a function, of which the anchors' y are images.
+  // The problem must have a function, and the anchors' y must be its images.
   Search(std::shared_ptr<const Problem> problem, std::shared_ptr<const Anchors> anchors,
          PipelineOptions options);
   Search(const Search&) = delete;
@@ -51,13 +51,13 @@ class Search {
   std::int64_t n_inputs() const { return p_; }
   std::int64_t n_outputs() const { return q_; }
 
-  // From one start for each target.
+  // Polishes one start for each target.
   void polish(const Goal& goal, const PolishedArrays& arrays, int n_threads) const;
-  // The derivative of f at n points x (n, p), within the bounds: jac (n, q, p).
+  // Writes the derivatives of f at n points x (n, p) within the bounds: jac (n, q, p).
   void jacobians(const double* x, std::int64_t n, double* jac) const;
-  // Fills `count` (n) solutions a row, by residual (all that is rounding counts as zero) and then
-  // by coordinates, and pads with NaN, INVALID. Where there is none, the first is the nearest
-  // attainable point that was found, UNREACHABLE, and the count 0.
+  // Fills `count` (n) solutions per row, sorted by residual (rounding counts as zero) and then by
+  // coordinates, and pads with NaN, INVALID. If a target has none, its first place is the nearest
+  // attainable point that was found, UNREACHABLE, and its count is 0.
   void solve_all(const Goal& goal, std::int64_t n_starts, const Ranked& out, std::int64_t* count,
                  int n_threads) const;
   // Follows the solution from `start` along the targets, in their order.
@@ -84,7 +84,7 @@ class Search {
   bool comes_first(const double* a, const double* b) const;
   void write_row(const double* y, const Ranked& out, std::int64_t* count, Scratch& scratch) const;
   void prepare() const;
-  // The state of a path, and its steps.
+  // The state of a path and its steps.
   struct Path;
   bool follow(const double* y, double tol, Path& path, Scratch& scratch) const;
   bool step_towards(const double* y, double tol, Path& path, Scratch& scratch) const;
@@ -98,11 +98,11 @@ class Search {
   const Function& f_;
   const Region& region_;
   Polish polish_;
-  // Made when they are first needed: where f is slow they take a while.
+  // Made on first use, because they take a while if f is slow.
   mutable std::once_flag prepared_;
   mutable std::vector<double> columns_y_;  // (q, n): images, output by output
   mutable std::vector<double> inverses_;   // (p, q, n): P_a, entry by entry, in units of the region
-  // Where q > p: p / ||J||^2 (n), and J^T J times it, its lower triangle entry by entry with the
+  // If q > p: p / ||J||^2 (n), and J^T J times it: its lower triangle entry by entry, with the
   // entries beside the diagonal doubled (p (p + 1) / 2, n).
   mutable std::vector<double> flatness_, grams_;
   mutable double spacing_ = 0;  // typical distance between neighbouring anchors

@@ -1,4 +1,4 @@
-// Where a search starts: what the derivatives at the anchors say of a target.
+// Chooses where a search starts, from the derivatives at the anchors.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -14,10 +14,11 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-// Of the largest entry: singular values below a hundredth of the largest count less and less.
+// Relative to ||J||^2: singular values below a hundredth of ||J|| count less and less.
+// less.
 constexpr double kDamping = 1e-4;
-constexpr double kSameStart = 0.5;     // in anchor spacings: starts that lead to the same place
-constexpr std::int64_t kPerStart = 6;  // anchors looked at for each start
+constexpr double kSameStart = 0.5;     // in anchor spacings: closer starts lead to the same place
+constexpr std::int64_t kPerStart = 6;  // anchors to look at for each start
 
 }  // namespace
 
@@ -39,7 +40,7 @@ void Search::prepare() const {
   });
 }
 
-// The median of some anchors' distances to their nearest neighbours.
+// The median distance of some anchors to their nearest neighbours.
 double Search::spacing_of_anchors() const {
   constexpr std::int64_t kSample = 101;
   std::vector<double> nearest;
@@ -59,8 +60,8 @@ double Search::spacing_of_anchors() const {
   return *middle;
 }
 
-// P_a = (J^T J + d)^-1 J^T, or J^T (J J^T + d)^-1 where that is smaller; NaN where f has no finite
-// derivative, or none but zero.
+// P_a = (J^T J + d)^-1 J^T, or J^T (J J^T + d)^-1 if that is smaller; NaN if f has no finite
+// derivative or a zero one.
 void Search::linearize(std::int64_t anchor, Scratch& scratch) const {
   const std::int64_t p = p_, q = q_, m = std::min(p, q);
   double* const jac = scratch.jac;
@@ -95,7 +96,8 @@ void Search::linearize(std::int64_t anchor, Scratch& scratch) const {
   }
 }
 
-// scratch.starts: anchors by how near the target is in x, one for each place that they point to.
+// Fills scratch.starts with the anchors nearest to the target in x, one for each place they point
+// to.
 void Search::choose_starts(const double* y, std::int64_t n_starts, Scratch& scratch) const {
   double* const distances = scratch.distances;
   std::fill(scratch.step, scratch.step + n_ * p_, 0.0);
@@ -138,9 +140,9 @@ void Search::choose_starts(const double* y, std::int64_t n_starts, Scratch& scra
   }
 }
 
-// Where there are more outputs than inputs, the part of y - y_a that no step accounts for: an
-// anchor whose tangent plane is far from the target is on another piece of the image, however short
-// its step. It counts as the step that would change y by as much, in the mean over directions.
+// With more outputs than inputs, no step accounts for a part of y - y_a. An anchor whose tangent
+// plane is far from the target is on another piece of the image, however short its step. That part
+// counts as the step that would change y by as much, in the mean over directions.
 void Search::add_outside(const double* y, Scratch& scratch) const {
   double* const distances = scratch.distances;
   for (std::int64_t j = 0; j < q_; ++j) {

@@ -1,1 +1,1 @@
-"""What every backend asks of its arguments."""
+"""Checks of arguments that all backends share."""

@@ -1,4 +1,4 @@
-"""What every backend asks of its arguments, so that all of them refuse the same input alike.
+"""Checks of arguments that all backends share, so that all refuse the same input alike.
 
 Each check returns None, or raises a TypeError (wrong kind or dtype) or a ValueError (wrong shape
 or range) that names the argument.
@@ -27,7 +27,7 @@ def check_array(
     shape: tuple[int | None, ...],
     dtypes: Iterable[np.dtype[Any]] = FLOATS,
 ) -> None:
-    """`array` has one of `dtypes` and `shape`, where None stands for any length."""
+    """Check that `array` has one of `dtypes` and the `shape`; None is any length."""
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{name} must be a NumPy array, got {type(array).__name__}")
     dtypes = tuple(dtypes)
@@ -59,7 +59,7 @@ def check_not_empty(name: str, array: NDArray[Any]) -> None:
 
 
 def check_count(name: str, value: int, *, high: int | None = None, high_name: str = "") -> None:
-    """`value` is an integer, at least 1 and at most `high`, which messages call `high_name`."""
+    """Check an integer from 1 to `high`, which messages call `high_name`."""
     if not isinstance(value, INTEGERS):
         raise TypeError(f"{name} must be an integer, got {value!r}")
     if value < 1:
@@ -71,7 +71,7 @@ def check_count(name: str, value: int, *, high: int | None = None, high_name: st
 def check_number(
     name: str, value: float, *, positive: bool = False, below: float | None = None
 ) -> None:
-    """`value` is a real number, not NaN, at least 0 (above 0 if `positive`), under `below`."""
+    """Check a real number: not NaN, at least 0 (above 0 if `positive`), under `below`."""
     if not isinstance(value, NUMBERS):
         raise TypeError(f"{name} must be a number, got {value!r}")
     fits = (value > 0 if positive else value >= 0) and (below is None or value < below)
@@ -114,7 +114,7 @@ def check_pairs(
     n_threads: int,
     dtypes: Iterable[np.dtype[Any]] = FLOATS,
 ) -> None:
-    """Data to train on: as many rows of `Y` ``(n, n_targets)`` as of `X`, and at least one."""
+    """Check training data: `Y` ``(n, n_targets)`` has as many rows as `X`, at least one."""
     dtypes = tuple(dtypes)
     check_array("X", X, (None, spec.n_inputs), dtypes)
     check_array("Y", Y, (len(X), n_targets), dtypes)
@@ -144,7 +144,7 @@ def check_mixture_rows(
 
 
 def check_mixture_network(spec: NetworkSpec, mixture: MixtureSpec) -> None:
-    """The outputs of the network are the raw outputs that the mixture takes."""
+    """Check that the network has as many outputs as the mixture takes."""
     if spec.n_outputs != mixture.n_raw:
         raise ValueError(
             f"spec must have mixture.n_raw = {mixture.n_raw} outputs, got {spec.n_outputs}"
@@ -160,7 +160,7 @@ def check_adam(beta_1: float, beta_2: float, epsilon: float) -> None:
 def check_epoch(
     order: NDArray[np.int64], n_rows: int, batch_size: int, learning_rate: float
 ) -> None:
-    """Arguments of :meth:`Trainer.train_epoch` beside its data of `n_rows` rows."""
+    """Arguments of :meth:`Trainer.train_epoch` except its data of `n_rows` rows."""
     check_array("order", order, (None,), (INT64,))
     check_not_empty("order", order)
     if order.min() < 0 or order.max() >= n_rows:
@@ -175,7 +175,7 @@ def check_epoch(
 def check_state(
     spec: NetworkSpec, state: dict[str, NDArray[Any]], dtypes: Iterable[np.dtype[Any]]
 ) -> None:
-    """A dictionary as :meth:`Trainer.state` returns."""
+    """Check a dictionary from :meth:`Trainer.state`."""
     wanted = {"parameters", "first_moment", "second_moment", "step"}
     if set(state) != wanted:
         raise ValueError(f"state must have the keys {sorted(wanted)}, got {sorted(state)}")

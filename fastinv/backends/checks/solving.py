@@ -1,4 +1,4 @@
-"""What every backend asks of problems, anchors and goals, and of calls that solve."""
+"""Checks of problems, anchors, goals and solving calls that all backends share."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ INT8 = np.dtype(np.int8)
 
 
 def check_anchors(x: Float64Array, y: Float64Array) -> None:
-    """Points with their images: as many of each, at least one, finite."""
+    """Check points and their images: the same number of each, at least one, finite."""
     check_array("x of anchors", x, (None, None), (FLOAT64,))
     check_array("y of anchors", y, (len(x), None), (FLOAT64,))
     for name, array in (("x of anchors", x), ("y of anchors", y)):
@@ -47,7 +47,7 @@ def check_nearest_call(anchors: Anchors, targets: Float64Array, k: int, n_thread
 
 
 def check_pipeline(problem: Problem, anchors: Anchors, twin: TwinModel | None) -> None:
-    """Anchors and a twin network of the dimensions of `problem`."""
+    """Check that anchors and twin network have the dimensions of `problem`."""
     p, q = problem.n_inputs, problem.n_outputs
     if (anchors.x.shape[1], anchors.y.shape[1]) != (p, q):
         raise ValueError(
@@ -59,7 +59,7 @@ def check_pipeline(problem: Problem, anchors: Anchors, twin: TwinModel | None) -
 
 
 def check_runs_natively(problem: Problem) -> None:
-    """A function that kernels can call."""
+    """Check that kernels can call the function."""
     if problem.function.code is None:
         raise TypeError(
             f"f must run natively, got {problem.function.name}, which only Python can evaluate: "
@@ -85,7 +85,7 @@ def _check_twin(twin: TwinModel, p: int, q: int) -> None:
 
 
 def check_goal(problem: Problem, goal: Goal) -> None:
-    """Targets may be NaN or infinite; states may not."""
+    """Check a goal. Targets may be NaN or infinite; states may not."""
     check_array("targets", goal.targets, (None, problem.n_outputs), (FLOAT64,))
     check_number("tol", goal.tol)
     if goal.near is not None:
@@ -106,7 +106,7 @@ def check_solve_call(
 
 
 def check_out(out: Ranked, n: int, k: int, p: int) -> None:
-    """Arrays that `k` solutions with `p` inputs of `n` targets can be written to."""
+    """Check arrays for `k` solutions with `p` inputs of `n` targets."""
     check_written("out.x", out.x, (n, k, p), FLOAT64)
     check_written("out.residual", out.residual, (n, k), FLOAT64)
     check_written("out.anchor", out.anchor, (n, k), INT64)
@@ -114,20 +114,20 @@ def check_out(out: Ranked, n: int, k: int, p: int) -> None:
 
 
 def check_no_overlap(name: str, array: NDArray[Any], out: Ranked) -> None:
-    """Refuse the arrays of `out` where two of them, or one of them and `array`, overlap.
+    """Refuse `out` if two of its arrays, or one of them and `array`, overlap.
 
-    What is no array, or has another shape or dtype than it should, is up to :func:`check_out`.
+    :func:`check_out` checks types, shapes and dtypes.
     """
     arrays: tuple[Any, ...] = (array, *out)
     array, x, residual, anchor, status = arrays
-    if (  # no views, as usual: tenths of a microsecond; to compare bounds takes ten times as long
+    if (  # usually there are no views; comparing bounds takes ten times as long
         type(array) is type(x) is type(residual) is type(anchor) is type(status) is np.ndarray
         and array.flags.owndata
         and x.flags.owndata
         and residual.flags.owndata
         and anchor.flags.owndata
         and status.flags.owndata
-        and array is not residual  # no others have the same shape and dtype
+        and array is not residual  # only these two may share shape and dtype
     ):
         return
     for i, j in combinations(range(len(arrays)), 2):
@@ -139,7 +139,7 @@ def check_no_overlap(name: str, array: NDArray[Any], out: Ranked) -> None:
 def check_written(
     name: str, array: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> None:
-    """An array of that shape and dtype which native code can write to."""
+    """Check an array of that shape and dtype to which native code can write."""
     if not (type(array) is np.ndarray and array.dtype == dtype and array.shape == shape):
         check_array(name, array, shape, (dtype,))
     if not array.flags.carray:
@@ -147,7 +147,7 @@ def check_written(
 
 
 def check_candidates(pipeline: Pipeline, goal: Goal, candidates: Candidates) -> None:
-    """As many rows as targets; images may be NaN or infinite."""
+    """Check candidates: one row per target; images may be NaN or infinite."""
     p, q, n = pipeline.problem.n_inputs, pipeline.problem.n_outputs, len(goal)
     check_array("candidates.x", candidates.x, (n, None, p), (FLOAT64,))
     k = candidates.x.shape[1]

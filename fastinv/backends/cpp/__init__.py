@@ -1,9 +1,9 @@
 """The C++ backend: the protocol over the extension ``fastinv._core``.
 
-Meaning is checked here, with the checks that all backends share; the extension checks layout.
-`mixture_nll` is checked by the extension alone, in the same words: it is called for small batches.
-Arrays that are not contiguous are copied; no dtype is converted but that of a pipeline's
-networks, which run in float32.
+The values are checked here, by the checks that all backends share; the extension checks layout.
+Only the extension checks `mixture_nll`, in the same words, because its batches are small.
+Arrays that are not contiguous are copied. No dtype is converted, except that a pipeline's
+networks run in float32.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class CppBackend:
         return NeighborIndex(points, leaf_size, self.isa, n_threads)
 
     def rank(self, residuals: Float64Array) -> IntArray:
-        """Per row the order that sorts it, NaN last."""
+        """For each row, the order that sorts it, NaN last."""
         _checks.check_residuals(residuals)
         order = np.empty(residuals.shape, dtype=np.int64)
         _core.rank(np.ascontiguousarray(residuals), order)

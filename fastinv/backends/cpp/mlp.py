@@ -41,8 +41,8 @@ class Network:
 class Trainer:
     """Adam (Kingma & Ba 2015, algorithm 1); see :class:`fastinv.backends.protocol.Trainer`.
 
-    Made by :func:`element_trainer` or :func:`fastinv.backends.cpp.mixture.mixture_trainer`, whose
-    kernels differ in their loss.
+    Use :func:`element_trainer` or :func:`fastinv.backends.cpp.mixture.mixture_trainer`, whose
+    kernels differ in the loss.
     """
 
     def __init__(

@@ -31,7 +31,7 @@ class NeighborIndex:
         self._dtype = points.dtype
         contiguous = np.ascontiguousarray(points)
         self._kernel = _KDTREES[points.dtype](contiguous, leaf_size, isa, n_threads)
-        self.try_query = self._kernel.try_query  # no frame of Python's in between
+        self.try_query = self._kernel.try_query  # avoids a Python call
 
     def query(
         self, queries: FloatArray, k: int, *, n_threads: int = 1

@@ -1,4 +1,4 @@
-"""Functions, regions, problems and anchors as the extension holds them."""
+"""Functions, regions, problems and anchors in the extension."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Anchors:
 
 
 def native_anchors(anchors: AnyAnchors) -> _core.Anchors:
-    """The extension's anchors. Raises a TypeError for another backend's."""
+    """The extension's anchors. Raises a TypeError for those of another backend."""
     if not isinstance(anchors, Anchors):
         raise TypeError(f"anchors must be made by the cpp backend, got {type(anchors).__name__}")
     return anchors.native
@@ -55,7 +55,7 @@ def native_anchors(anchors: AnyAnchors) -> _core.Anchors:
 
 @singledispatch
 def native_function(code: object, isa: str) -> _core.Function | None:
-    """What the kernels call for f; None where only Python can evaluate it."""
+    """The kernels' form of f; None if only Python can evaluate it."""
     return None
 
 
@@ -70,7 +70,7 @@ def _(code: NetworkCode, isa: str) -> _core.Function:
 
 
 def native_problem(problem: Problem, isa: str) -> _core.Problem:
-    """The problem, with its function where that runs natively."""
+    """The problem, with its function if that runs natively."""
     region = problem.region
     return _core.Problem(
         native_function(problem.function.code, isa),
@@ -85,7 +85,7 @@ def native_problem(problem: Problem, isa: str) -> _core.Problem:
 
 
 def network_fields(network: TwinModel | NetworkCode) -> dict[str, Any]:
-    """A network with the scalings that both kinds have."""
+    """The fields of a network with the scalings that both kinds have."""
     return {
         "layer_sizes": list(network.spec.layer_sizes),
         "activation": network.spec.activation,
@@ -98,7 +98,7 @@ def network_fields(network: TwinModel | NetworkCode) -> dict[str, Any]:
 
 
 def twin_fields(twin: TwinModel) -> dict[str, Any]:
-    """A twin network with all of its scalings."""
+    """The fields of a twin network with all of its scalings."""
     return {
         **network_fields(twin),
         "dy_scale": np.ascontiguousarray(twin.dy_scale),

@@ -17,7 +17,7 @@ from fastinv.functions.problem import Problem
 class Pipeline:
     """Target to ranked solutions; see :class:`fastinv.backends.solving.Pipeline`.
 
-    Of an f that only Python can evaluate the links `evaluate` and `polish` run in Python, many
+    If only Python can evaluate f, the links `evaluate` and `polish` run in Python, many
     rows at a time; the others are native.
     """
 
@@ -61,7 +61,7 @@ class Pipeline:
             return ranked if out is None else ranked.copied_into(out)
         assert out is not None
         if goal.near is not None:
-            # A copy, since it may lie in `out`, which is written to while it is still read.
+            # Copied, because it may lie in `out`, which is written to while `near` is still read.
             goal = Goal(goal.targets, goal.tol, goal.near.copy())
         self._kernel.solve_into(goal, n_candidates, *out, n_threads)
         return out
@@ -105,5 +105,5 @@ class Pipeline:
         return ranked
 
     def native(self) -> _core.Pipeline | None:
-        """The compiled pipeline itself; None where f runs in Python only."""
+        """The compiled pipeline itself; None if f runs in Python only."""
         return self._kernel if self._runs_natively else None

@@ -1,4 +1,4 @@
-"""Polish, every solution, and paths of solutions, natively."""
+"""Polishing, the search for all solutions, and paths of solutions, in native code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reference backend: NumPy in float64, written to be read and to judge the others by.
+"""The reference backend: readable NumPy in float64, against which the others are tested.
 
 It takes float32 or float64, computes in float64 and returns float64. It is slow.
 """
@@ -121,7 +121,7 @@ class ReferenceBackend:
         return NeighborIndex(points, leaf_size)
 
     def rank(self, residuals: Float64Array) -> IntArray:
-        """Per row the order that sorts it, NaN last."""
+        """For each row, the order that sorts it, NaN last."""
         _checks.check_residuals(residuals)
         return sorting_order(residuals)
 

@@ -19,7 +19,7 @@ _DIFFERENCE = float(np.cbrt(np.finfo(np.float64).eps))
 
 
 class Derivatives:
-    """f of a problem, its values and its Jacobian."""
+    """Values and Jacobians of the function of a problem."""
 
     def __init__(self, problem: Problem) -> None:
         self._function, self._region = problem.function, problem.region
@@ -38,7 +38,7 @@ class Derivatives:
 
     def jacobians(self, x: Float64Array) -> Float64Array:
         """``dy_i / dx_j`` ``(n, q, p)`` at points `x` ``(n, p)``: the user's, the network's own, or
-        differences, which are not taken across the bounds."""
+        differences that stay within the bounds."""
         if self._user_jacobian is not None:
             return call_rows(self._user_jacobian, x, (len(x), self.q, self.p))
         if isinstance(self._code, NetworkCode):
@@ -104,7 +104,7 @@ def network_derivative(code: NetworkCode, x: Float64Array) -> Float64Array:
 
 
 def call_rows(code: RowCode, x: Float64Array, shape: tuple[int, ...]) -> Float64Array:
-    """What machine code writes for the rows of `x` ``(..., p)``, an array of `shape`."""
+    """The result, of `shape`, of machine code for the rows of `x` ``(..., p)``."""
     x = np.ascontiguousarray(x)
     out = np.empty(shape)
     _ROW_CODE(code.address)(x.ctypes.data, out.ctypes.data, x.size // x.shape[-1])

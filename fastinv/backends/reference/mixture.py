@@ -21,10 +21,10 @@ from fastinv.functions.networks import MixtureSpec
 class Limits:
     """Where numbers are cut off, so that no product below overflows in a dtype.
 
-    A gradient is then that at the limit: it still points back from there.
+    Beyond a limit, the gradient is that at the limit, which still points back.
     """
 
-    logit: float  # far beyond any |z|^2, so that -inf is a weight of 0 for every target
+    logit: float  # far above any |z|^2, so that -inf is a weight of 0 for every target
     log_scale: float  # raw log scales
     off_diagonal: float  # raw entries of a Cholesky factor L beside its diagonal
     whitened: float  # z = L^-1 (target - mean), so that its square is finite
@@ -71,7 +71,7 @@ def nll_and_gradient(
     raw_scales = raw[:, k + k * d :].reshape(n, k, mixture.n_scales)
     terms = full_terms if mixture.covariance_type == "full" else axis_aligned_terms
 
-    with np.errstate(over="ignore", invalid="ignore"):  # infinities meet their limits, NaN stays
+    with np.errstate(over="ignore", invalid="ignore"):  # infinities are limited, NaN stays
         p, log_weights, sensitivity = weights(logits, mixture.min_weight, limits)
         residuals = targets[:, None, :] - means
         nll, d_means, d_scales = terms(residuals, raw_scales, mixture.min_scale, limits)
@@ -102,7 +102,7 @@ def weights(
     below = logits - logits.max(axis=1, keepdims=True)
     log_p = below - np.log(np.exp(below).sum(axis=1, keepdims=True))
     p = np.exp(log_p)
-    if min_weight == 0.0:  # in logarithms throughout: p may underflow where log p does not
+    if min_weight == 0.0:  # only logarithms: p may underflow where log p does not
         return p, log_p, np.ones_like(p)
     free = (1.0 - logits.shape[1] * min_weight) * p
     return p, np.log(free + min_weight), free / (free + min_weight)

@@ -60,7 +60,7 @@ def element_derivatives(loss: Loss, huber_delta: float, r: Float64Array) -> Floa
 
 
 class OutputLoss(Protocol):
-    """What a network is trained on: targets ``(n, n_targets)`` and a loss of its outputs."""
+    """A loss of a network's outputs and targets ``(n, n_targets)``."""
 
     @property
     def n_targets(self) -> int: ...
@@ -72,7 +72,7 @@ class OutputLoss(Protocol):
 
 @dataclass(frozen=True)
 class ElementLoss:
-    """The mean of :func:`element_losses` over rows and outputs, of which there are `n_targets`."""
+    """The mean of :func:`element_losses` over rows and `n_targets` outputs."""
 
     n_targets: int
     loss: Loss
@@ -102,7 +102,7 @@ def loss_and_gradient(
 ) -> tuple[float, Float64Array]:
     """Mean loss, and its gradient by backpropagation, flat."""
     layers = spec.layers(parameters)
-    inputs: list[Any] = [X]  # of each layer
+    inputs: list[Any] = [X]  # inputs of each layer
     pre_activations: list[Any] = []
     for weights, biases in layers:
         pre_activations.append(inputs[-1] @ weights + biases)

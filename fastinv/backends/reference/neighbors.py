@@ -11,7 +11,7 @@ from fastinv.backends.checks import common as _checks
 
 
 def sorting_order(values: Float64Array) -> IntArray:
-    """Per row the indices that sort it, NaN last; equal values and NaN keep their order."""
+    """For each row, the indices that sort it, NaN last; equal values keep their order."""
     return np.argsort(values, axis=-1, kind="stable").astype(np.int64)
 
 
@@ -27,8 +27,8 @@ class NeighborIndex:
     ) -> tuple[FloatArray, IntArray]:
         """Distances ``(n, k)``, float64, and indices ``(n, k)``.
 
-        Points are ordered by their squared distance, which tells apart some that share a
-        rounded distance.
+        Points are ordered by their squared distance, which can differ where the rounded
+        distances are equal.
         """
         _checks.check_query(self._points.shape, queries, k, n_threads, _checks.FLOATS)
         distances = np.empty((len(queries), k))

@@ -80,7 +80,7 @@ class Pipeline:
         if twin is not None:
             y = np.broadcast_to(goal.targets[:, None, :], candidates.fx.shape)
             moves = (np.isfinite(y) & np.isfinite(candidates.fx)).all(axis=2)
-            with np.errstate(over="ignore", invalid="ignore"):  # rank finds what is not finite
+            with np.errstate(over="ignore", invalid="ignore"):  # `rank` finds these rows
                 features = limited(twin.features(y, candidates.fx, x))
                 steps = mlp.forward(twin.spec, twin.parameters.astype(np.float64), features)
                 steps[~moves] = 0.0
@@ -130,23 +130,23 @@ class Pipeline:
             n_pool = min(len(self.anchors), options.pool_factor * n_candidates)
         distances, anchors = self.anchors.nearest(targets, max(n_pool, n_candidates))
         if n_pool > n_candidates:
-            anchors = np.array([self._spread(pool, n_candidates) for pool in anchors])
+            anchors = np.array([self._spread(nearby, n_candidates) for nearby in anchors])
         return anchors.reshape(len(targets), n_candidates), distances[:, 0]
 
-    def _spread(self, pool: IntArray, n_candidates: int) -> IntArray:
-        """Those of `pool`, nearest first, that are far in x from all chosen ones; then others."""
+    def _spread(self, nearby: IntArray, n_candidates: int) -> IntArray:
+        """Anchors of `nearby`, nearest first: those far in x from all chosen ones, then others."""
         x = self.anchors.x
         chosen: list[int] = []
-        for a in pool:
+        for a in nearby:
             if (self._region.distance(x[a], x[chosen]) > self.options.branch_distance).all():
                 chosen.append(a)
-        others = [a for a in pool if a not in chosen]
+        others = [a for a in nearby if a not in chosen]
         return np.array([*chosen, *others][:n_candidates], dtype=np.int64)
 
     def _residuals(
         self, goal: Goal, candidates: Candidates
     ) -> tuple[Float64Array, Float64Array, FlagArray]:
-        """x, residuals (inf where not finite) and flags, anchors put in where they are better."""
+        """x, residuals (inf if not finite) and flags, with an anchor wherever it is better."""
         x, flags = candidates.x.copy(), candidates.flags.copy()
         y = goal.targets[:, None, :]
         residual = distance(candidates.fx, y)
@@ -162,7 +162,7 @@ class Pipeline:
     def _statuses(
         self, goal: Goal, residual: Float64Array, flags: FlagArray, anchor_distance: Float64Array
     ) -> StatusArray:
-        """The first status that holds of each candidate, ``(n, k)``."""
+        """The first status that holds for each candidate, ``(n, k)``."""
         coverage = self.options.coverage
         far = (anchor_distance > coverage) & (residual.min(axis=1) > coverage)
         status = np.select(
@@ -187,7 +187,7 @@ class Pipeline:
     def _order(
         self, goal: Goal, x: Float64Array, residual: Float64Array, flags: FlagArray
     ) -> IntArray:
-        """Per row the candidates by group, then key, then their order."""
+        """For each row, the candidates by group, then key, then their order."""
         group = np.ones(residual.shape, dtype=np.int64)
         if not self.options.trust_residual:
             group[(flags & CandidateFlag.EXTRAPOLATED) > 0] = 2
@@ -202,12 +202,12 @@ class Pipeline:
         return np.lexsort((key, group), axis=-1).astype(np.int64)  # stable
 
     def _duplicates(self, goal: Goal, x: Float64Array, residual: Float64Array) -> BoolArray:
-        """Which CONVERGED candidates ``(n, k)`` are one solution with a better one."""
+        """Which CONVERGED candidates ``(n, k)`` repeat a better one."""
         converged = residual <= goal.tol
         index = np.arange(residual.shape[1])
         gaps = self._region.distance(x[:, :, None], x[:, None, :])
         same = gaps <= self.options.separation
         r_a, r_b = residual[:, :, None], residual[:, None, :]
-        better = (r_b < r_a) | ((r_b == r_a) & (index < index[:, None]))  # b than a
+        better = (r_b < r_a) | ((r_b == r_a) & (index < index[:, None]))  # b is better than a
         both = converged[:, :, None] & converged[:, None, :]
         return np.asarray((same & better & both).any(axis=2))

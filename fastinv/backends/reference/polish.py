@@ -3,8 +3,8 @@
 Levenberg (1944), Marquardt (1963); bounds by projection onto the active set: Bertsekas (1982),
 "Projected Newton Methods for Optimization Problems with Simple Constraints".
 
-Every start goes its own way, with a damping of its own; what all of them need next is evaluated in
-one call of f. That is also how an f is polished that only Python can evaluate.
+Every start has its own path and damping. Whatever all of them need next is evaluated in
+one call of f. An f that only Python can evaluate is also polished here.
 """
 
 from __future__ import annotations
@@ -24,20 +24,21 @@ from fastinv.functions.region import Region
 # The values of Polished.end.
 SOLVED, STATIONARY, EVALUATIONS = range(3)
 
-_ROUNDING = 2 * float(np.finfo(np.float64).eps)  # of ||y|| + ||f(x)||: what ||f(x) - y|| may be
+# ||f(x) - y|| is only rounding up to this times ||y|| + ||f(x)||.
+_ROUNDING = 2 * float(np.finfo(np.float64).eps)
 _FIRST_DAMPING, _MOST_DAMPING, _LEAST_RAISED_DAMPING = 1e-4, 1e10, 1e-12
 _STATIONARY = 1e-9  # cosine between the residual and what the Jacobian can reach
-# A step that shrinks the squared residual so much is followed by others with the same derivatives.
+# After a step that shrinks the squared residual by this factor, the next keeps the derivatives.
 _KEEP_DERIVATIVES = 1e-3
-_SMALLEST_PIVOT = 1e-15  # of a diagonal entry
+_SMALLEST_PIVOT = 1e-15  # relative to a diagonal entry
 
-# What a start needs next.
+# The next need of a start.
 _DERIVATIVE, _STEP, _ANOTHER_STEP, _NOTHING = range(4)
 
 
 @dataclass(frozen=True, eq=False)
 class Ends:
-    """Where n starts came to. In units of the region ``first_step`` is the length of the first
+    """Results of n starts. In units of the region, ``first_step`` is the length of the first
     step, and ``later_steps`` the distance from its end."""
 
     x: Float64Array
@@ -50,7 +51,7 @@ class Ends:
 
 
 class Polish:
-    """From starts towards f(x) = y; never away from it."""
+    """Moves starts towards f(x) = y, never away from it."""
 
     def __init__(self, problem: Problem, options: PipelineOptions) -> None:
         self._f = Derivatives(problem)
@@ -85,7 +86,7 @@ class Polish:
 
 
 class _Descent:
-    """n runs side by side: where each is, what it needs next, and what it has spent."""
+    """n runs side by side: the point, the next need and the evaluations of each."""
 
     def __init__(
         self,
@@ -109,7 +110,7 @@ class _Descent:
         self._first_step, self._first_x = np.zeros(n), self._x.copy()
 
     def run(self) -> Ends:
-        """All runs, to their ends."""
+        """Run all to their ends."""
         while (self._needs != _NOTHING).any():
             self._differentiate(np.flatnonzero(self._needs == _DERIVATIVE))
             self._step(np.flatnonzero((self._needs == _STEP) | (self._needs == _ANOTHER_STEP)))
@@ -132,7 +133,7 @@ class _Descent:
         return np.asarray(self._n_evaluations[rows] >= self._options.max_evaluations)
 
     def _differentiate(self, rows: IntArray) -> None:
-        """Jacobians for `rows`, unless they have arrived, or nothing inside the bounds leads on."""
+        """Jacobians for `rows`, unless they are solved or nothing inside the bounds helps."""
         solved, capped = self._solved(rows), self._capped(rows)
         self._finish(rows[solved], SOLVED)
         self._finish(rows[capped & ~solved], EVALUATIONS)
@@ -159,14 +160,14 @@ class _Descent:
         return np.where(held[:, None, :], 0.0, jac)
 
     def _step(self, rows: IntArray) -> None:
-        """A step for each of `rows`, taken where it brings its image closer."""
+        """A step for each of `rows`, taken if it brings its image closer."""
         if not len(rows):
             return
         anew = self._needs[rows] == _STEP
         regular = ~anew
         regular[anew] = self._prepare_steps(rows[anew])
         self._raise_damping(rows[~regular])
-        # A step that is not allowed any more is not taken; one with old derivatives is just over.
+        # A run at its limit takes no step; one with old derivatives ends its series of steps.
         capped = regular & self._capped(rows)
         self._finish(rows[capped], EVALUATIONS)
         rows, anew = rows[regular & ~capped], anew[regular & ~capped]
@@ -199,7 +200,7 @@ class _Descent:
         self._needs[taken] = np.where(again, _ANOTHER_STEP, _DERIVATIVE)
 
     def _limited(self, steps: Float64Array) -> Float64Array:
-        """`steps` ``(n, p)``, none longer than allowed."""
+        """`steps` ``(n, p)``, shortened to the longest allowed step."""
         lengths = np.linalg.norm(steps, axis=1, keepdims=True)
         return np.where(
             lengths > self._options.longest_step,
@@ -208,8 +209,8 @@ class _Descent:
         )
 
     def _prepare_steps(self, rows: IntArray) -> BoolArray:
-        """Factors for `rows`, without coordinates on a bound that a step would push outside: the
-        gradient need not, as a step is not along it. False where a matrix is singular."""
+        """Factors for `rows`, without coordinates on a bound that a step would push outside, which
+        may differ from where the gradient points. False where a matrix is singular."""
         jac, damping = self._jac[rows], self._damping[rows]
         factor, regular = _factors(jac, damping)
         steps = _damped_steps(jac, factor, self._fx[rows] - self._y[rows])
@@ -221,7 +222,7 @@ class _Descent:
         return regular
 
     def _adapt_damping(self, rows: IntArray, ratio: Float64Array) -> None:
-        """Far from what was predicted: more care; close to it: less."""
+        """Damp more if the result is far from the prediction, and less if it is close."""
         self._damping[rows] *= np.where(ratio < 0.25, 4.0, np.where(ratio > 0.75, 0.05, 1.0))
 
     def _raise_damping(self, rows: IntArray) -> None:
@@ -232,8 +233,8 @@ class _Descent:
 
 
 def _factors(jac: Float64Array, damping: Float64Array) -> tuple[Float64Array, BoolArray]:
-    """Cholesky factors ``(n, m, m)`` of ``J^T J`` or, where smaller, ``J J^T``, damped; and which
-    of the matrices are regular, as far as rounding tells."""
+    """Cholesky factors ``(n, m, m)`` of ``J^T J`` or, if smaller, ``J J^T``, damped; and which
+    of the matrices are regular within rounding."""
     q, p = jac.shape[1:]
     transposed = jac.transpose(0, 2, 1)
     matrix = transposed @ jac if p <= q else jac @ transposed
@@ -243,7 +244,7 @@ def _factors(jac: Float64Array, damping: Float64Array) -> tuple[Float64Array, Bo
     diagonal = np.einsum("nii->ni", matrix)
     try:
         factor = np.linalg.cholesky(matrix)
-    except np.linalg.LinAlgError:  # one of them is singular, and it does not say which
+    except np.linalg.LinAlgError:  # it does not say which one is singular
         factor = _cholesky(matrix)
     pivots = np.einsum("nii->ni", factor)
     regular = (pivots**2 > _SMALLEST_PIVOT * diagonal).all(axis=1)
@@ -252,7 +253,7 @@ def _factors(jac: Float64Array, damping: Float64Array) -> tuple[Float64Array, Bo
 
 
 def _cholesky(matrix: Float64Array) -> Float64Array:
-    """Factors ``(n, m, m)``, column by column, with zeros on the diagonal from where on a matrix
+    """Factors ``(n, m, m)``, column by column; zeros on the diagonal from the column where a matrix
     is singular."""
     factor = np.zeros_like(matrix)
     for i in range(matrix.shape[1]):
@@ -263,7 +264,7 @@ def _cholesky(matrix: Float64Array) -> Float64Array:
 
 
 def _damped_steps(jac: Float64Array, factor: Float64Array, residual: Float64Array) -> Float64Array:
-    """``-(J^T J + d)^-1 J^T r = -J^T (J J^T + d)^-1 r``: the shortest ones for p > q; (n, p)."""
+    """``-(J^T J + d)^-1 J^T r = -J^T (J J^T + d)^-1 r`` (n, p): the shortest steps for p > q."""
     q, p = jac.shape[1:]
     if p <= q:
         return -_solved_systems(factor, np.einsum("nqp,nq->np", jac, residual))

@@ -1,4 +1,4 @@
-"""Polish, every solution, and paths of solutions: an oracle, which is thorough and slow."""
+"""Polishing, the search and paths: an oracle that is thorough and slow."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from fastinv.functions.problem import Problem
 from fastinv.functions.status import Status
 
 _ROUNDING = 64 * float(np.finfo(np.float64).eps)
-_LONGEST_STEP = 0.5  # of a path, in units of the region
-_BEND = 0.02  # of the first step: how far from its end a continuation may be
-_SMALLEST_PIECE = 1e-5  # of the way from one target to the next
+_LONGEST_STEP = 0.5  # longest step of a path, in units of the region
+_BEND = 0.02  # largest distance from the end of the first step, relative to it
+_SMALLEST_PIECE = 1e-5  # shortest piece of the way from one target to the next
 
 
 class _Found(NamedTuple):
     x: Float64Array
     residual: float
     anchor: int
-    rank: float  # the residual, zero where it is rounding
+    rank: float  # the residual, or zero if it is only rounding
 
 
 class _Point(NamedTuple):
-    """A solution that a path has come to, and its image."""
+    """The present solution of a path, and its image."""
 
     x: Float64Array
     fx: Float64Array
@@ -38,8 +38,8 @@ class _Point(NamedTuple):
 class Search:
     """Every solution; see :class:`fastinv.backends.solving.Search`.
 
-    Every anchor is a start, whatever ``n_starts`` is: what the compiled search finds from some of
-    them must be among what is found here. ``n_threads`` has no effect.
+    Every anchor is a start, whatever ``n_starts`` is: the solutions that the compiled search
+    finds from some of them must be among these. ``n_threads`` has no effect.
     """
 
     def __init__(self, problem: Problem, anchors: Anchors, options: PipelineOptions) -> None:
@@ -125,7 +125,7 @@ class Search:
         return self._polish_from(np.tile(y, (len(self._anchors), 1)), self._anchors.x)
 
     def _distinct(self, y: Float64Array, ends: Ends, tol: float) -> list[_Found]:
-        """Solutions by rank and then by coordinates; of those that are one, the best."""
+        """Solutions by rank and then by coordinates; only the best of equal ones."""
         distinct: list[_Found] = []
         wrapped = self._region.wrap(ends.x)
         for anchor in np.argsort(ends.residual, kind="stable"):
@@ -158,7 +158,7 @@ class Search:
         ranked.status[row, 0] = Status.APPROXIMATE if capped else Status.UNREACHABLE
 
     def _follow(self, y: Float64Array, start: _Point, tol: float) -> _Point | None:
-        """Along the branch to y, in pieces where one step does not do; None where it ends."""
+        """Follow the branch to y, in pieces if one step is not enough; None if it ends."""
         whole = self._step_towards(y, start, tol)
         if whole is not None:
             return whole
@@ -176,8 +176,8 @@ class Search:
         return at
 
     def _step_towards(self, y: Float64Array, at: _Point, tol: float) -> _Point | None:
-        """One step; None unless it is short and ends at a solution, about where the derivative
-        says."""
+        """One step; None unless it is short and ends at a solution about where the derivative
+        predicts."""
         ends = self._polish.run(y[None], at.x[None], at.fx[None])
         first, later = float(ends.first_step[0]), float(ends.later_steps[0])
         if not (ends.residual[0] <= tol and first <= _LONGEST_STEP):
@@ -187,7 +187,7 @@ class Search:
         return _Point(ends.x[0], ends.fx[0])
 
     def _jump(self, y: Float64Array, at: _Point, tol: float) -> _Point | None:
-        """The solution nearest to where the path was; None where there is none."""
+        """The solution nearest to the end of the path; None if there is none."""
         solutions = self._distinct(y, self._from_all_anchors(y), tol)
         if not solutions:
             return None
