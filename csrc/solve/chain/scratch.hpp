@@ -13,10 +13,10 @@ namespace fastinv {
 // For up to n_targets rows of n_per_target candidates.
 struct Pipeline::Scratch {
   // Of one target: its nearest anchors, and the pool that they are chosen from.
-  std::int64_t n_pool;
-  double *distances, *pool_distances;
+  std::int64_t n_nearby;
+  double *distances, *nearby_distances;
   std::int64_t* pool;
-  // Of all rows: the network's inputs and outputs, and the candidates before a pass.
+  // All rows: the network's inputs and outputs, and the candidates before a pass.
   float *features, *steps;
   ForwardScratch<float> network;
   double *kept_x, *kept_fx;
