@@ -12,10 +12,10 @@ namespace fastinv {
 
 // For up to n_targets rows of n_per_target candidates.
 struct Pipeline::Scratch {
-  // Of one target: its nearest anchors, and the pool that they are chosen from.
+  // One target: its anchors, and the nearest ones that they are chosen from.
   std::int64_t n_nearby;
   double *distances, *nearby_distances;
-  std::int64_t* pool;
+  std::int64_t* nearby;
   // All rows: the network's inputs and outputs, and the candidates before a pass.
   float *features, *steps;
   ForwardScratch<float> network;
