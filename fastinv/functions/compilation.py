@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from itertools import islice, takewhile
 from typing import Any
@@ -127,7 +128,8 @@ def compile_rows(function: RowFunction, name: str, n_inputs: int, shape: tuple[i
 
 def _summary(message: str) -> str:
     """Of a compiler's long message: what is wrong, and the source line that it points to."""
-    lines = [line for line in message.splitlines() if line.strip()]
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", message)  # colours, where colorama is installed
+    lines = [line for line in plain.splitlines() if line.strip()]
     lines = [line for line in lines if not line.startswith("Failed in ")]
     head = takewhile(lambda line: not line.startswith(("File ", "During: ")), lines)
     carets = [i for i, line in enumerate(lines) if line.strip() == "^"]
