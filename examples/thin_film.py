@@ -8,7 +8,8 @@ from the others. The anchors whose spectra and slopes fit best are better starts
 there for about 90 % of the spectra, one of the first five almost always, in about 10 ms.
 
 A measured spectrum has noise, and nothing reflects exactly like it: the residual of the true
-thicknesses is about the noise times the root of 200, and `tol` has to be a little more than that.
+thicknesses is about the noise times the root of 200, and `residual_tol` has to be a little more
+than that.
 
 Run with ``python examples/thin_film.py``, or with ``--plot thin_film.png`` for a picture too. The
 reflectance is that of the characteristic matrices of M. Born and E. Wolf, *Principles of Optics*,
@@ -76,7 +77,7 @@ def make_solver(**parameters):
 
 
 def tolerance(solver, noise=NOISE):
-    """`tol` for spectra with `noise`: 1.5 times what that adds up to, in units of their spread."""
+    """`residual_tol` for spectra with `noise`: 1.5 times what that adds up to, in their spread."""
     spread = np.linalg.norm(solver.anchors_y_.std(axis=0))
     return 1.5 * noise * sqrt(reflectance.n_outputs) / spread
 
@@ -92,7 +93,7 @@ def sample(n, random_state):
 
 def share_found(solver, truth, spectra, effort, tol):
     """Of the spectra: those whose true thicknesses are found to 2 nm, and solutions of each."""
-    found = solver.solve_all(spectra, tol=tol, effort=effort)
+    found = solver.solve_all(spectra, residual_tol=tol, effort=effort)
     is_true = (np.abs(found.x - truth[:, None]) < 2.0).all(axis=2)
     return is_true.any(axis=1).mean(), found.count.mean()
 
@@ -100,7 +101,7 @@ def share_found(solver, truth, spectra, effort, tol):
 def plot(path, solver, spectrum, tol):
     import matplotlib.pyplot as plt
 
-    thicknesses = solver.solve_all(spectrum, tol=tol).best[0]
+    thicknesses = solver.solve_all(spectrum, residual_tol=tol).best[0]
     figure, axes = plt.subplots(figsize=(6.0, 3.5), layout="constrained")
     axes.plot(WAVELENGTHS, spectrum, ".", ms=3, label="measured")
     axes.plot(WAVELENGTHS, reflectance(thicknesses), label="of the thicknesses found")
@@ -130,10 +131,10 @@ def main():
 
     exact = solver.solve_all(noisy, effort=0.2)
     print(f"with noise of {NOISE:.1%}, of {options.stacks} spectra")
-    print(f"  {np.count_nonzero(exact.count)} have a solution at tol=1e-9")
-    within = solver.solve_all(noisy, tol=tol, effort=0.2)
+    print(f"  {np.count_nonzero(exact.count)} have a solution at residual_tol=1e-9")
+    within = solver.solve_all(noisy, residual_tol=tol, effort=0.2)
     error = np.abs(within.best - truth)[within.count > 0]
-    print(f"  {np.count_nonzero(within.count)} have one at tol={tol:.2g}, the noise level")
+    print(f"  {np.count_nonzero(within.count)} have one at residual_tol={tol:.2g}, the noise level")
     print(f"  their thicknesses are off by {np.median(error):.2f} nm (median)")
 
     print("starts  thicknesses found  with noise  ms per spectrum")
