@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike
 from sklearn.base import MultiOutputMixin, RegressorMixin, clone
 
 from fastinv._common.arrays import Float64Array
+from fastinv._common.parameters import only_with
 from fastinv._common.validation import (
     RandomState,
     as_float64,
-    check_flag,
     check_integer,
     check_number,
     check_option,
@@ -35,7 +35,6 @@ from fastinv.estimators.model_selection import CRITERIA, Criterion, select_n_com
 from fastinv.estimators.network_fit import DataNetwork
 from fastinv.estimators.networks import (
     check_hidden_layer_sizes,
-    check_resumable,
 )
 from fastinv.functions.networks import Activation, Covariance, MixtureSpec, NetworkSpec
 from fastinv.mixture import Mixture
@@ -44,6 +43,7 @@ from fastinv.training import FixedData, Outcome, Rows, Schedule, Training
 InitMeans = Literal["kmeans", "quantile", "random"]
 INIT_MEANS: tuple[InitMeans, ...] = ("kmeans", "quantile", "random")
 
+_EFFECTS = (only_with(("max_components",), "n_components", *CRITERIA),)
 _DEAD_SHARE = 0.3  # of an equal share, for reinit_dead=True
 
 
@@ -68,7 +68,7 @@ class MixtureDensityNetwork(MultiOutputMixin, RegressorMixin, DataNetwork):  # t
     covariance_type : {"diag", "spherical", "full"}, default="diag"
         Of each component, for standardised targets.
     max_components : int, default=10
-        Used where `n_components` is "bic" or "cv".
+        Where `n_components` is "bic" or "cv".
     hidden_layer_sizes : int or sequence of int, default=(64, 64)
         Empty for a linear model.
     activation : {"relu", "silu", "tanh", "identity"}, default="relu"
@@ -165,6 +165,8 @@ class MixtureDensityNetwork(MultiOutputMixin, RegressorMixin, DataNetwork):  # t
     >>> bool(model.log_prob(y, x).mean() > 0.5)
     True
     """
+
+    _effects = DataNetwork._effects + _EFFECTS
 
     def __init__(
         self,
@@ -359,7 +361,8 @@ class MixtureDensityNetwork(MultiOutputMixin, RegressorMixin, DataNetwork):  # t
         return values if self._y_ndim == 2 else values[..., 0]
 
     def _check_parameters(self) -> None:
-        """Those that nothing else checks before training begins."""
+        """All of them, before any work is done."""
+        self._training()
         if isinstance(self.n_components, str):
             check_option(self.n_components, "n_components", CRITERIA)
             check_integer(self.max_components, "max_components")
@@ -376,8 +379,6 @@ class MixtureDensityNetwork(MultiOutputMixin, RegressorMixin, DataNetwork):  # t
         if not isinstance(self.reinit_dead, bool | np.bool_):
             check_number(self.reinit_dead, "reinit_dead", minimum=0.0, below=1.0)
         check_integer(self.n_init, "n_init")
-        check_flag(self.early_stopping, "early_stopping")
-        check_resumable(self.checkpoint, self.random_state)
 
     def _choose_n_components(self, X: ArrayLike, y: ArrayLike, rng: np.random.Generator) -> int:
         """The number of components, given or chosen; sets ``component_scores_``."""

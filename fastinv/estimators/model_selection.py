@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn.model_selection import KFold
 
 from fastinv._common.arrays import Float64Array
+from fastinv._common.parameters import defaults_of
 from fastinv._common.validation import (
     as_float64,
     check_integer,
@@ -112,9 +113,12 @@ def select_n_components(
     if criterion == "cv" and len(inputs) < cv:
         raise ValueError(f"cv must be at most the number of rows, {len(inputs)}, got {cv}")
     seed = int(check_random_state(estimator.random_state).integers(2**31))
+    # What has an effect only where the number is chosen, or with checkpoints.
+    names = ("max_components", "checkpoint", "checkpoint_every")
+    unused = {name: defaults_of(type(estimator))[name] for name in names}
     scores = []
     for count in counts:
-        model = clone(estimator).set_params(n_components=count, random_state=seed, checkpoint=None)
+        model = clone(estimator).set_params(n_components=count, random_state=seed, **unused)
         score = _bic if criterion == "bic" else _cross_validated
         scores.append(score(model, inputs, targets, cv, seed))
     return ComponentSelection(criterion, tuple(scores))

@@ -15,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastinv._common.arrays import Float64Array, FloatArray
+from fastinv._common.parameters import Effect, check_effects, only_with
 from fastinv._common.threads import threads_that_pay
 from fastinv._common.validation import RandomState
 from fastinv.backends import get_backend
@@ -35,6 +36,27 @@ from fastinv.training.pace import Pace
 _OPTIONS = {field.name for field in fields(Training)}
 
 
+NETWORK_EFFECTS = (
+    only_with(("plateau_factor", "plateau_patience"), "learning_rate", "plateau"),
+    only_with(("huber_delta",), "loss", "huber"),
+)
+_DATA_EFFECTS = (
+    only_with(("validation_fraction",), "early_stopping", True),
+    Effect(
+        ("tol",),
+        lambda given: given.n_iter_no_change is not None or given.learning_rate == "plateau",
+        "with n_iter_no_change=None and learning_rate={learning_rate!r}",
+        "n_iter_no_change or learning_rate='plateau'",
+    ),
+    Effect(
+        ("checkpoint_every",),
+        lambda given: given.checkpoint is not None,
+        "with checkpoint=None",
+        "a checkpoint",
+    ),
+)
+
+
 class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
     """Base of the estimators that train a network by :func:`fastinv.training.train`.
 
@@ -42,9 +64,11 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
 
     - :meth:`_initial_parameters`, the first weights and biases;
     - ``_plateau_tol``, what keeps "plateau" from lowering the rate, see
-      :class:`fastinv.training.Training`.
+      :class:`fastinv.training.Training`;
+    - ``_effects``, which say where parameters act; where they do not, setting them is an error.
     """
 
+    _effects: ClassVar[tuple[Effect, ...]] = NETWORK_EFFECTS
     _plateau_tol: ClassVar[float | None] = None
 
     backend: Any
@@ -53,7 +77,9 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
     def _training(self, **changes: Any) -> Training:
         """The options of the training loop, checked; `changes` replace parameters."""
         options = {name: value for name, value in vars(self).items() if name in _OPTIONS}
-        return Training(**{**options, "plateau_tol": self._plateau_tol, **changes})
+        training = Training(**{**options, "plateau_tol": self._plateau_tol, **changes})
+        check_effects(self, self._effects)
+        return training
 
     def _initial_parameters(self, spec: NetworkSpec, rng: np.random.Generator) -> FloatArray:
         """First weights and biases, flat."""
@@ -116,6 +142,8 @@ class DataNetwork(NetworkEstimator):
 
     A subclass may replace :meth:`_scaling`, too.
     """
+
+    _effects: ClassVar[tuple[Effect, ...]] = NETWORK_EFFECTS + _DATA_EFFECTS
 
     learning_rate: Schedule
     max_iter: int

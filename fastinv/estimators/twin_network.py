@@ -8,14 +8,25 @@ from typing import Any
 
 import numpy as np
 
+from fastinv._common.parameters import Effect, only_with
 from fastinv._common.validation import RandomState, check_integer, check_random_state
 from fastinv.backends import get_backend
 from fastinv.backends.protocol import Backend
-from fastinv.estimators.network_fit import NetworkEstimator
+from fastinv.estimators.network_fit import NETWORK_EFFECTS, NetworkEstimator
 from fastinv.estimators.networks import check_hidden_layer_sizes
 from fastinv.estimators.twin_pairs import PairSource
 from fastinv.functions.networks import Activation, Loss, NetworkSpec
 from fastinv.training import Schedule, Training
+
+_EFFECTS = (
+    only_with(("n_iter_no_change",), "early_stopping", True),
+    Effect(
+        ("tol",),
+        lambda given: given.early_stopping or given.learning_rate == "plateau",
+        "with early_stopping=False and learning_rate={learning_rate!r}",
+        "early_stopping=True or learning_rate='plateau'",
+    ),
+)
 
 
 class TwinNetwork(NetworkEstimator):
@@ -90,6 +101,8 @@ class TwinNetwork(NetworkEstimator):
     >>> solver.fit().network_.n_iter_
     5
     """
+
+    _effects = NETWORK_EFFECTS + _EFFECTS
 
     def __init__(
         self,

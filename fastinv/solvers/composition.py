@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 
 from sklearn.base import BaseEstimator, clone
 
-from fastinv._common.parameters import moved_message
+from fastinv._common.parameters import Effect, check_effects, moved_message
 
 Part = TypeVar("Part", bound=BaseEstimator)
 
@@ -38,6 +38,16 @@ def moved_to(solver: str, part: str, kind: type[BaseEstimator]) -> dict[str, str
         for name in kind._get_param_names()
         if name not in _SHARED
     }
+
+
+_EFFECTS = (
+    Effect(
+        ("n_anchors",),
+        lambda given: given.drawn,
+        "where fit gets X or anchors",
+        "fit without both, which draws anchors",
+    ),
+)
 
 
 class ComposedSolver(BaseEstimator):  # type: ignore[misc]
@@ -110,6 +120,10 @@ class ComposedSolver(BaseEstimator):  # type: ignore[misc]
                 )
             setattr(self, name, part.set_params(**values))
         return self
+
+    def _check_effects(self, X: Any, anchors: Any) -> None:
+        """Refuse parameters that were set and have no effect in ``fit(X, anchors=anchors)``."""
+        check_effects(self, _EFFECTS, drawn=X is None and anchors is None)
 
     def _part(self, name: str, kind: type[BaseEstimator]) -> Any:
         """A copy of the part `name`, or a new one where it is None.

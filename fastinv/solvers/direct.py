@@ -107,6 +107,7 @@ class DirectSolver(ComposedSolver, BaseSolver):
         DirectSolver
             Itself.
         """
+        self._check_effects(X, anchors)
         network: MLPRegressor = self._part("network", MLPRegressor)
         data, rng = self._start(X, y, anchors)
         seeded = with_seed(network, int(rng.integers(2**31)))

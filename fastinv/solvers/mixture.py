@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from fastinv._common.arrays import Float64Array
-from fastinv._common.parameters import refuses_moved
+from fastinv._common.parameters import Effect, check_effects, refuses_moved
 from fastinv._common.validation import (
     RandomState,
     as_float64,
@@ -30,6 +30,17 @@ from fastinv.solvers.twin import TwinSolver
 
 Propose = Literal["modes", "samples"]
 PROPOSE: tuple[Propose, ...] = ("modes", "samples")
+# Only its network is used.
+_CORRECTOR_EFFECTS = (
+    Effect(
+        ("forward", "bounds", "n_anchors", "n_candidates", "residual_tol", "n_passes",
+         "anchor_choice", "refine", "periods"),
+        lambda given: False,
+        "in a corrector that is not fitted: only its network is used, and f, bounds and anchors "
+        "are those of the MixtureSolver",
+        "a corrector that is fitted",
+    ),
+)  # fmt: skip
 _MOVED = moved_to("MixtureSolver", "density", MixtureDensityNetwork)
 
 
@@ -59,7 +70,8 @@ class MixtureSolver(ComposedSolver, BaseSolver):
         Proposals per target.
     corrector : TwinSolver, default=None
         Moves each proposal by its twin network, with the proposal as the anchor, where that lowers
-        the residual. One that is not fitted is cloned, and trained on the same f, bounds and data.
+        the residual. One that is not fitted is cloned, and trained on the same f, bounds and data;
+        beside `network`, `pairs` and what these share, its parameters stay at their defaults.
     verbose : int, default=0
         As in :class:`TwinSolver`.
 
@@ -148,6 +160,8 @@ class MixtureSolver(ComposedSolver, BaseSolver):
         """
         check_option(self.propose, "propose", PROPOSE)
         check_integer(self.n_candidates, "n_candidates")
+        self._check_effects(X, anchors)
+        self._check_corrector()
         density: MixtureDensityNetwork = self._part("density", MixtureDensityNetwork)
         data, rng = self._start(X, y, anchors)
         points_x, points_y = data.points
@@ -234,15 +248,21 @@ class MixtureSolver(ComposedSolver, BaseSolver):
     def _default_parts(self) -> dict[str, BaseEstimator]:
         return {"density": MixtureDensityNetwork(10, activation="tanh")}
 
+    def _check_corrector(self) -> None:
+        if self.corrector is None:
+            return
+        if not isinstance(self.corrector, TwinSolver):
+            raise TypeError(
+                f"corrector must be a TwinSolver or None, got {type(self.corrector).__name__}"
+            )
+        if not hasattr(self.corrector, "twin_"):
+            check_effects(self.corrector, _CORRECTOR_EFFECTS)
+
     def _fitted_corrector(self, data: FitData, random_state: int) -> TwinSolver | None:
         """The corrector, trained if it is not."""
         corrector = self.corrector
         if corrector is None:
             return None
-        if not isinstance(corrector, TwinSolver):
-            raise TypeError(
-                f"corrector must be a TwinSolver or None, got {type(corrector).__name__}"
-            )
         if not hasattr(corrector, "twin_"):
             corrector = clone(corrector).set_params(forward=self.forward, bounds=self.bounds)
             if corrector.random_state is None:

@@ -120,6 +120,7 @@ class NearestSolver(ComposedSolver, AnchoredSolver):
         NearestSolver
             Itself.
         """
+        self._check_effects(X, anchors)
         data, rng = self._start(X, y, anchors)
         check_n_neighbors(self.n_candidates, len(data.anchors[0]), "n_candidates")
         self._finish(data, None, rng)

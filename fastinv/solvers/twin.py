@@ -197,6 +197,7 @@ class TwinSolver(ComposedSolver, AnchoredSolver):
         UserWarning
             Constant columns, and an interruption (Ctrl-C), which keeps the best weights.
         """
+        self._check_effects(X, anchors)
         network: TwinNetwork = self._part("network", TwinNetwork)
         network.check()
         check_resumable(network.checkpoint, self.random_state)

@@ -298,13 +298,12 @@ def test_same_seed_same_bits_for_any_number_of_threads(n):
 @pytest.mark.parametrize("n_init", [1, 2])
 def test_resumes_to_the_same_bits(tmp_path, n_init):
     X, y = two_modes(150)
-    options = BAD_START | {"learning_rate": "constant", "checkpoint_every": 4, "n_init": n_init}
+    options = BAD_START | {"learning_rate": "constant", "n_init": n_init}
     options |= {"learning_rate_init": 0.05}
+    file = {"checkpoint": tmp_path / "training", "checkpoint_every": 4}
     whole = MixtureDensityNetwork(**(options | {"max_iter": 30})).fit(X, y)
     for max_iter in (11, 30):
-        model = MixtureDensityNetwork(
-            **(options | {"max_iter": max_iter, "checkpoint": tmp_path / "training"})
-        )
+        model = MixtureDensityNetwork(**(options | file | {"max_iter": max_iter}))
         model.fit(X, y)
     assert whole.n_reinit_ > 0
     assert model.n_reinit_ == whole.n_reinit_

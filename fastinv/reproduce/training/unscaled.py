@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
 from fastinv._common.arrays import Float64Array, FloatArray
+from fastinv._common.parameters import check_effects
 from fastinv._common.validation import check_integer
 from fastinv.backends.protocol import Anchors, Backend, TwinModel
 from fastinv.estimators.mlp import MLPRegressor
@@ -25,7 +26,7 @@ from fastinv.solvers.pairs.near import (
     pairs_with,
 )
 from fastinv.solvers.pairs.radius import resolve_radius
-from fastinv.solvers.pairs.sources import N_VALIDATION_PAIRS
+from fastinv.solvers.pairs.sources import DRAWN_OR_NEIGHBORS, N_VALIDATION_PAIRS
 from fastinv.training import FixedData
 
 # Of ReduceLROnPlateau, by default: steps between anchors are small, and so are the losses.
@@ -85,6 +86,7 @@ class RawPairs(TrainingPairs):
     def check(self, measured: bool) -> None:
         check_integer(self.pairs_per_epoch, "pairs_per_epoch")
         check_integer(self.n_neighbors, "n_neighbors")
+        check_effects(self, DRAWN_OR_NEIGHBORS, measured=measured)
 
     def source(
         self,

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
 from fastinv._common.arrays import Float64Array
+from fastinv._common.parameters import Effect, check_effects
 from fastinv._common.validation import check_integer, check_number
 from fastinv.backends.protocol import Anchors, Backend
 from fastinv.estimators.mlp import MLPRegressor
@@ -33,6 +34,21 @@ from fastinv.solvers.pairs.solved import (
 from fastinv.training import FixedData
 
 N_VALIDATION_PAIRS = 4096
+# Of pairs that are drawn with a formula, and neighbours where points are measured.
+DRAWN_OR_NEIGHBORS = (
+    Effect(
+        ("pairs_per_epoch", "radius"),
+        lambda given: not given.measured,
+        "on measured points, which are paired with their neighbours",
+        "fit without y, so that pairs are drawn with a formula",
+    ),
+    Effect(
+        ("n_neighbors", "validation_fraction"),
+        lambda given: given.measured,
+        "with a formula, by which pairs are drawn",
+        "measured points, fit(X, y)",
+    ),
+)
 
 
 class TrainingPairs(BaseEstimator, ABC):  # type: ignore[misc]
@@ -44,7 +60,7 @@ class TrainingPairs(BaseEstimator, ABC):  # type: ignore[misc]
 
     @abstractmethod
     def check(self, measured: bool) -> None:
-        """Refuse parameters that are out of range.
+        """Refuse parameters that are out of range, or that are set and have no effect.
 
         Parameters
         ----------
@@ -195,6 +211,7 @@ class NearPairs(TrainingPairs):
         check_integer(self.pairs_per_epoch, "pairs_per_epoch")
         check_integer(self.n_neighbors, "n_neighbors")
         check_number(self.validation_fraction, "validation_fraction", above=0.0, below=1.0)
+        check_effects(self, DRAWN_OR_NEIGHBORS, measured=measured)
 
     def source(
         self,
