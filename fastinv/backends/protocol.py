@@ -65,6 +65,7 @@ class NeighborIndex(Protocol):
         ...
 
 
+@runtime_checkable
 class Backend(Protocol):
     """A set of kernels. Backends hold configuration only and are safe to share."""
 

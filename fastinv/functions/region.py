@@ -1,4 +1,4 @@
-"""Where x may be, and how far apart two of them are: bounds, units and periods of coordinates."""
+"""The allowed x and the distance between two of them: bounds, units and periods."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from fastinv._common.arrays import BoolArray, Float64Array
 
-# Bounds that span a period but for rounding count as spanning it.
+# Bounds that span a period within rounding count as spanning it.
 _WHOLE_PERIOD = 1 - 1e-12
 
 
@@ -23,9 +23,9 @@ class Region:
     Parameters
     ----------
     lower, upper : ndarray of shape (p,), float64
-        Bounds, infinite where there are none.
+        Bounds; infinite where an input has none.
     scale : ndarray of shape (p,), float64
-        Units in which distances are measured: the size of changes that matter. Positive.
+        Units of distances: the size of changes that matter. Positive.
     periods : ndarray of shape (p,), float64
         Infinite where an input is not periodic.
 
@@ -90,7 +90,7 @@ class Region:
     def wrap(self, x: Float64Array) -> Float64Array:
         """`x` ``(..., p)`` with cyclic inputs in the period around the middle of their bounds.
 
-        They end exactly inside those: rounding may have left them outside.
+        They are exactly inside the bounds, even if rounding had left them outside.
         """
         with np.errstate(invalid="ignore"):
             middle = 0.5 * (self.lower + self.upper)
@@ -112,7 +112,7 @@ class Region:
         return np.asarray((on_bound & ~self.cyclic).any(axis=-1))
 
     def difference(self, a: Float64Array, b: Float64Array) -> Float64Array:
-        """``a - b``, the least in size among those that are the same modulo the periods."""
+        """``a - b``, the smallest in size of the differences that are equal modulo the periods."""
         with np.errstate(over="ignore", invalid="ignore"):
             return self._nearest(a - b)
 
@@ -124,6 +124,6 @@ class Region:
 
     def _nearest(self, difference: Float64Array) -> Float64Array:
         turns = difference / self.periods
-        rounded = np.trunc(turns + np.copysign(0.5, turns))  # halves away from zero
+        rounded = np.trunc(turns + np.copysign(0.5, turns))  # rounds halves away from zero
         periods = np.where(np.isfinite(self.periods), self.periods, 0.0)
         return np.asarray(difference - periods * rounded)
