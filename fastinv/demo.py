@@ -94,7 +94,7 @@ class Demo:
         ``nearest``, ``direct``, ``twin_first`` and ``twin_best``: the anchors and the networks
         alone; ``twin_polished``: the twin solver with its defaults.
     latency : Latency
-        Of the twin network without polish, like `status` and `found`.
+        Time of the twin network without polish, which also gave `status` and `found`.
     status : dict of str to int
         Statuses of the best solution of each target, with their counts.
     found : tuple of Found

@@ -71,7 +71,7 @@ def _fault(transform: Float64Array) -> str | None:
 def snapped(transforms: Float64Array) -> Float64Array:
     """A copy with exact 0 and ±1 where the rotations differ from these by rounding only.
 
-cos(π/2) is 6e-17 in floating point, though a right angle is meant. Exact zeros vanish from
+    cos(π/2) is 6e-17 in floating point, though a right angle is meant. Exact zeros vanish from
     the compiled function.
     """
     transforms = transforms.copy()

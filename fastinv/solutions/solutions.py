@@ -31,7 +31,7 @@ class Solutions:
     status : ndarray of shape (n, k), int8
         A :class:`Status` each.
     count : ndarray of shape (n,), int64, or None
-        Of `solve_all`: how many solutions each target has; the others are padding. None of
+        From `solve_all`: how many solutions each target has; the others are padding. None from
         `solve`, which gives k candidates.
 
     Examples
@@ -209,7 +209,7 @@ class SolutionPath:
 class Solution(_core.SolutionBuffer):
     """Ranked solutions of ``f(x) = y`` for one target, as a frozen solver returns them.
 
-    All values lie in one piece of memory, allocated in tens of nanoseconds. An attribute is a view of
+    All values lie in one piece of memory, made in tens of nanoseconds. An attribute is a view of
     it, made at each access: keep the ones that a loop needs. Filling the object again (``out=``)
     changes the views.
 

@@ -21,7 +21,7 @@ class Pace:
     The threads of a training wait for each other several times in each step. Where there are fewer
     idle processors than threads, each wait lasts until the system's scheduler switches: fifty
     times as long as the step. Results have the same bits for any number of threads, so the
-    faster number may be found by trying. The first epoch takes all, the second takes one, the others
+    faster number may be found by trying. The first epoch takes all, the second one; the others
     take the faster number, until that slows down or fifty epochs have passed.
 
     Parameters

@@ -134,7 +134,7 @@ def report_text(
         File names in the folder of the report.
     rows : sequence of AblationRow
     circumstances : str
-        The paragraph about the run, see :func:`fastinv.reproduce.report.circumstances.circumstances`.
+        About the run, see :func:`fastinv.reproduce.report.circumstances.circumstances`.
     """
     parts = [
         "# Inverting non-injective functions with twin networks: the experiments",
