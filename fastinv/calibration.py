@@ -1,4 +1,4 @@
-"""Is a predicted distribution as wide as it should be? Coverage and ranks on held-out data."""
+"""Checks the width of predicted distributions by coverage and ranks on held-out data."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ LEVELS = tuple(np.linspace(0.05, 0.95, 19).round(2).tolist())
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """How held-out values lie in the distributions predicted for them.
+    """The positions of held-out values in the distributions predicted for them.
 
-    For distributions that are right, coverages equal levels, and PIT values and ranks are uniform,
-    up to the noise of n draws. An S-shaped coverage curve is a width that is wrong: below the
-    levels too narrow, above too wide.
+    For correct distributions, coverages equal levels, and PIT values and ranks are uniform,
+    up to the noise of n draws. A coverage curve off the diagonal shows a wrong width: below the
+    levels it is too narrow, above them too wide.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ def calibrate(
     n_samples : int, default=500
         Draws per row, for ranks and highest-density regions.
     random_state : int, RandomState, Generator or None, default=None
-        Of these draws.
+        Seed of these draws.
 
     Returns
     -------
@@ -93,12 +93,12 @@ def calibrate(
     Raises
     ------
     TypeError, ValueError
-        A model without ``predict_distribution``; levels outside (0, 1); no rows, not as many as
+        A model without ``predict_distribution``; levels outside (0, 1); no rows, or not as many as
         the mixture has, or NaN or infinity in them.
 
     Notes
     -----
-    Marginals of a mixture of Gaussians are such mixtures, so PIT values are exact. The
+    Marginals of a mixture of Gaussians are such mixtures too, so PIT values are exact. The
     highest-density region of a value is estimated by the share of draws that have a higher
     density (Hyndman 1996, "Computing and Graphing Highest Density Regions", section 3.2). Ranks
     are those of simulation-based calibration (Talts et al. 2018, algorithm 1).
@@ -164,10 +164,10 @@ def _hdr_level(mixture: Mixture, values: Float64Array, samples: Float64Array) ->
     """Share of `samples` ``(n, s, q)`` denser than their row of `values`, in (0, 1)."""
     density = mixture.log_prob(values)
     denser = (mixture.log_prob(samples) > density[:, None]).sum(axis=1)
-    # The middle of the s + 1 places that the value can take: unbiased at every level.
+    # The middle of the value's place among the samples: unbiased at every level.
     return np.asarray((denser + 0.5) / (samples.shape[1] + 1))
 
 
 def _share(needed: Float64Array, levels: Float64Array) -> Float64Array:
-    """Share ``(L, q)`` of rows of `needed` ``(n, q)``, at most each level."""
+    """Share ``(L, q)`` of rows of `needed` ``(n, q)`` that are at most each level."""
     return np.asarray((needed[None] <= levels[:, None, None]).mean(axis=1))

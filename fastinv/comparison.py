@@ -1,4 +1,4 @@
-"""What the demo and the paper's experiments share: how errors and trainings are measured."""
+"""Measures of errors and training times, shared by the demo and the paper's experiments."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from fastinv.solvers import DirectSolver, TwinSolver
 def rmse_in_y(forward: Function, x: Float64Array, targets: Float64Array) -> float:
     """Root mean square of f(x) - y over targets and components.
 
-    As the published code of Wetzel (2026), "Inverting Non-Injective Functions with Twin Neural
-    Network Regression", computes it; f is the exact forward function.
+    As in the published code of Wetzel (2026), "Inverting Non-Injective Functions with Twin Neural
+    Network Regression"; f is the exact forward function.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def rmse_in_y(forward: Function, x: Float64Array, targets: Float64Array) -> floa
     Returns
     -------
     float
-        In the units of y; NaN if an image is.
+        In the units of y; NaN if an image is NaN.
     """
     return float(np.sqrt(np.mean((forward(x) - targets) ** 2)))
 
@@ -38,7 +38,7 @@ def timed_fit(solver: TwinSolver | DirectSolver, X: Float64Array | None = None) 
     Raises
     ------
     KeyboardInterrupt
-        If the training is interrupted, which by itself only ends it early.
+        If the training is interrupted; without this function that only ends it early.
     """
     start = time.perf_counter()
     solver.fit(X)

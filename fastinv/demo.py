@@ -1,4 +1,4 @@
-"""The main job on a robot arm with two links: train, solve, compare, and draw what was found."""
+"""The main job on a robot arm with two links: train, solve, compare, and draw solutions."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from fastinv.solvers import BaseSolver, DirectSolver, NearestSolver, TwinSolver
 from fastinv.solvers.fitting.refinement import resolve_passes
 
 PROBLEM = problems.two_link_arm
-# Anchors tried where every solution is wanted: the second one need not be among the nearest five.
+# Anchors tried to find every solution: the second one need not be among the nearest five.
 N_CANDIDATES_FOR_ALL = 40
-# Candidates, or a candidate and an exact solution, that are closer than this are the same one.
+# Two candidates, or a candidate and an exact solution, are the same if they are closer than this.
 SAME_SOLUTION = 0.03  # rad
 _N_WARM_UP = 200
 _N_REPEATS = 5
-_APART = 1.6  # rad: two arms that a reader can tell apart
+_LOOK_DIFFERENT = 1.6  # rad; two arms that differ by this look different
 _AVERAGE = ArmStyle("0.3", "-", "average")
 _MISS = "#CC3377"
 
 
 @dataclass(frozen=True)
 class Method:
-    """How one method did.
+    """The results of one method.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Method:
     rmse : float
         RMSE in y of one solution per target, see :func:`fastinv.comparison.rmse_in_y`.
     microseconds_per_target : float
-        Of a `solve` of all targets at once, the fastest of five.
+        Time of one `solve` of all targets, the fastest of five.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Enumerated:
-    """What `solve_all` found: how many solutions, how many of the exact ones are among them, and
+    """The results of `solve_all`: the number of solutions, how many exact ones are among them, and
     the time of a call for all targets at once, the fastest of five, per target."""
 
     n_solutions: int
@@ -83,22 +83,22 @@ class Enumerated:
 
 @dataclass(frozen=True, eq=False)
 class Demo:
-    """What the demo measured.
+    """The results of the demo.
 
     Attributes
     ----------
     random_state, n_anchors, n_candidates : int
     fit_seconds : dict of str to float
-        Of each network; the forward function had been compiled before.
+        Training time of each network; the forward function was compiled before.
     methods : dict of str to Method
         ``nearest``, ``direct``, ``twin_first`` and ``twin_best``: the anchors and the networks
         alone; ``twin_polished``: the twin solver with its defaults.
     latency : Latency
-        Of the twin network without polish, as are `status` and `found`.
+        Time of the twin network without polish, which also gave `status` and `found`.
     status : dict of str to int
-        Of the best solution of each target.
+        Statuses of the best solution of each target, with their counts.
     found : tuple of Found
-        With the five anchors that are tried by default, and with more.
+        Found with the five anchors tried by default, and with more.
     enumerated : Enumerated
         By the twin solver with its defaults.
     targets : ndarray of shape (n, 2)
@@ -175,7 +175,7 @@ def run_demo(
     Raises
     ------
     TypeError, ValueError
-        An argument that is no integer or too small.
+        An argument is not an integer or too small.
     KeyboardInterrupt
         If a training is interrupted.
     """
@@ -186,7 +186,7 @@ def run_demo(
     )
     _, targets = PROBLEM.sample(check_integer(n_targets, "n_targets"), of_targets)
     setting: dict[str, Any] = {"bounds": PROBLEM.bounds, "random_state": of_networks}
-    PROBLEM.forward(targets)  # compiles on first use, which is no part of a training
+    PROBLEM.forward(targets)  # compiles on first use, before the training is timed
     polished = TwinSolver(
         PROBLEM.forward, network=TwinNetwork(max_iter=max_iter), verbose=verbose, **setting
     )
@@ -254,7 +254,7 @@ def draw_demo(demo: Demo, n_drawn: int = 4) -> Figure:
 
 
 def distinct(solutions: Solutions, separation: float = SAME_SOLUTION) -> Float64Array:
-    """CONVERGED solutions of one target without those that repeat a better one, shape (m, p)."""
+    """CONVERGED solutions of one target, without repetitions of better ones, shape (m, p)."""
     converged = solutions.x[0][solutions.status[0] == Status.CONVERGED]
     kept: list[Float64Array] = []
     for x in converged:
@@ -264,7 +264,7 @@ def distinct(solutions: Solutions, separation: float = SAME_SOLUTION) -> Float64
 
 
 def _network_alone(solver: TwinSolver) -> TwinSolver:
-    """What the same network is without polish and with the nearest anchors, as in the paper."""
+    """The same solver without polish and with the nearest anchors, as in the paper."""
     alone = solver.with_options(
         polish=False,
         branch_distance=0.0,
@@ -316,9 +316,9 @@ def _enumerated(solver: BaseSolver, targets: Float64Array) -> Enumerated:
 
 
 def _rows_to_draw(targets: Float64Array, n_drawn: int) -> list[int]:
-    """Targets with solutions that look different, each as far as can be from those before it."""
+    """Targets with solutions that look different, each as far as possible from earlier ones."""
     exact = PROBLEM.preimages(targets)
-    rows = [i for i, x in enumerate(exact) if len(x) > 1 and np.ptp(x[:, 1]) > _APART]
+    rows = [i for i, x in enumerate(exact) if len(x) > 1 and np.ptp(x[:, 1]) > _LOOK_DIFFERENT]
     if len(rows) < n_drawn:
         rows = list(range(len(targets)))
     gaps = np.full(len(rows), np.inf)
@@ -331,7 +331,7 @@ def _rows_to_draw(targets: Float64Array, n_drawn: int) -> list[int]:
 
 
 def _add_legend(figure: Figure) -> None:
-    """One legend for both panels, each thing once."""
+    """One legend for both panels, each entry once."""
     handles: dict[str, Artist] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):

@@ -41,13 +41,13 @@ def mixture_nll(
     - K x D means, component by component;
     - log scales, component by component, with ``scale = min_scale + exp(log scale)``: one each for
       "spherical"; D each for "diag"; for "full" the D (D + 1) / 2 entries of the lower triangle
-      of the Cholesky factor L of the covariance ``L L^T``, row by row, of which the diagonal ones
-      are log scales and the others are taken as they are.
+      of the Cholesky factor L of the covariance ``L L^T``, row by row. Its diagonal entries
+      are log scales; the others are used unchanged.
 
     Parameters
     ----------
     raw : array-like of shape (n, n_raw)
-        float32 stays, everything else becomes float64. What is masked counts as NaN.
+        float32 stays, everything else becomes float64. Masked entries count as NaN.
     targets : array-like of shape (n, D), or (n,) for D = 1
         Rounded to the dtype of `raw`.
     n_components : int
@@ -80,13 +80,13 @@ def mixture_nll(
 
     Notes
     -----
-    A negative loss is no error: a density, unlike a probability, may exceed 1, and does where
-    scales are small against the units of the targets.
+    A negative loss is no error: a density, unlike a probability, may exceed 1, and does if
+    scales are small in the units of the targets.
 
-    Loss and gradient are finite for finite targets and for all of `raw` but NaN, which gives NaN
-    in its own row. A logit of -inf is a weight of exactly 0, with a gradient of 0 (where all are
-    -inf, the weights are equal). So that nothing overflows, log scales count as at most 40 in size
-    (float64: 300), distances as at most 1e15 scales (1e120), with the gradient there.
+    Loss and gradient are finite for finite targets and for every `raw` except NaN, which gives NaN
+    in its own row. A logit of -inf is a weight of exactly 0, with a gradient of 0 (if all are
+    -inf, the weights are equal). To avoid overflow, log scales are limited to 40 in size
+    (float64: 300) and distances to 1e15 scales (1e120), with the gradient at the limit.
 
     Examples
     --------
@@ -123,5 +123,5 @@ def mixture_nll(
         )
     threads = threads_that_pay(n_threads, flops=raw.size * _FLOPS_PER_RAW_OUTPUT)
     loss, gradient = get_backend(backend).mixture_nll(raw, targets, mixture, n_threads=threads)
-    # The reference backend computes in float64 whatever the outputs are.
+    # The reference backend always computes in float64.
     return loss.astype(raw.dtype, copy=False), gradient.astype(raw.dtype, copy=False)

@@ -14,25 +14,25 @@ from fastinv.backends import Backend, get_backend
 FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.int64]
 
-# What building takes for each coordinate, in operations.
+# Operations per coordinate for building.
 _FLOPS_OF_BUILD = 100.0
 
 
 class KDTree:
-    """The k nearest of a set of points, exactly, ties to the lowest index.
+    """Exact k nearest points of a set; ties go to the lowest index.
 
-    A KD-tree (Bentley 1975; Friedman, Bentley and Finkel 1977) with 16 children a node, whose
+    A KD-tree (Bentley 1975; Friedman, Bentley and Finkel 1977) with 16 children per node, whose
     boxes and points are measured a register at a time. Distances do not depend on the shape of
-    the tree, the number of threads, or which queries come together: all are what brute force in
+    the tree, the number of threads, or the batching of queries: all are what brute force in
     the dtype of the points gives. Points that lie in fewer dimensions than they have coordinates
-    are searched fast whatever their dimension; points spread evenly in 20 dimensions or more are
-    searched by what amounts to brute force.
+    are searched fast in any dimension. Points spread evenly in 20 dimensions or more are
+    searched no faster than by brute force.
 
     Parameters
     ----------
     points : array-like of shape (n, d)
-        Copied. float32 stays, everything else becomes float64. Any n and d from 1; duplicates are
-        welcome.
+        Copied. float32 stays, everything else becomes float64. n and d are at least 1; duplicates
+        are allowed.
     leaf_size : int, default=16
         Points in a leaf, rounded up to a multiple of 16; `leaf_size` >= n is brute force. It
         changes the time a query takes, never its result.
@@ -150,10 +150,10 @@ class KDTree:
         shape = (*array.shape[:-1], k)
         if out is not None:
             _check_out(out, shape, self.points.dtype)
-        # About what a query costs where the tree prunes well, in operations.
+        # The approximate cost of a query where the tree prunes well, in operations.
         threads = threads_that_pay(n_threads, flops=len(rows) * (1000.0 + 400.0 * k))
         distances, indices = self._index.query(rows, k, n_threads=threads)
-        # The reference backend computes in float64 whatever the points are.
+        # The reference backend always computes in float64.
         distances = distances.astype(self.points.dtype, copy=False).reshape(shape)
         indices = indices.reshape(shape)
         if out is None:
@@ -167,7 +167,7 @@ class KDTree:
         return f"KDTree({n_points} points in {n_dims} dimensions, {self.points.dtype})"
 
     def __getstate__(self) -> dict[str, Any]:
-        # The index is built again: it belongs to the instruction set of this machine.
+        # The index is rebuilt, because it belongs to the instruction set of this machine.
         return {
             "points": self.points,
             "leaf_size": self.leaf_size,
@@ -180,7 +180,7 @@ class KDTree:
 
 
 def _check_finite_rows(array: FloatArray, name: str) -> None:
-    if np.isfinite(array).all():  # faster by far than to ask row by row
+    if np.isfinite(array).all():  # much faster than checking row by row
         return
     bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
     first = ", ".join(map(str, bad[:5])) + (", ..." if len(bad) > 5 else "")

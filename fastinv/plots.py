@@ -1,8 +1,8 @@
-"""Pictures: robot arms, branches of functions of one variable, predicted distributions and how
-well they are calibrated.
+"""Plots of robot arms, branches of functions of one variable, predicted distributions and their
+calibration.
 
-Functions take and return Matplotlib's Axes. Without one they make a figure of their own that no
-global state knows of: save it with ``axes.figure.savefig(path)``.
+Functions take and return Matplotlib's Axes. Without one they make a new figure that no
+global state refers to: save it with ``axes.figure.savefig(path)``.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ __all__ = [
 
 
 class ArmStyle(NamedTuple):
-    """How arms are drawn, and what a legend calls them."""
+    """How arms are drawn, and their name in a legend."""
 
     color: str
     line: str
     label: str
 
 
-# Colours of the palette by Okabe and Ito, which the colour-blind can tell apart. What differs in
-# meaning differs in line or marker, too, for print without colours.
+# Colours of Okabe and Ito's palette for the colour-blind. Different meanings also differ in line or
+# marker, for print without colours.
 BENT_LEFT = ArmStyle("#0072B2", "-", "bent to the left")
 BENT_RIGHT = ArmStyle("#D55E00", "--", "bent to the right")
 _CURVE = "0.6"
@@ -54,9 +54,9 @@ _MARKERS = {
 }
 _N_CURVE_POINTS = 1001
 _N_TARGETS = 60
-_N_CONDITIONS, _N_VALUES = 160, 200  # of a predicted distribution, across and up
-_FAINT = 0.01  # of the densest mode's density: fainter ones are not drawn
-_MARGIN = 0.05  # of the data's range, around it
+_N_CONDITIONS, _N_VALUES = 160, 200  # grid of a predicted distribution, across and up
+_FAINT = 0.01  # relative to the densest mode: fainter modes are not drawn
+_MARGIN = 0.05  # margin around the data, relative to their range
 
 
 def plot_arm_solutions(
@@ -68,19 +68,19 @@ def plot_arm_solutions(
     styles: tuple[ArmStyle, ArmStyle] = (BENT_LEFT, BENT_RIGHT),
     miss_color: str | None = None,
 ) -> Axes:
-    """Draw planar arms, from their base at the origin, with the targets of their hands.
+    """Draw planar arms with their base at the origin, and the targets of their hands.
 
     Parameters
     ----------
     solutions : sequence of n array-likes of shape (m_i, p)
-        Joint angles of each target in radians, each relative to the link before.
+        Joint angles for each target in radians, each relative to the previous link.
     targets : array-like of shape (n, 2)
     ax : Axes, default=None
         None makes a figure.
     link_lengths : array-like of shape (p,), default=None
         None takes 1 for all.
     styles : tuple of two ArmStyle
-        Of arms whose second angle is positive, or not.
+        Styles of arms whose second angle is positive, and of the others.
     miss_color : str, default=None
         Colour of a line from each hand to its target; None draws no such line.
 
@@ -231,7 +231,7 @@ def plot_conditional(model: Any, X: ArrayLike, y: ArrayLike, ax: Axes | None = N
 def plot_calibration(
     calibration: Calibration, ax: Axes | None = None, *, confidence: float = 0.95
 ) -> Axes:
-    """Draw coverage against level: the diagonal is right, below it is too narrow.
+    """Draw coverage against level: the diagonal is right; below it, the model is too narrow.
 
     Parameters
     ----------
@@ -239,8 +239,8 @@ def plot_calibration(
     ax : Axes, default=None
         None makes a figure.
     confidence : float, default=0.95
-        Share of times that right distributions cover, at any one level, within the grey band:
-        quantiles of the binomial distribution for as many values as were held out.
+        Probability that the coverage of a correct distribution lies in the grey band at one level:
+        quantiles of the binomial distribution for the number of held-out values.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The child process of :mod:`fastinv.benchmarks.children`: one order in, one event a line out."""
+"""The child of :mod:`fastinv.benchmarks.children`: reads an order, writes an event per line."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from fastinv.benchmarks.registry import find_works
 def main() -> None:
     order = json.loads(sys.argv[1])
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, order["processors"])  # before a peer counts them
-    # What the peers print must not come between the events.
+        os.sched_setaffinity(0, order["processors"])  # before a peer counts processors
+    # Output of the peers must not mix with the events.
     events = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     settings = Settings(**order["settings"] | {"vs": tuple(order["settings"]["vs"])})

@@ -1,7 +1,7 @@
-"""Measures works in child processes that may use as many processors as a work has threads.
+"""Measures works in child processes with as many processors as a work has threads.
 
-Some peers cannot be told how many threads to take: JAX takes what it may use, OpenMP reads its
-environment once. A processor's second hardware thread is used only when the first ones are.
+The threads of some peers cannot be set: JAX uses all allowed processors, OpenMP reads its
+environment once. Second hardware threads are used only after all first ones.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def run_in_children(works: Sequence[Work], settings: Settings) -> Iterator[Event
     Raises
     ------
     ChildFailed
-        What it had to say is on standard error.
+        Its messages are on standard error.
     """
     by_threads = sorted(works, key=settings.threads_of)
     for n_threads, group in groupby(by_threads, key=settings.threads_of):
@@ -46,8 +46,8 @@ def _run_child(names: list[str], settings: Settings, n_threads: int) -> Iterator
         "settings": asdict(settings) | {"n_threads": n_threads},
         "processors": choose_processors(n_threads),
     }
-    # -P and the path: the child must find the package that this process has found, whatever lies
-    # in the working folder.
+    # -P and the path make the child import the same package as this process, whatever lies in the
+    # working folder.
     here = str(Path(fastinv.__file__).parents[1])
     path = os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))
     environment = {name: str(n_threads) for name in _THREAD_VARIABLES} | {"PYTHONPATH": path}
@@ -68,7 +68,7 @@ def choose_processors(n: int) -> list[int]:
 
 
 def _sibling_rank(cpu: int) -> int:
-    """0 for the first hardware thread of a core, 1 for its second; 0 where Linux does not say."""
+    """0 for the first hardware thread of a core, 1 for its second; 0 if Linux does not tell."""
     topology = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
     try:
         text = topology.read_text()

@@ -1,4 +1,4 @@
-"""What the machine is, and how fast it can be at most."""
+"""Describes the machine and measures its highest speed."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from fastinv.benchmarks.peers.peers import usable_processors, versions
 
 _FMA_SECONDS = 0.02
 _N_FMA = 5
-_COPY_BYTES = 2**27  # beyond all caches
+_COPY_BYTES = 2**27  # larger than all caches
 _N_COPIES = 5
 
 
 def describe_machine() -> dict[str, Any]:
-    """The machine and the versions of what runs on it, in types that JSON has."""
+    """The machine and the versions of its software, in types of JSON."""
     return {
         "processor": _processor(),
         "processors": len(usable_processors()),
@@ -40,7 +40,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 class Ceilings:
-    """The highest rates that were seen in this process, by number of threads."""
+    """The highest rates measured in this process, by number of threads."""
 
     def __init__(self) -> None:
         self._highest: dict[int, dict[str, float]] = {}
@@ -72,16 +72,16 @@ def _copy_rate(n_threads: int) -> float:
         zip(np.array_split(target, n_threads), np.array_split(source, n_threads), strict=True)
     )
     best = np.inf
-    with ThreadPoolExecutor(n_threads) as pool:
+    with ThreadPoolExecutor(n_threads) as executor:
         for _ in range(_N_COPIES + 1):  # the first touches the pages of `target`
             start = time.perf_counter()
-            list(pool.map(lambda part: np.copyto(*part), parts))
+            list(executor.map(lambda part: np.copyto(*part), parts))
             best = min(best, time.perf_counter() - start)
     return float(2 * _COPY_BYTES / best)
 
 
 def _processor() -> str:
-    """Its name as the system gives it."""
+    """The system's name of the processor."""
     if sys.platform == "linux":
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

@@ -1,4 +1,4 @@
-"""Measures works: sides interleaved, answers compared before times count."""
+"""Measures works: the sides run in turn, after their answers were compared."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from fastinv.benchmarks.work import Side, Work, disagreement
 OURS = "fastinv"
 Event = dict[str, Any]
 
-_SAMPLE_SECONDS = 0.02  # a sample of a fast work is as many runs as take this long
-_WARM_SECONDS = 0.15  # of untimed runs when the sides change: processors wake up slowly, too
-# The threads of OpenMP go on spinning for a fifth of a second after their work, and would take a
-# processor from the side whose turn is next.
+_SAMPLE_SECONDS = 0.02  # a sample of a fast work has enough runs to take this long
+_WARM_SECONDS = 0.15  # of untimed runs when the sides change: processors wake up slowly
+# The threads of OpenMP keep spinning for a fifth of a second after their work. They would take a
+# processor from the next side.
 _SETTLE_SECONDS = 0.3
-_CALLS_PER_TURN = 100  # single calls before it is the other side's turn
+_CALLS_PER_TURN = 100  # single calls before the other side's turn
 _UNTIMED_CALLS = 10
 _QUICK_CALLS = 200
 _CALLS_PER_REPEAT = 2000
@@ -39,10 +39,10 @@ class Settings:
     vs : tuple of str
         Peers to measure, of :data:`fastinv.benchmarks.peers.peers.PEERS`.
     repeats : int
-        Samples per side; single calls take 2,000 times as many, 200 in all where `quick`.
+        Samples per side; single calls take 2,000 times as many, or 200 in all if `quick`.
     quick : bool
     n_threads : int or None
-        Instead of each work's own number; single calls have one thread in any case.
+        Replaces each work's own number; single calls always have one thread.
     """
 
     vs: tuple[str, ...] = ()
@@ -103,7 +103,8 @@ def _result(
 ) -> Event:
     ceilings.measure(n_threads)
     runs = {name: side.run for name, side in sides.items()}
-    # What is there by now stays: a collection would look through all that the peers have loaded.
+    # Keeps all present objects: a collection would look through everything that the peers have
+    # loaded.
     gc.collect()
     gc.freeze()
     try:
@@ -122,7 +123,7 @@ def _result(
     if not work.single_calls:
         for name, run in runs.items():
             times[name]["workspace_bytes"] = workspace(run)
-    highest = ceilings.measure(n_threads)  # again: something else may have been running before
+    highest = ceilings.measure(n_threads)  # again: other programs may have run before
     ours = times.pop(OURS)
     for name, peer in times.items():
         peer["label"] = work.peers[name]
@@ -143,7 +144,7 @@ def _result(
 
 
 def _time_runs(runs: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Seconds a run, `repeats` samples a side, the sides in turn."""
+    """Seconds per run, `repeats` samples per side, the sides in turn."""
     estimates = {name: _estimate(run) for name, run in runs.items()}
     samples: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats):
@@ -161,7 +162,7 @@ def _time_runs(runs: Mapping[str, Callable[[], object]], repeats: int) -> dict[s
 
 
 def _estimate(run: Callable[[], object]) -> float:
-    """Seconds of a run that is not the first."""
+    """Seconds of a run after the first."""
     run()
     start = time.perf_counter()
     run()
@@ -169,7 +170,7 @@ def _estimate(run: Callable[[], object]) -> float:
 
 
 def _time_calls(runs: Mapping[str, Callable[[], object]], n_calls: int) -> dict[str, list[float]]:
-    """Seconds of each of `n_calls` calls a side, the sides in turns of 100 calls."""
+    """Seconds of each of `n_calls` calls per side, the sides in turns of 100 calls."""
     clock = time.perf_counter_ns
     samples: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(math.ceil(n_calls / _CALLS_PER_TURN)):

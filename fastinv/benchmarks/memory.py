@@ -14,16 +14,16 @@ _RESET_PEAK = "5"  # proc(5), clear_refs
 
 
 def workspace(run: Callable[[], object]) -> int | None:
-    """Bytes by which resident memory grew while `run` ran, at the peak, without its results.
+    """Peak growth of resident memory during `run`, in bytes, without its results.
 
-    Memory that the C library had kept for later is given back first, so that it counts again.
-    Linux counts pages per thread and adds them up with delay: small figures are right to some
+    Memory that the C library keeps for later is released first, so that it counts again.
+    Linux counts pages per thread and adds them up with delay: small figures are accurate to some
     hundred KiB.
 
     Returns
     -------
     int or None
-        None where the system or its C library does not tell: it takes Linux with glibc.
+        None if the system or its C library does not tell: this needs Linux with glibc.
     """
     try:
         trim = ctypes.CDLL(None).malloc_trim

@@ -49,10 +49,10 @@ def find_works(names: Iterable[str]) -> list[Work]:
     Raises
     ------
     ValueError
-        For a name that is not known; the message lists those that are.
+        For an unknown name; the message lists all names.
     """
-    known, wanted = works(), list(names)
-    unknown = [name for name in wanted if name not in known]
+    all_works, wanted = works(), list(names)
+    unknown = [name for name in wanted if name not in all_works]
     if unknown:
-        raise ValueError(f"no work is called {unknown[0]!r}; there are: {', '.join(known)}")
-    return [work for name, work in known.items() if name in wanted]
+        raise ValueError(f"no work is called {unknown[0]!r}; there are: {', '.join(all_works)}")
+    return [work for name, work in all_works.items() if name in wanted]

@@ -1,4 +1,4 @@
-"""What a benchmark is: a work, the two sides that do it, and when their answers are the same."""
+"""The parts of a benchmark: a work, the sides that do it, and the comparison of answers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Side:
     Attributes
     ----------
     run : callable
-        Does the work once; this is what is timed. Returns what the work is for, as NumPy arrays.
+        Does the work once, timed. Returns the result of the work as NumPy arrays.
     answer : callable
         Arrays that every side must agree on.
     """
@@ -75,20 +75,20 @@ class Work:
     Attributes
     ----------
     name : str
-        For the command line.
+        Name on the command line.
     title : str
-        For people.
+        Name in tables.
     prepare : callable
-        Number of threads to a :class:`Job`.
+        Makes a :class:`Job` for a number of threads.
     peers : mapping of str to str
-        Name of each other side, one of :data:`fastinv.benchmarks.peers.PEERS`, to what it is made
-        of.
+        Name of each other side, one of :data:`fastinv.benchmarks.peers.PEERS`, to a description of
+        its parts.
     n_threads : int
-        By default.
+        Default number of threads.
     single_calls : bool
-        Whether every call of `run` is timed by itself, always on one thread.
+        Whether every call of `run` is timed separately, always on one thread.
     n_units, unit : int, str
-        What one run holds, like 50 steps; times are told per unit.
+        The content of one run, like 50 steps; times are given per unit.
     flops, n_bytes : float or None
         Floating-point operations of one run, and bytes that it has to read and write.
     tolerance : float

@@ -1,4 +1,4 @@
-"""What all commands share: where output goes, and how a user's error ends a command."""
+"""Shared by all commands: where output goes, and how a user's error ends a command."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SeedOption = Annotated[int, typer.Option(min=0, help="Of data and networks.")]
 
 
 def output() -> Console:
-    """Standard output, as it is when the command runs."""
+    """Standard output at the time the command runs."""
     return Console(highlight=False)
 
 
@@ -30,7 +30,7 @@ def print_json(content: dict[str, Any]) -> None:
 
 
 def say(message: str) -> None:
-    """Tell the user what is going on, on standard error."""
+    """Tell the user about progress on standard error."""
     Console(stderr=True, highlight=False).print(message, markup=False)
 
 

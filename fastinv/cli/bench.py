@@ -1,4 +1,4 @@
-"""``fastinv bench``: times beside other packages', on this machine."""
+"""``fastinv bench``: times next to those of other packages, on this machine."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def bench(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure this package beside others, where they are installed, and beside the machine."""
+    """Compare this package with other installed packages and with the machine's limits."""
     check_settings()
     # Imported here: the works need all solvers, and the other commands do without them.
     from fastinv.benchmarks import PEERS, Settings, find_works, works
@@ -64,7 +64,7 @@ def bench(
         chosen = [one for one in chosen if not one.heavy]
     peers = {"all": tuple(PEERS), "none": ()}.get(vs, (vs,))
     settings = Settings(peers, 3 if quick else repeats, quick, threads)
-    machine = describe_machine()  # before: its load must not be our own
+    machine = describe_machine()  # first, so that its load is not ours
     events = _collect(chosen, settings)
     results = [_without_event(event) for event in events if event["event"] == "result"]
     order = [one.name for one in chosen]
@@ -82,7 +82,7 @@ def bench(
 
 
 def _collect(chosen: list[Any], settings: Any) -> list[_Event]:
-    """All events, told on standard error as they come; what is not installed only once."""
+    """All events, reported on standard error as they come; missing packages only once."""
     from fastinv import benchmarks
     from fastinv.benchmarks.children import ChildFailed
 
@@ -115,7 +115,7 @@ def _without_event(event: _Event) -> _Event:
 
 
 def _table(results: list[_Event], machine: _Event) -> Table:
-    """For each work a line with its title, one for us, and one for each other package."""
+    """For each work a title line, one line for us, and one for each other package."""
     title = f"{machine['processor']}, {machine['instruction_set']}"
     if machine["load_average"] is not None:
         title += f", load before {machine['load_average']:.1f} of {machine['processors']}"
@@ -135,7 +135,7 @@ def _table(results: list[_Event], machine: _Event) -> Table:
 
 
 def _times(side: _Event) -> str:
-    """The median, of single calls with the 99th and 99.9th percentiles, all in one unit."""
+    """The median, and for single calls the 99th and 99.9th percentiles, all in one unit."""
     names = ("median", "p99", "p99.9") if "p99" in side else ("median",)
     units = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9))
     unit, size = next((unit for unit in units if side["median"] >= unit[1]), units[-1])
@@ -150,6 +150,6 @@ def _ceiling(reached: _Event | None) -> str:
 
 
 def _workspace(side: _Event) -> str:
-    """Empty for single calls, and where the system does not tell."""
+    """Peak memory; empty for single calls, or if the system does not tell."""
     size = side.get("workspace_bytes")
     return "" if size is None else f"{size / 2**20:.1f} MiB"

@@ -53,7 +53,7 @@ def demo(
 
 
 def _check_picture(out: Path) -> None:
-    """Refuse, before the work is done, a path that the picture cannot be written to."""
+    """Refuse a path to which the picture cannot be written, before the work is done."""
     from matplotlib.backend_bases import FigureCanvasBase
 
     kinds = FigureCanvasBase.get_supported_filetypes()
@@ -65,7 +65,7 @@ def _check_picture(out: Path) -> None:
     folder = behind_links(out).parent
     if not folder.is_dir():
         raise typer.BadParameter(f"there is no folder {folder}", param_hint="--out")
-    places = (folder, out) if out.exists() else (folder,)  # it is written beside, and renamed
+    places = (folder, out) if out.exists() else (folder,)  # it is written next to `out` and renamed
     if out.is_dir() or not all(os.access(place, os.W_OK) for place in places):
         raise typer.BadParameter(f"{out} cannot be written to", param_hint="--out")
 

@@ -1,4 +1,4 @@
-"""``fastinv info``: what this installation can do on this machine."""
+"""``fastinv info``: the abilities of this installation on this machine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def info(as_json: JsonOption = False) -> None:
 
 
 def describe() -> dict[str, Any]:
-    """What `info` prints, in types that JSON has."""
+    """The content of `info`, in types of JSON."""
     try:
         n_threads = resolve_n_threads()
     except ValueError as error:
@@ -38,7 +38,7 @@ def describe() -> dict[str, Any]:
     try:
         isa = _core.default_isa()
     except ValueError:
-        isa = None  # FASTINV_ISA names none of them, which the backend cpp reports below
+        isa = None  # FASTINV_ISA names none of them; the backend cpp reports it below
     return {
         "version": fastinv.__version__,
         "python": platform.python_version(),
@@ -52,7 +52,7 @@ def describe() -> dict[str, Any]:
 
 
 def _try_backend(name: str) -> dict[str, Any]:
-    """Whether the backend can be had and ranks two numbers; if not, why."""
+    """Whether the backend loads and ranks two numbers correctly; if not, why."""
     try:
         order = get_backend(name).rank(np.array([[2.0, 1.0]]))
     except (ImportError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""``fastinv reproduce``: the paper's experiments, its numbers beside ours."""
+"""``fastinv reproduce``: the paper's experiments, with its numbers next to ours."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def reproduce(
 def _options(
     numbers: list[int], seeds: list[int], tables: tuple[int, ...], recipe: str, ablated: bool
 ) -> dict[str, Any]:
-    """What gives the same numbers again."""
+    """The options that give the same numbers again."""
     return {
         "experiments": ",".join(map(str, numbers)),
         "seed": seeds[0],
@@ -152,7 +152,7 @@ def _options(
 
 @dataclass(frozen=True)
 class _Report:
-    """What was run."""
+    """The settings and results of a run."""
 
     tables: Mapping[int, Table]
     recipe: Recipe
@@ -219,7 +219,7 @@ def _ablate_with_progress(
 
 @contextmanager
 def _progress(what: str) -> Iterator[tuple[Progress, TaskID]]:
-    """A bar on standard error, without a total yet."""
+    """A progress bar on standard error, without a total at first."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -231,7 +231,7 @@ def _progress(what: str) -> Iterator[tuple[Progress, TaskID]]:
 
 
 def _make_folder(out: Path) -> None:
-    """Before hours of training, not after."""
+    """Make the folder before hours of training, not after."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -239,7 +239,7 @@ def _make_folder(out: Path) -> None:
 
 
 def _write(out: Path, report: _Report) -> None:
-    from fastinv.reproduce.report.figures import draw_figures  # Matplotlib takes long to import
+    from fastinv.reproduce.report.figures import draw_figures  # Matplotlib is slow to import
 
     try:
         results = json.dumps(report.content, indent=1, allow_nan=False)
@@ -288,7 +288,7 @@ def _rows_of_paper(paper: PaperResult) -> dict[str, str]:
 
 
 def _values(errors: Errors) -> dict[str, float]:
-    """The rows of the table."""
+    """The values of the table's rows."""
     assert errors.direct is not None
     return {
         "kNN, 1st anchor": errors.nearest_by_anchor[0],

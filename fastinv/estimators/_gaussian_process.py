@@ -1,7 +1,7 @@
 """Gaussian-process regression of one output, for functions known from few noisy points.
 
 Rasmussen & Williams 2006, chapters 2, 4 and 5: the mean of the posterior is the function that is
-learned, and the evidence chooses all that shapes it, so that no points need be set aside. Written
+learned, and the evidence chooses all hyperparameters, so that no points are set aside. Written
 here rather than taken from scikit-learn for noise that grows with the size of y, and for time: a
 gradient of the evidence takes a third of scikit-learn's, predictions at many points a tenth.
 """
@@ -23,7 +23,7 @@ Kernel = Literal["gaussian", "matern"]
 Rows = tuple[Float64Array, Float64Array, Float64Array]  # x (n, p), z (n,), squared level (n,)
 
 _CHUNK = 1024  # rows of a prediction at a time: the matrix of covariances stays in the cache
-# Of the covariance's diagonal: keeps its Cholesky factor real where rows repeat.
+# Added to the diagonal, relative to it: keeps the Cholesky factor real if rows repeat.
 _JITTER = 1e-10
 # Logarithms of variances and lengths, in units of z's variance and of the widths of x.
 _SIGNAL_BOUNDS = np.log([1e-2, 1e4])
@@ -39,7 +39,7 @@ def _gaussian(square: Float64Array) -> tuple[Float64Array, Float64Array]:
 
 
 def _matern(square: Float64Array) -> tuple[Float64Array, Float64Array]:
-    """Likewise, of the Matern kernel with nu = 5/2: functions with two derivatives."""
+    """The same for the Matern kernel with nu = 5/2: functions with two derivatives."""
     distance = np.sqrt(5.0 * square)
     decay = np.exp(-distance)
     return (1.0 + distance + 5.0 / 3.0 * square) * decay, -5.0 / 6.0 * (1.0 + distance) * decay
@@ -53,7 +53,7 @@ _CORRELATIONS: dict[Kernel, Callable[[Float64Array], tuple[Float64Array, Float64
 
 @dataclass(frozen=True, eq=False)
 class Hyperparameters:
-    """What the evidence chooses, all positive.
+    """The parameters that the evidence chooses, all positive.
 
     Attributes
     ----------
@@ -61,13 +61,13 @@ class Hyperparameters:
     signal : float
         Variance of the function.
     lengths : ndarray of shape (p,)
-        Over which it varies, in each input.
+        Lengths over which the function varies, in each input.
     noise : float
         Variance of noise that is the same everywhere.
     relative_noise : float
         Variance of noise, per squared level.
     evidence : float
-        Log marginal likelihood of the rows that they were chosen by.
+        Log marginal likelihood of the rows used to choose them.
     """
 
     kernel: Kernel
@@ -78,7 +78,7 @@ class Hyperparameters:
     evidence: float = -np.inf
 
     def correlations(self, a: Float64Array, b: Float64Array) -> tuple[Float64Array, Float64Array]:
-        """Between points `a` (m, p) and `b` (n, p): (m, n), and the derivatives by their squared
+        """Correlations (m, n) of points `a` (m, p) and `b` (n, p), and derivatives by their squared
         scaled distances."""
         a, b = a / self.lengths, b / self.lengths
         square = a @ (-2.0 * b.T)
@@ -87,7 +87,7 @@ class Hyperparameters:
         return _CORRELATIONS[self.kernel](np.maximum(square, 0.0, out=square))
 
     def noise_variances(self, level2: Float64Array) -> Float64Array:
-        """(n,) of rows with squared levels (n,)."""
+        """Noise variances (n,) of rows with squared levels (n,)."""
         return self.noise + self.relative_noise * level2
 
     def factor(self, x: Float64Array, level2: Float64Array) -> Float64Array:
@@ -110,7 +110,7 @@ class GaussianProcess:
     level2 : ndarray of shape (n,)
         Squared levels there, see :meth:`Hyperparameters.noise_variances`.
     weights : ndarray of shape (n,)
-        Of the covariances with the rows, in the mean.
+        Weights of the covariances with the rows, in the mean.
     """
 
     hyperparameters: Hyperparameters
@@ -125,7 +125,7 @@ class GaussianProcess:
         return cls(chosen, x, level2, cho_solve((lower, True), z, check_finite=False))
 
     def mean(self, x: Float64Array) -> Float64Array:
-        """(m,) at points (m, p)."""
+        """Posterior mean (m,) at points (m, p)."""
         means = np.empty(len(x))
         for start in range(0, len(x), _CHUNK):
             rows = slice(start, start + _CHUNK)
@@ -133,9 +133,9 @@ class GaussianProcess:
         return self.hyperparameters.signal * means
 
     def variance(self, x: Float64Array) -> Float64Array:
-        """(m,) of the function without noise, at points (m, p).
+        """Variance (m,) of the function without noise, at points (m, p).
 
-        The factor is made anew each time, rather than kept with every model.
+        The factor is computed at each call rather than stored with every model.
         """
         lower = self.hyperparameters.factor(self.x, self.level2)
         signal = self.hyperparameters.signal
@@ -149,7 +149,7 @@ class GaussianProcess:
 
 
 def choose_hyperparameters(rows: Rows, start: Hyperparameters) -> Hyperparameters:
-    """Those with the highest evidence of `rows`, by L-BFGS-B from `start`.
+    """The hyperparameters with the highest evidence of `rows`, by L-BFGS-B from `start`.
 
     Noise per squared level is among them if `start` has some.
     """

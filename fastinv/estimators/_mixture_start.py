@@ -22,7 +22,7 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 N_ROWS = 2000  # at most, for first means and for the mean weights of components
 REVIVE_EVERY = 5  # epochs
-REVIVE_UNTIL = 0.75  # of the epochs: what is revived later has no time left to learn
+REVIVE_UNTIL = 0.75  # share of the epochs: components revived later have no time to learn
 LAST_LAYER_GAIN = 0.1  # small next to the biases, so that components start where these say
 
 _LLOYD_ITERATIONS = 25

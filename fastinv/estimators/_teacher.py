@@ -1,4 +1,4 @@
-"""What the rows say about one output: a Gaussian process, on the scale that suits it."""
+"""A Gaussian process for one output, on the scale that suits it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from fastinv.estimators.networks import mean_and_scale
 
 # Rows that the evidence is computed from: its cost grows with their cube.
 _ROWS_TO_CHOOSE, _ROWS_TO_TUNE = 200, 350
-# By so much the evidence must rise before a choice that is not the first is made: one that
-# explains the rows no better than another is not worth its risks.
+# The evidence must rise by this much for a choice other than the first. A choice that explains the
+# rows no better is not worth its risks.
 _MARGIN = 3.0
 _POWERS = (0.0, 0.5, 2.0)  # besides 1, where y is positive
 _FIRST_LENGTHS = (0.3, 1.0)
@@ -28,16 +28,16 @@ _TINY = np.finfo(np.float64).tiny
 
 @dataclass(frozen=True)
 class Scale:
-    """Between y and z, which is standardised ``y**power``, or log y where `power` is 0.
+    """Maps between y and z, which is standardised ``y**power``, or log y if `power` is 0.
 
     Box & Cox 1964; in a Gaussian process: Snelson, Rasmussen & Ghahramani 2004.
     """
 
     power: float
-    unit: float  # of y, so that no power of it overflows
+    unit: float  # unit of y, so that no power of it overflows
     mean: float
     width: float
-    lowest: float  # what z may be: no logarithm that was extrapolated overflows
+    lowest: float  # least z, so that no extrapolated logarithm overflows
     highest: float
 
     @classmethod
@@ -58,7 +58,7 @@ class Scale:
         raised = np.clip(z, self.lowest, self.highest) * self.width + self.mean
         if self.power == 0.0:
             return self.unit * np.exp(raised)
-        # A mean below zero is the process's, who does not know that y is positive.
+        # The process does not know that y is positive: its mean may be below zero.
         return self.unit * np.maximum(raised, 0.0) ** (1.0 / self.power)
 
     def level2(self, z: Float64Array) -> Float64Array:
@@ -71,7 +71,7 @@ class Scale:
             return np.full(len(y), self.width)
         factor = self.power if self.power else 1.0
         in_units = np.maximum(y / self.unit, _TINY)
-        with np.errstate(over="ignore"):  # infinite has no evidence, and is not chosen
+        with np.errstate(over="ignore"):  # an infinite slope has no evidence and is not chosen
             return self.unit * self.width * in_units ** (1.0 - self.power) / factor
 
 
@@ -82,7 +82,7 @@ class Teacher:
     Attributes
     ----------
     process : GaussianProcess
-        Of z, see `scale`.
+        The process for z, see `scale`.
     scale : Scale
     low, width : ndarray of shape (p,)
         Box of the rows.
@@ -100,7 +100,7 @@ class Teacher:
     def fit(
         cls, x: Float64Array, y: Float64Array, max_samples: int, rng: np.random.Generator
     ) -> Teacher:
-        """From `x` ``(n, p)`` and `y` ``(n,)``, or a random `max_samples` of these rows."""
+        """Fit to `x` ``(n, p)`` and `y` ``(n,)``, or to random `max_samples` of these rows."""
         order = rng.permutation(len(x))[:max_samples]
         x, y = x[order], y[order]
         low, width = x.min(axis=0), np.ptp(x, axis=0)
@@ -116,7 +116,7 @@ class Teacher:
 
     @property
     def lengths(self) -> Float64Array:
-        """Over which f varies (p,), in units of x."""
+        """Lengths (p,) over which f varies, in units of x."""
         return self.process.hyperparameters.lengths * self.width
 
     def predict(self, x: Float64Array) -> Float64Array:
@@ -145,7 +145,7 @@ class _Candidate:
     ) -> _Candidate:
         scale = Scale.of(y, power)
         chosen = choose_hyperparameters((unit, scale.to_z(y), np.zeros(len(y))), start)
-        # Densities of z become such of y.
+        # Turn densities of z into densities of y.
         return cls(chosen, scale, chosen.evidence - float(np.log(scale.y_per_z(y)).sum()))
 
 

@@ -17,10 +17,10 @@ from fastinv.estimators.networks import mean_and_scale
 from fastinv.functions.networks import Activation, NetworkSpec
 from fastinv.training import Training
 
-# Of the points that the teachers are asked at, those around rows rather than uniform in the box.
+# Share of the teachers' points that lie around rows rather than uniformly in the box.
 _SHARE_NEAR_ROWS = 0.5
 _NEAR = 0.1  # widths of the box
-# Beyond the outermost rows, in widths of the box: bounds are a little wider than the data.
+# Distance beyond the outermost rows, in widths of the box: bounds are a little wider than the data.
 _BORDER = 0.03
 
 
@@ -51,7 +51,7 @@ class DistilledRegressor(MLPRegressor):
         others uniform in the box of the rows; around it, too, by 3 % of its width.
     batch_size : int, default=32
     learning_rate_init : float, default=5e-3
-        Of Adam; falls to 0 over `max_iter` epochs along a cosine.
+        Rate of Adam; falls to 0 over `max_iter` epochs along a cosine.
     max_iter : int, default=200
         Epochs over those points.
     backend : {"auto", "cpp", "reference"} or Backend, default="auto"
@@ -59,7 +59,7 @@ class DistilledRegressor(MLPRegressor):
         None takes as many as the process may use, but one where a batch is too little work to
         share, or where other processes keep the processors busy. The Gaussian processes run on one.
     random_state : int, RandomState, Generator or None, default=None
-        Of the rows and points chosen, the first weights and the order of points.
+        Seed of the chosen rows and points, the first weights and the order of points.
     verbose : int, default=0
         1 shows a progress bar of the network's training, 2 also a line per epoch, both on standard
         error.
@@ -67,14 +67,14 @@ class DistilledRegressor(MLPRegressor):
     Attributes
     ----------
     teachers_ : list of Teacher
-        Of each output; ``predict(x)`` and ``std(x)`` of points ``(m, p)`` give its mean and the
+        One per output; ``predict(x)`` and ``std(x)`` of points ``(m, p)`` give its mean and the
         standard deviation that the rows leave f, each ``(m,)``.
     noise_std_ : ndarray of shape (n_outputs_,)
         Standard deviation of the noise of y, the root mean square over the rows.
     y_mean_, y_scale_ : ndarray of shape (n_outputs_,)
-        Of what the network learned, as x_mean_ and x_scale_ are.
+        Mean and scale of the learned points, like x_mean_ and x_scale_.
 
-    The others are those of :class:`MLPRegressor`; no rows are set aside.
+    Other attributes are those of :class:`MLPRegressor`; no rows are set aside.
 
     Examples
     --------
@@ -128,21 +128,21 @@ class DistilledRegressor(MLPRegressor):
     def _examples(
         self, X: Float64Array, y: Float64Array, rng: np.random.Generator
     ) -> tuple[Float64Array, Float64Array]:
-        """Random points and what the teachers say there; sets the teachers."""
+        """Random points and the teachers' predictions there; sets the teachers."""
         for values, name in ((X, "X"), (y, "y")):
-            mean_and_scale(values, name)  # refuses what is too large for its variance
+            mean_and_scale(values, name)  # refuses values whose variance would overflow
         with one_blas_thread():
             self.teachers_ = [Teacher.fit(X, column, self.max_samples, rng) for column in y.T]
             points = _points(X, self.n_points, rng)
-            said = np.column_stack([teacher.predict(points) for teacher in self.teachers_])
+            predictions = np.column_stack([t.predict(points) for t in self.teachers_])
         self.noise_std_ = np.array([teacher.noise_std for teacher in self.teachers_])
-        return points, said
+        return points, predictions
 
     def _initial_parameters(self, spec: NetworkSpec, rng: np.random.Generator) -> FloatArray:
         """Units of the first layer bend at random places, over the lengths of a random teacher.
 
-        From weights that know nothing of those, a function that varies fast is never learned: each
-        unit is all but linear where the data are, and training stays at the mean.
+        Without these lengths, a function that varies fast is never learned: each
+        unit is nearly linear where the data are, and training stays at the mean.
         """
         parameters = super()._initial_parameters(spec, rng)
         if len(spec.layer_sizes) == 2:

@@ -1,4 +1,4 @@
-"""Mixture density networks: the whole of p(y | X), where regression gives its mean."""
+"""Mixture density networks: all of p(y | X), of which regression gives the mean."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ class MixtureDensityNetwork(MultiOutputMixin, RegressorMixin, DataNetwork):  # t
         The latter two choose from 1 to `max_components` with :func:`select_n_components`, which
         takes `max_components` more trainings or five times as many.
     covariance_type : {"diag", "spherical", "full"}, default="diag"
-        Of each component, for standardised targets.
+        Covariance of each component, for standardised targets.
     max_components : int, default=10
         Where `n_components` is "bic" or "cv".
     hidden_layer_sizes : int or sequence of int, default=(64, 64)
         Empty for a linear model.
     activation : {"relu", "silu", "tanh", "identity"}, default="relu"
-        Of the hidden layers.
+        Activation of the hidden layers.
     init_means : {"kmeans", "quantile", "random"} or array-like of shape (K, q), default="kmeans"
         Where components start, against mode collapse: at centres of the targets, at quantiles of
         them along their principal axis, at the given points in the units of y, or, with "random",
@@ -110,7 +110,7 @@ class MixtureDensityNetwork(MultiOutputMixin, RegressorMixin, DataNetwork):  # t
     tol : float, default=1e-4
         Progress is a loss at least so much below the lowest so far, in nats.
     beta_1, beta_2, epsilon : float, default=0.9, 0.999, 1e-8
-        Of Adam.
+        Parameters of Adam.
     checkpoint : str, os.PathLike or None, default=None
         File to write the training's state to, and to continue from, to the same bits, if it
         exists; with `n_init` > 1 one for each training, its number appended to the name. Needs a
@@ -122,7 +122,7 @@ class MixtureDensityNetwork(MultiOutputMixin, RegressorMixin, DataNetwork):  # t
         None takes as many as the process may use, but one where a batch is too little work to
         share, or where other processes keep the processors busy.
     random_state : int, RandomState, Generator or None, default=None
-        Of the first weights and means, the validation rows and the order of rows.
+        Seed of the first weights and means, the validation rows and the order of rows.
     verbose : int, default=0
         1 shows a progress bar, 2 also a line per epoch, both on standard error.
 
@@ -133,7 +133,7 @@ class MixtureDensityNetwork(MultiOutputMixin, RegressorMixin, DataNetwork):  # t
         The table that `n_components_` was chosen from, None where it was given.
     spec_ : NetworkSpec
     mixture_spec_ : MixtureSpec
-        Of the standardised targets.
+        Mixture of the standardised targets.
     parameters_ : ndarray of shape (spec_.n_parameters,), float32
     x_mean_, x_scale_ : ndarray of shape (n_features_in_,)
     y_mean_, y_scale_ : ndarray of shape (n_outputs_,)
@@ -443,7 +443,7 @@ class MixtureDensityNetwork(MultiOutputMixin, RegressorMixin, DataNetwork):  # t
         share = float(self.reinit_dead)
         if isinstance(self.reinit_dead, bool | np.bool_):
             share = _DEAD_SHARE * share
-        last_revival = None  # a training without an end, known in advance, can be continued
+        last_revival = None  # the end is not fixed, so that the training can be continued
         if training.learning_rate == "cosine":
             last_revival = int(REVIVE_UNTIL * training.max_iter)
         revive = DeadComponents(

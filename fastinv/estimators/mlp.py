@@ -33,9 +33,9 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, DataNetwork):  # type: igno
     hidden_layer_sizes : int or sequence of int, default=(640, 640)
         Empty for a linear model.
     activation : {"relu", "silu", "tanh", "identity"}, default="relu"
-        Of the hidden layers; the last layer is linear.
+        Activation of the hidden layers; the last layer is linear.
     loss : {"absolute_error", "squared_error", "huber"}, default="absolute_error"
-        Of standardised targets.
+        Loss of standardised targets.
     huber_delta : float, default=1.0
         Where "huber" turns from quadratic to linear, in standard deviations of y.
     batch_size : int, default=32
@@ -58,7 +58,7 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, DataNetwork):  # type: igno
     tol : float, default=1e-4
         Progress is a loss at least so much below the lowest so far.
     beta_1, beta_2, epsilon : float, default=0.9, 0.999, 1e-8
-        Of Adam.
+        Parameters of Adam.
     checkpoint : str, os.PathLike or None, default=None
         File to write the training's state to, and to continue from, to the same bits, if it
         exists. Needs a `random_state` that is not None.
@@ -69,7 +69,7 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, DataNetwork):  # type: igno
         None takes as many as the process may use, but one where a batch is too little work to
         share, or where other processes keep the processors busy.
     random_state : int, RandomState, Generator or None, default=None
-        Of the first weights, the validation rows and the order of rows.
+        Seed of the first weights, the validation rows and the order of rows.
     verbose : int, default=0
         1 shows a progress bar, 2 also a line per epoch, both on standard error.
 
@@ -225,7 +225,7 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, DataNetwork):  # type: igno
         return out
 
     def network_code(self) -> NetworkCode:
-        """The fitted network with its scalings, as kernels run it."""
+        """The fitted network with its scalings, in the kernels' form."""
         check_is_fitted(self)
         return NetworkCode(
             self.spec_, self.parameters_, self.x_mean_, self.x_scale_, self.y_mean_, self.y_scale_
@@ -267,5 +267,5 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, DataNetwork):  # type: igno
     def _examples(
         self, X: Float64Array, y: Float64Array, rng: np.random.Generator
     ) -> tuple[Float64Array, Float64Array]:
-        """What the network learns, from the data `X` ``(n, p)`` and `y` ``(n, q)``."""
+        """Training rows for the network from the data `X` ``(n, p)`` and `y` ``(n, q)``."""
         return X, y

@@ -29,7 +29,7 @@ CRITERIA: tuple[Criterion, ...] = ("bic", "cv")
 
 @dataclass(frozen=True)
 class ComponentScore:
-    """How one number of components did.
+    """The score of one number of components.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class ComponentSelection:
 
     @property
     def best(self) -> int:
-        """The number of components with the lowest score, the smaller of equals."""
+        """The number of components with the lowest score; the smaller one if equal."""
         return min(self.scores, key=lambda row: (row.score, row.n_components)).n_components
 
 

@@ -1,4 +1,4 @@
-"""The fit that all estimators with a network share: options, rows, training, results, pickling."""
+"""The shared fit of estimators with a network: options, rows, training, results, pickling."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         )
 
     def _keep(self, spec: NetworkSpec, outcome: Outcome) -> None:
-        """Set the attributes that tell what `outcome` was."""
+        """Set the fitted attributes from `outcome`."""
         history = outcome.history
         self.spec_ = spec
         self.parameters_: Float32Array = outcome.parameters.astype(np.float32, copy=False)
@@ -138,7 +138,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
 
 
 class DataNetwork(NetworkEstimator):
-    """Base of those that learn y from X, standardised inside, and keep a network to predict with.
+    """Base of estimators that learn y from X, standardised inside, and predict by a network.
 
     A subclass may replace :meth:`_scaling`, too.
     """
@@ -159,7 +159,7 @@ class DataNetwork(NetworkEstimator):
         return super()._training(**changes)
 
     def _validated(self, X: ArrayLike, y: ArrayLike) -> tuple[Any, Any]:
-        """`X` and `y` as arrays, whose values are still to be looked at."""
+        """`X` and `y` as arrays; their values are checked later."""
         as_given = {"dtype": np.float64, "ensure_all_finite": False}
         X, y = validate_data(
             self, X, y, validate_separately=(as_given, {**as_given, "ensure_2d": False})
@@ -184,7 +184,7 @@ class DataNetwork(NetworkEstimator):
         return (inputs[rows], targets[rows]), (inputs[held_out], targets[held_out])
 
     def _warn_if_cut_short(self) -> None:
-        """Say that `max_iter` ended a training that waited for progress to end."""
+        """Warn that `max_iter` ended a training before its progress ended."""
         patient = self.n_iter_no_change is not None
         if self.stopped_ == "max_iter" and patient and self.learning_rate != "cosine":
             warnings.warn(

@@ -36,7 +36,7 @@ def mean_and_scale(values: Float64Array, name: str) -> tuple[Float64Array, Float
 
 def standardize(values: Float64Array, mean: Float64Array, scale: Float64Array) -> Float32Array:
     """``(values - mean) / scale``, computed in float64, as float32."""
-    with np.errstate(over="ignore"):  # becomes infinity, which training and callers look for
+    with np.errstate(over="ignore"):  # becomes infinity, which training and callers detect
         return ((values - mean) / scale).astype(np.float32)
 
 
@@ -68,7 +68,7 @@ def check_hidden_layer_sizes(hidden_layer_sizes: int | Sequence[int]) -> tuple[i
 
 
 def check_resumable(checkpoint: object, random_state: RandomState) -> None:
-    """Refuse a checkpoint without a seed: the training could not be taken up where it was."""
+    """Refuse a checkpoint without a seed: the training could not be continued."""
     if checkpoint is not None and random_state is None:
         raise ValueError(
             "checkpoint needs a random_state, without which no training can be repeated; "

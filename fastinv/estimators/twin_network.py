@@ -33,9 +33,9 @@ class TwinNetwork(NetworkEstimator):
     """The network F of a :class:`TwinSolver`, which maps (y, y_a, x_a) to the step x - x_a.
 
     It is given to the solver, ``TwinSolver(f, network=fi.TwinNetwork(max_iter=50))``, which trains
-    a copy of it on pairs and keeps that as ``solver.network_``. By itself it can do nothing: it
-    has no ``fit(X, y)``, since what it learns from are pairs, and no ``predict``, since a step
-    says nothing without the anchor that it starts from. Nor does it pass scikit-learn's checks of
+    a copy of it on pairs and keeps that as ``solver.network_``. It is of no use alone: it
+    has no ``fit(X, y)``, since it learns from pairs, and no ``predict``, since a step
+    means nothing without the anchor that it starts from. It does not pass scikit-learn's checks of
     regressors; ``get_params``, ``set_params`` and ``clone`` work.
 
     Parameters
@@ -43,9 +43,9 @@ class TwinNetwork(NetworkEstimator):
     hidden_layer_sizes : int or sequence of int, default=(128, 128, 128)
         Empty for a linear model.
     activation : {"relu", "silu", "tanh", "identity"}, default="relu"
-        Of the hidden layers; the last layer is linear.
+        Activation of the hidden layers; the last layer is linear.
     loss : {"absolute_error", "squared_error", "huber"}, default="absolute_error"
-        Of scaled steps.
+        Loss of scaled steps.
     huber_delta : float, default=1.0
         Where "huber" turns from quadratic to linear, in scaled steps.
     batch_size : int, default=256
@@ -70,7 +70,7 @@ class TwinNetwork(NetworkEstimator):
     n_threads : int or None, default=None
         None takes the solver's.
     random_state : int, RandomState, Generator or None, default=None
-        Of the first weights, and of what each epoch draws. None continues the solver's.
+        Seed of the first weights and of each epoch's draws. None continues the solver's.
     verbose : int or None, default=None
         1 shows a progress bar, 2 also a line per epoch, both on standard error. None and 0 take
         the solver's.
@@ -83,7 +83,7 @@ class TwinNetwork(NetworkEstimator):
     parameters_ : ndarray of shape (spec_.n_parameters,), float32
         Weights and biases, flat.
     loss_curve_, validation_loss_curve_ : list of float
-        Of each epoch, in units of scaled steps.
+        Losses of each epoch, in units of scaled steps.
     learning_rate_curve_ : list of float
     best_loss_, best_validation_loss_ : float
         The lowest of these.

@@ -1,4 +1,4 @@
-"""Training pairs as a twin network sees them: their arrays, and how these are scaled.
+"""Training pairs for a twin network: their arrays and their scaling.
 
 A pair is an anchor (x_a, y_a) and another point (x, y). The network maps (y, y_a, x_a) to
 x - x_a: eq. (5) of Wetzel (2026), "Inverting Non-Injective Functions with Twin Neural Network
@@ -54,7 +54,8 @@ class PairScaling:
             x_mean=x_mean,
             x_scale=x_scale,
             dx_scale=dx_scale,
-            # Where no pair has a step, as of an f in stairs, the network has to stay at 0.
+            # If no pair has a step, for example if f is a step function, the network has to stay at
+            # 0.
             reach=REACH_MARGIN * (float(np.abs(steps / dx_scale).max()) or 1.0),
         )
 
@@ -95,14 +96,14 @@ class Pairs:
     y_anchor: Float64Array
 
     def split(self, n: int) -> tuple[Pairs, Pairs]:
-        """The first `n`, and the others; at most half of all in the first part."""
+        """The first `n` pairs, at most half of all, and the others."""
         n = min(n, len(self.x) // 2)
         columns = (self.x, self.y, self.x_anchor, self.y_anchor)
         return Pairs(*(c[:n] for c in columns)), Pairs(*(c[n:] for c in columns))
 
 
 class PairSource(NamedTuple):
-    """What a twin network is trained on: scales, epochs, and the rows that it is validated on."""
+    """Training data of a twin network: scales, epochs, and validation rows."""
 
     scaling: PairScaling
     epochs: EpochSource
@@ -110,5 +111,5 @@ class PairSource(NamedTuple):
 
 
 def positive(scale: Float64Array) -> Float64Array:
-    """`scale` with 1 for coordinates in which nothing differs."""
+    """`scale` with 1 for coordinates without any difference."""
     return np.where(scale > 0.0, scale, 1.0)

@@ -1,4 +1,4 @@
-"""What is solved: functions of every kind, regions, problems, and what a call asks for."""
+"""Functions of every kind, regions, problems and goals."""
 
 from fastinv.functions.code import CompiledCode, NetworkCode, RowCode
 from fastinv.functions.compiled import ForwardFunction, forward

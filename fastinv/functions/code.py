@@ -18,7 +18,7 @@ class RowCode:
     address : int
         Where it begins.
     owner : object
-        What keeps it in memory. Kernels hold on to it as long as they may call.
+        The object that keeps it in memory. Kernels hold it as long as they may call the code.
     """
 
     address: int
@@ -45,7 +45,7 @@ class CompiledCode:
 
     @property
     def n_weights(self) -> int:
-        """Weights that an evaluation passes through: none."""
+        """The number of weights that an evaluation uses: none."""
         return 0
 
 
@@ -80,7 +80,7 @@ class NetworkCode:
 
     @property
     def n_weights(self) -> int:
-        """Weights that an evaluation passes through."""
+        """The number of weights that an evaluation uses."""
         return self.spec.n_parameters
 
 

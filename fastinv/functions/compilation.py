@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Float64Array = NDArray[np.float64]
-RowFunction = Callable[[Float64Array, Float64Array], object]  # returns nothing, which is checked
+RowFunction = Callable[[Float64Array, Float64Array], object]  # must return nothing
 
 _PROBE_VALUE = 0.5  # in the domain of log, sqrt, arcsin and 1/x, unlike 0 or a negative number
 _VECTORISED_HINT = (
@@ -21,7 +21,7 @@ _VECTORISED_HINT = (
 
 
 def probe(function: RowFunction, name: str, n_inputs: int, shape: tuple[int, ...]) -> None:
-    """Run `function` once as plain Python, whose errors read better than a compiler's.
+    """Run `function` once as plain Python, whose errors are clearer than a compiler's.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def probe(function: RowFunction, name: str, n_inputs: int, shape: tuple[int, ...
         What errors call it.
     n_inputs : int
     shape : tuple of int
-        (n_outputs,), or (n_outputs, n_inputs) of a derivative.
+        (n_outputs,), or (n_outputs, n_inputs) for a derivative.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def probe(function: RowFunction, name: str, n_inputs: int, shape: tuple[int, ...
     except (ValueError, ArithmeticError) as error:
         if "broadcast" in str(error):
             raise ValueError(f"{name} fails for {shapes}: {error}") from error
-        return  # the point may lie outside f's domain, which says nothing against f
+        return  # the point may lie outside f's domain; f may still be valid
     if returned is not None:
         raise TypeError(
             f"{name} must write f(x) into y and return nothing, it returned "
@@ -68,7 +68,7 @@ def probe(function: RowFunction, name: str, n_inputs: int, shape: tuple[int, ...
 def compile_rows(function: RowFunction, name: str, n_inputs: int, shape: tuple[int, ...]) -> Any:
     """Compile `function` into ``void(const double *X, double *Y, int64_t n)``.
 
-    A row's image starts as NaN and is NaN again if f raises, an index out of range included:
+    A row's image starts as NaN and is NaN again if f raises, also for an index out of range:
     neither memory nor another row is touched.
 
     Parameters
@@ -79,7 +79,7 @@ def compile_rows(function: RowFunction, name: str, n_inputs: int, shape: tuple[i
     n_inputs : int
         Columns of X, row-major.
     shape : tuple of int
-        Of a row of Y, as in :func:`probe`.
+        Shape of a row of Y, as in :func:`probe`.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def compile_rows(function: RowFunction, name: str, n_inputs: int, shape: tuple[i
     TypeError
         Numba cannot compile `function`.
     """
-    import numba  # half a second, which those who only load a model need not wait for
+    import numba  # takes half a second, which users who only load a model can skip
     from numba import carray  # type: ignore[attr-defined]
     from numba.core import errors, types
 
@@ -113,15 +113,15 @@ def compile_rows(function: RowFunction, name: str, n_inputs: int, shape: tuple[i
         y = carray(Y, (n, *shape))
         for i in range(n):
             y[i] = np.nan
-            # An exception that left a C callback would be printed, and would skip the rows after
-            # it. Numba knows no narrower clause than this one.
+            # An exception that escaped from a C callback would be printed and would skip all later
+            # rows. Numba has no narrower clause than this one.
             try:
                 row(x[i], y[i])
             except:  # noqa: E722
                 y[i] = np.nan
 
-    # One serial loop, which C++ threads share by rows. Not parallel=True: Numba's default
-    # threading layer aborts the process when two Python threads enter it at once, and costs
+    # One serial loop; C++ threads share the rows. It does not use parallel=True, because Numba's
+    # default threading layer aborts the process when two Python threads enter it at once, and costs
     # seconds of compilation.
     return numba.cfunc(types.void(pointer, pointer, types.int64), error_model="numpy")(rows)
 

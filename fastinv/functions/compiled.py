@@ -57,7 +57,7 @@ class ForwardFunction(Function):
 
     Rows do not affect each other. Where f raises, or where an index leaves its array, the row's
     image is NaN; so is an output that f does not write. Division by zero gives infinity or NaN,
-    as in NumPy. To write NaN is better than to raise an error whose message is computed: Numba
+    as in NumPy. Write NaN rather than raise an error with a computed message: Numba
     never frees such a message.
 
     Parameters
@@ -71,7 +71,7 @@ class ForwardFunction(Function):
     Raises
     ------
     TypeError
-        `function` is not a plain Python function of two arguments. On first use: it returns a
+        `function` is not a plain Python function with two arguments. On first use: it returns a
         value, or Numba cannot compile it.
     ValueError
         A dimension is below 1. On first use: `function` writes to x.
@@ -110,7 +110,7 @@ class ForwardFunction(Function):
         self.jacobian = jacobian
         self._lock = threading.Lock()
         self._code: CompiledCode | None = None
-        self._native: Any = None  # the extension's, made of the code when it is first called
+        self._native: Any = None  # the extension's function, made on the first call
 
     @property
     def name(self) -> str:
@@ -199,7 +199,7 @@ class ForwardFunction(Function):
         for part in name.split("."):
             found = getattr(found, part, None)
         if found is self:
-            return name  # by reference, as functions are
+            return name  # by reference, like other functions
         return ForwardFunction, (
             self.python_function,
             self.n_inputs,
@@ -209,7 +209,7 @@ class ForwardFunction(Function):
 
 
 def _checked_out(out: Any, shape: tuple[int, ...], X: Float64Array) -> Float64Array:
-    """`out`, once it is known to be an array that native code may write to."""
+    """`out`, after checking that native code may write to it."""
     if not isinstance(out, np.ndarray) or out.dtype != np.float64:
         found = out.dtype if isinstance(out, np.ndarray) else type(out).__name__
         raise TypeError(f"out must be a float64 array, got {found}")
@@ -229,6 +229,6 @@ def _row_code(function: RowFunction, name: str, n_inputs: int, shape: tuple[int,
 
 
 def _native(code: CompiledCode) -> Any:
-    from fastinv import _core  # here: what only describes functions needs no extension
+    from fastinv import _core  # imported here: describing functions needs no extension
 
     return _core.compiled_function(code.n_inputs, code.n_outputs, code.values, code.jacobian)

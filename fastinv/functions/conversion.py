@@ -1,4 +1,4 @@
-"""Whatever a user has for f, as a Function."""
+"""Turns a user's f of any kind into a Function."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def as_forward(
     *,
     probe_points: ArrayLike | None = None,
 ) -> Function:
-    """Whatever a user has for f, as a :class:`~fastinv.functions.function.Function`.
+    """Turn a user's f of any kind into a :class:`~fastinv.functions.function.Function`.
 
     Parameters
     ----------
     f : Function, fitted regressor or callable
         A callable takes (n, n_inputs) and returns (n, n_outputs).
     n_inputs, n_outputs : int, optional
-        Dimensions, where they are known. Those that `f` itself states must agree.
+        Dimensions, if known. If `f` has its own, they must agree.
     probe_points : array-like of shape (m, n_inputs), optional
         Points at which a callable or a regressor is evaluated once, to find n_outputs and to
         check what it returns. Two or more tell a vectorised callable from one that takes a
@@ -67,7 +67,7 @@ def as_forward(
 
 
 def _agreed(name: str, dimension: str, *candidates: int | None) -> int:
-    """The one value that all `candidates` which are not None agree on."""
+    """The single value of all `candidates` that are not None."""
     values = {check_integer(value, dimension) for value in candidates if value is not None}
     if len(values) != 1:
         found = " and ".join(map(str, sorted(values))) or "nothing that says so"

@@ -1,4 +1,4 @@
-"""f: what a solver inverts, whatever it is made of."""
+"""The functions that solvers invert."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from fastinv.functions.code import Code
 
 
 class Function(ABC):
-    """f: R^p -> R^q. Its kinds are formulas that are compiled
-    (:class:`~fastinv.functions.compiled.ForwardFunction`), Python callables, and what was learned
+    """A function f: R^p -> R^q. It is a compiled formula
+    (:class:`~fastinv.functions.compiled.ForwardFunction`), a Python callable, or was learned
     from data.
 
     Attributes
@@ -31,11 +31,11 @@ class Function(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """What messages call f."""
+        """The name of f in messages."""
 
     @property
     def code(self) -> Code | None:
-        """f as kernels run it; None where only Python can evaluate it."""
+        """The kernels' form of f; None if only Python can evaluate it."""
         return None
 
     @abstractmethod
@@ -43,7 +43,7 @@ class Function(ABC):
         """Images (n, n_outputs) of the rows of `X` (n, n_inputs), float64."""
 
     def images(self, x: Float64Array) -> Float64Array:
-        """Images ``(..., q)`` of `x` ``(..., p)``: NaN where x is not finite, unseen by f."""
+        """Images ``(..., q)`` of `x` ``(..., p)``; NaN where x is not finite, without calling f."""
         flat = x.reshape(-1, self.n_inputs)
         finite = np.isfinite(flat).all(axis=1)
         if finite.all():

@@ -9,16 +9,16 @@ from fastinv._common.arrays import Float64Array
 
 @dataclass(slots=True, eq=False)
 class Goal:
-    """What one call asks of y and x. Every stage of the chain receives it whole.
+    """What one call asks for. Every stage of the chain receives all of it.
 
     Parameters
     ----------
     targets : ndarray of shape (n, q), float64
-        A row that is not finite marks its own results and no others.
+        A row that is not finite makes only its own results INVALID.
     tol : float
         Largest residual of a solution, in the units of y.
     near : ndarray of shape (n, p), float64, or None
-        States that solutions are preferred near; finite.
+        States; solutions near them are preferred. Finite.
     """
 
     targets: Float64Array

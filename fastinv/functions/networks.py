@@ -93,8 +93,8 @@ class MixtureSpec:
     min_weight : float, default=0.0
         At least 0, below 1 / K.
     min_scale : float, default=0.0
-        In the units of the targets. The gradient of a scale falls with its distance from here,
-        and never stops at it.
+        In the units of the targets. The gradient of a scale falls as the scale gets close to this,
+        but never becomes zero.
     """
 
     n_components: int

@@ -1,4 +1,4 @@
-"""What is to be solved: a function, and where its inputs may be."""
+"""What to solve: a function and the region of its inputs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from fastinv.functions.region import Region
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """All x in a region with f(x) = y are wanted, for targets y that are named later.
+    """Find all x in a region with f(x) = y, for targets y that each call gives.
 
     Parameters
     ----------
     function : Function
         f
     region : Region
-        Where x may be.
+        The allowed x.
 
     Raises
     ------

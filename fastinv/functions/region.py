@@ -1,4 +1,4 @@
-"""Where x may be, and how far apart two of them are: bounds, units and periods of coordinates."""
+"""The allowed x and the distance between two of them: bounds, units and periods."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from fastinv._common.arrays import BoolArray, Float64Array
 
-# Bounds that span a period but for rounding count as spanning it.
+# Bounds that span a period within rounding count as spanning it.
 _WHOLE_PERIOD = 1 - 1e-12
 
 
@@ -23,9 +23,9 @@ class Region:
     Parameters
     ----------
     lower, upper : ndarray of shape (p,), float64
-        Bounds, infinite where there are none.
+        Bounds; infinite where an input has none.
     scale : ndarray of shape (p,), float64
-        Units in which distances are measured: the size of changes that matter. Positive.
+        Units of distances: the size of changes that matter. Positive.
     periods : ndarray of shape (p,), float64
         Infinite where an input is not periodic.
 
@@ -111,7 +111,7 @@ class Region:
         return np.asarray((on_bound & ~self.cyclic).any(axis=-1))
 
     def difference(self, a: Float64Array, b: Float64Array) -> Float64Array:
-        """``a - b``, the least in size among those that are the same modulo the periods."""
+        """``a - b``, the smallest in size of the differences that are equal modulo the periods."""
         with np.errstate(over="ignore", invalid="ignore"):
             return self._nearest(a - b)
 

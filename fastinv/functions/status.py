@@ -1,4 +1,4 @@
-"""What is known of one solution."""
+"""The status of a solution."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Status(IntEnum):
-    """What is known of one solution. The description of each member is its message."""
+    """The status of one solution. The description of each member is its message."""
 
     CONVERGED = 0, "the residual is within the tolerance"
     APPROXIMATE = 1, "the residual is above the tolerance"

@@ -1,4 +1,4 @@
-"""Functions that Python evaluates: a vectorised callable, a fitted regressor."""
+"""Functions that Python evaluates: vectorised callables and fitted regressors."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class LearnedFunction(Function):
 
     @property
     def code(self) -> NetworkCode | None:
-        """The network, where the regressor is one of fastinv's."""
+        """The network, if the regressor is one of fastinv's."""
         network_code = getattr(self.regressor, "network_code", None)
         return None if network_code is None else network_code()
 
@@ -88,7 +88,7 @@ def checked_call(
         raise ValueError(f"X must have shape (n, {n_inputs}) for {name}, got {points.shape}")
     n = len(points)
     if n == 0 and n_outputs is not None:
-        return np.empty((0, n_outputs))  # many callables fail on no rows at all
+        return np.empty((0, n_outputs))  # many callables fail for zero rows
     image = as_float64(function(points.copy()), f"what {name} returns")
     table = image[:, None] if image.ndim == 1 else image
     if table.ndim != 2 or len(table) != n or n_outputs not in (None, table.shape[1]):
@@ -101,7 +101,7 @@ def checked_call(
 
 
 def name_of(f: Any) -> str:
-    """What messages call a callable or a regressor."""
+    """The name of a callable or a regressor in messages."""
     if hasattr(f, "predict"):
         return f"{type(f).__name__}.predict"
     return str(getattr(f, "__name__", type(f).__name__))

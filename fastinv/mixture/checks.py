@@ -1,4 +1,4 @@
-"""Checks of what a mixture is made from and asked for."""
+"""Checks of the arguments of mixtures."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _check_scales(
 
 
 def check_values(y: ArrayLike, n: int, n_dims: int) -> tuple[Float64Array, bool]:
-    """Values ``(n, m, D)`` or ``(1, m, D)``, and whether they came as one for each row."""
+    """Values ``(n, m, D)`` or ``(1, m, D)``, and whether one was given for each row."""
     given = as_float64(y, "y")
     if n_dims == 1 and given.shape == (n,):
         given = given[:, None]
@@ -98,7 +98,7 @@ def check_values(y: ArrayLike, n: int, n_dims: int) -> tuple[Float64Array, bool]
 
 
 def check_probabilities(p: ArrayLike, n: int) -> tuple[Float64Array, bool]:
-    """Probabilities ``(n, m)``, and whether they came as a single number."""
+    """Probabilities ``(n, m)``, and whether a single number was given."""
     given = as_float64(p, "p")
     if given.ndim > 2 or (given.ndim == 2 and len(given) != n):
         raise ValueError(f"p must have shape (), (m,) or ({n}, m), got shape {given.shape}")

@@ -17,7 +17,7 @@ from fastinv.functions.networks import Covariance, MixtureSpec
 def from_raw_outputs(
     raw: ArrayLike, mixture: MixtureSpec, mean: ArrayLike, scale: ArrayLike
 ) -> tuple[Float64Array, Float64Array, Float64Array, Covariance]:
-    """Arguments of :class:`fastinv.mixture.Mixture` for ``y = mean + scale t``, t as in `raw`."""
+    """Arguments of :class:`fastinv.mixture.Mixture` for ``y = mean + scale t``; `raw` gives t."""
     rows = as_float64(raw, "raw")
     if rows.ndim != 2 or rows.shape[1] != mixture.n_raw:
         raise ValueError(f"raw must have shape (n, {mixture.n_raw}), got shape {rows.shape}")

@@ -11,7 +11,7 @@ from fastinv._common.arrays import Float64Array
 from fastinv.functions.networks import Covariance
 
 HALF_LOG_2_PI = 0.5 * float(np.log(2.0 * np.pi))
-LARGEST_SCALE = 1e140  # and 1 / LARGEST_SCALE the smallest: squares stay finite and positive
+LARGEST_SCALE = 1e140  # smallest: 1 / LARGEST_SCALE; squares stay finite and positive
 _LARGEST_WHITENED = 1e150  # its square is finite
 
 
@@ -25,7 +25,7 @@ def scale_matrix(scales: Float64Array, n_dims: int, covariance_type: Covariance)
 
 
 def solve_lower(lower: Float64Array, right: Float64Array) -> Float64Array:
-    """z of ``lower z = right``, for `lower` ``(..., D, D)`` and `right` ``(..., D)``.
+    """Solve ``lower z = right`` for z, with `lower` ``(..., D, D)`` and `right` ``(..., D)``.
 
     Entries are limited to where their squares are finite.
     """
@@ -39,7 +39,7 @@ def solve_lower(lower: Float64Array, right: Float64Array) -> Float64Array:
 
 
 def log_sum_exp(terms: Float64Array) -> Float64Array:
-    """log of the sum of ``exp(terms)`` over the last axis; -inf where all terms are."""
+    """log of the sum of ``exp(terms)`` over the last axis; -inf if all terms are -inf."""
     largest = terms.max(axis=-1, keepdims=True)
     largest = np.where(np.isneginf(largest), 0.0, largest)
     with np.errstate(divide="ignore"):
@@ -54,15 +54,15 @@ def log_densities(
     scales: Float64Array,
     covariance_type: Covariance,
 ) -> Float64Array:
-    """log p(y) ``(n, m)`` of `y` ``(n, m, D)`` or ``(1, m, D)``.
+    """log p(y) ``(n, m)`` for `y` ``(n, m, D)`` or ``(1, m, D)``.
 
-    NaN where y has NaN, -inf where it has infinities and no NaN.
+    NaN if y has NaN, -inf if it has infinities but no NaN.
     """
     n, n_components, n_dims = means.shape
-    known = np.where(np.isfinite(y), y, 0.0)
+    finite_y = np.where(np.isfinite(y), y, 0.0)
     terms = np.empty((n, y.shape[1], n_components))
     for k in range(n_components):  # one at a time: n m K D numbers at once would be too many
-        residuals = known - means[:, k, None, :]
+        residuals = finite_y - means[:, k, None, :]
         scale = scales[:, k, None]
         if covariance_type == "full":
             z = solve_lower(scale, residuals)

@@ -45,7 +45,7 @@ class Mixture:
     Raises
     ------
     ValueError
-        Shapes that do not fit together; NaN; infinities (but log_weights of -inf); scales or
+        Shapes that do not fit together; NaN; infinities (except log_weights of -inf); scales or
         diagonals that are not between 1e-140 and 1e140; a factor with entries above its diagonal;
         a row whose weights are all zero.
 
@@ -66,7 +66,7 @@ class Mixture:
     means: Float64Array
     scales: Float64Array
     covariance_type: Covariance
-    _row_ids: IntArray  # rows keep them when the batch is sliced, and are sampled with them
+    _row_ids: IntArray  # seeds of sampling; rows keep them when the batch is sliced
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Mixture:
         mean: ArrayLike = 0.0,
         scale: ArrayLike = 1.0,
     ) -> Mixture:
-        """Mixtures that raw network outputs stand for, in the units of the user.
+        """Mixtures from raw network outputs, in the units of the user.
 
         Parameters
         ----------
@@ -147,8 +147,8 @@ class Mixture:
         Parameters
         ----------
         y : array-like of shape (n, D), (n, m, D) or (1, m, D); (n,) where D is 1
-            One value for each row, m for each row, or the same m for all rows. -inf is the answer
-            to infinities, NaN to NaN.
+            One value for each row, m for each row, or the same m for all rows. Infinities give
+            -inf, NaN gives NaN.
 
         Returns
         -------
@@ -165,7 +165,7 @@ class Mixture:
     ) -> Float64Array:
         """Independent draws from each mixture.
 
-        Every row has a random stream of its own, so a batch gives what its rows give one by one.
+        Every row has its own random stream, so a batch gives the same as its rows one by one.
 
         Parameters
         ----------
@@ -173,7 +173,7 @@ class Mixture:
         random_state : int, sequence of n int, RandomState, Generator or None, default=None
             An integer seeds row i of this batch together with i, which slices remember:
             ``mixture[i].sample(m, seed)`` is ``mixture.sample(m, seed)[i:i+1]``. A sequence gives
-            each row its seed, whatever its place: rows with the same seed get the same uniform
+            each row its seed, whatever its position: rows with the same seed get the same uniform
             and normal numbers. A RandomState or Generator is drawn from once. None seeds from
             the operating system.
 
@@ -191,7 +191,7 @@ class Mixture:
         than there are means. Climbs start from the mean of every component of positive weight
         and, where the log density is concave, from the points between every two of them and
         between all (Carreira-Perpinan 2000; Ray & Lindsay 2005). Ends within 1e-3 local standard
-        deviations are one mode; saddle points and minima are none.
+        deviations are one mode; saddle points and minima are not modes.
 
         Returns
         -------

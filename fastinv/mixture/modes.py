@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 from fastinv._common.arrays import Float64Array, IntArray
 from fastinv.mixture.densities import log_sum_exp, solve_lower
 
-# Lengths are in local standard deviations: the metric is that of the mean precision of the
-# components, each weighted by its responsibility for the point.
-_CONVERGED = 1e-8  # estimated distance to the top; the Newton step from there leaves its square
+# Lengths are in local standard deviations. Their metric is the mean precision of the components,
+# each weighted by its responsibility for the point.
+_CONVERGED = 1e-8  # estimated distance to the top; one more Newton step squares it
 _LONGEST_NEWTON_STEP = 0.5
 _SAME_MODE = 1e-3
-_PUSH = 0.1  # off a saddle point
+_PUSH = 0.1  # length of a push off a saddle point
 _N_PUSHES = 5
 _MAX_STEPS = 500
-_SADDLE = 1e-7  # curvature upwards that counts as such
-_LEAST_CURVATURE = 1e-6  # flatter tops than this are found as if they had it
+_SADDLE = 1e-7  # least upward curvature of a saddle point
+_LEAST_CURVATURE = 1e-6  # flatter tops are treated as if they had it
 _LARGEST_PRECISION_ROOT = 1e140
 _NUMBERS_AT_ONCE = 2**22
 
@@ -43,7 +43,7 @@ class Modes:
     log_prob : ndarray of shape (n, m), float64
         Log density at `x`, in nats.
     weight : ndarray of shape (n, m), float64
-        Sum of the weights of the components from whose means the climb ends here. 0 for a mode
+        Sum of the weights of the components whose means lead here. 0 for a mode
         that no mean leads to: components that cross can have one between them.
     count : ndarray of shape (n,), int64
         Modes of each row.
@@ -112,7 +112,7 @@ def find_modes(
 def _find_few(
     weights: Float64Array, means: Float64Array, lower: Float64Array
 ) -> tuple[Float64Array, Float64Array]:
-    """:func:`find_modes` of all rows at once, each in units of its own spread."""
+    """:func:`find_modes` for all rows at once, each in units of its own spread."""
     centers = (weights[:, :, None] * means).sum(axis=1)
     variances = (lower**2).sum(axis=3) + (means - centers[:, None]) ** 2
     spreads = np.sqrt((weights[:, :, None] * variances).sum(axis=1))
@@ -142,8 +142,8 @@ def _starts(hills: _Hills, weights: Float64Array) -> tuple[IntArray, Float64Arra
 
     Every stationary point lies on the ridgeline surface ``(sum a_k P_k)^-1 sum a_k P_k mean_k`` of
     some shares a (Ray & Lindsay 2005, Annals of Statistics 33(5), theorem 1). Its points of equal
-    shares, for pairs and for all, reach modes where components cross; of these only the ones on
-    a concave part of the log density are worth the climb.
+    shares, for pairs and for all, reach modes where components cross. Only those on
+    a concave part of the log density are used as starts.
     """
     rows, components = np.nonzero(weights > 0.0)
     between_rows, between = _ridge_points(hills, weights > 0.0)
@@ -179,9 +179,9 @@ def _ridge_points(hills: _Hills, present: NDArray[np.bool_]) -> tuple[IntArray, 
 def _summits(
     hills: _Hills, rows: IntArray, starts: Float64Array
 ) -> tuple[Float64Array, _Local, NDArray[np.bool_]]:
-    """Where climbs end, the surroundings, and whether that is a maximum.
+    """The ends of climbs, their surroundings, and whether each is a maximum.
 
-    A climb that starts on a ridge ends on a saddle point: a push sends it on.
+    A climb that starts on a ridge ends on a saddle point; a push lets it continue.
     """
     x = _climb(hills, rows, starts)
     local = _look_around(hills, rows, x)
@@ -198,7 +198,7 @@ def _summits(
 
 
 def _climb(hills: _Hills, rows: IntArray, starts: Float64Array) -> Float64Array:
-    """Stationary points ``(P, D)`` that ascents from `starts` on the hills of `rows` end at."""
+    """Stationary points ``(P, D)`` at the ends of ascents from `starts` on the hills of `rows`."""
     x = starts.copy()
     fallback = starts.copy()
     highest = np.full(len(x), -np.inf)
@@ -209,7 +209,8 @@ def _climb(hills: _Hills, rows: IntArray, starts: Float64Array) -> Float64Array:
             break
         here = x[active]
         local = _look_around(hills, rows[active], here)
-        # A Newton step that led down is taken back, and that climb goes on by fixed point alone.
+        # A Newton step that led down is undone, and that climb continues with fixed-point steps
+        # only.
         slack = 1e-12 * (1.0 + np.abs(local.log_density))
         fell = may_leap[active] & (local.log_density < highest[active] - slack)
         may_leap[active[fell]] = False
@@ -236,7 +237,7 @@ def _look_around(hills: _Hills, rows: IntArray, x: Float64Array) -> _Local:
     log_density = log_sum_exp(terms)
     shares = np.exp(terms - log_density[:, None])
     gradients = -_transposed_times(hills.roots[rows], z)
-    gradients[shares == 0.0] = 0.0  # of no weight, and their squares could overflow
+    gradients[shares == 0.0] = 0.0  # they have no weight, and their squares could overflow
     gradient = (shares[:, :, None] * gradients).sum(axis=1)
     precision = (shares[:, :, None, None] * hills.precisions[rows]).sum(axis=1)
 
@@ -249,19 +250,19 @@ def _look_around(hills: _Hills, rows: IntArray, x: Float64Array) -> _Local:
 
 
 def _whitening(precision: Float64Array) -> Float64Array:
-    """W with ``W^T precision W = 1``; dimensions of unlike scales do not blur each other."""
+    """W with ``W^T precision W = 1``, accurate for dimensions of very different scales."""
     units = np.sqrt(np.diagonal(precision, axis1=1, axis2=2))
     values, vectors = np.linalg.eigh(precision / units[:, :, None] / units[:, None, :])
-    values = np.maximum(values, np.finfo(np.float64).eps)  # correlated up to rounding
+    values = np.maximum(values, np.finfo(np.float64).eps)  # if correlated within rounding
     return np.asarray(vectors / np.sqrt(values)[:, None, :] / units[:, :, None])
 
 
 def _distinct(
     n: int, rows: IntArray, x: Float64Array, precision: Float64Array, mass: Float64Array
 ) -> tuple[Float64Array, Float64Array]:
-    """Padded points ``(n, m, D)`` of which no two are the same, with the mass of each.
+    """Padded points ``(n, m, D)``, all different, with the mass of each.
 
-    `rows` is sorted, and within a row the points are, the highest first.
+    `rows` must be sorted, and so must the points within a row, the highest first.
     """
     counts = np.bincount(rows, minlength=n)
     place = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -272,7 +273,7 @@ def _distinct(
     points[rows, place], metric[rows, place], masses[rows, place] = x, precision, mass
 
     is_new = ~np.isnan(points[:, :, 0])
-    for j in range(n_places):  # later ones beside it are the same
+    for j in range(n_places):  # later points near it are the same
         offsets = points[:, j + 1 :] - points[:, j, None]
         distances = (offsets * (offsets @ metric[:, j])).sum(axis=2)
         same = is_new[:, j, None] & is_new[:, j + 1 :] & (distances <= _SAME_MODE**2)

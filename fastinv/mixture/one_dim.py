@@ -1,4 +1,4 @@
-"""What mixtures of Gaussians have in one dimension only: cdf, quantiles, highest-density regions.
+"""Mixtures of Gaussians in one dimension: cdf, quantiles and highest-density regions.
 
 Shapes: n rows, K components, m values for each row.
 """
@@ -32,17 +32,17 @@ class Line:
     scales: Float64Array
 
     def standardize(self, y: Float64Array) -> Float64Array:
-        """``(n, m, K)`` of `y` ``(n, m)``."""
+        """Standardised values ``(n, m, K)`` of `y` ``(n, m)``."""
         return (y[:, :, None] - self.means[:, None]) / self.scales[:, None]
 
     def cdf(self, y: Float64Array) -> Float64Array:
-        """P(Y <= y) ``(n, m)`` of `y` ``(n, m)`` or ``(1, m)``."""
+        """P(Y <= y) ``(n, m)`` for `y` ``(n, m)`` or ``(1, m)``."""
         weights = np.exp(self.log_weights)[:, None]
         mass: Float64Array = np.sum(weights * ndtr(self.standardize(y)), axis=2)
         return np.minimum(mass, 1.0)
 
     def log_density(self, y: Float64Array) -> tuple[Float64Array, Float64Array, Float64Array]:
-        """log p and its first two derivatives, ``(n, m)`` each, of `y` ``(n, m)``."""
+        """log p and its first two derivatives, ``(n, m)`` each, at `y` ``(n, m)``."""
         scales = self.scales[:, None]
         z = self.standardize(y)
         terms = (self.log_weights - np.log(self.scales))[:, None] - 0.5 * z * z - HALF_LOG_2_PI
@@ -57,7 +57,7 @@ class Line:
 def quantiles(line: Line, p: Float64Array) -> Float64Array:
     """y ``(n, m)`` with ``P(Y <= y) = p``, for `p` ``(n, m)`` in [0, 1].
 
-    The components' own quantiles enclose that of the mixture. The upper half is solved in
+    The quantiles of the components enclose that of the mixture. The upper half is solved in
     ``P(Y > y)``, which keeps its relative precision there.
     """
     inner = np.where((p > 0.0) & (p < 1.0), p, 0.5)
@@ -82,8 +82,8 @@ def quantiles(line: Line, p: Float64Array) -> Float64Array:
 def highest_density_regions(line: Line, modes: Float64Array, level: float) -> list[list[Interval]]:
     """Intervals that hold `level` of each row's mass, where the density is at least a threshold.
 
-    Between neighbouring modes the density has one minimum; on either side of a mode it is
-    monotone, so that a threshold gives each mode at most one interval, and the mass falls with it.
+    Between neighbouring modes the density has one minimum, and on either side of a mode it is
+    monotone. So a threshold gives each mode at most one interval, and a higher one less mass.
 
     Parameters
     ----------
@@ -116,8 +116,8 @@ def highest_density_regions(line: Line, modes: Float64Array, level: float) -> li
 
 @dataclass(frozen=True)
 class _Slopes:
-    """Peaks ``(n, m)`` from left to right, those of padding at the right end with a density of 0,
-    and the valleys ``(n, m + 1)`` beside them, of which the outer ones are far in the tails."""
+    """Peaks ``(n, m)`` from left to right, padding at the right end with a density of 0,
+    and the valleys ``(n, m + 1)`` beside them; the outer ones are far in the tails."""
 
     peaks: Float64Array
     log_peaks: Float64Array
@@ -160,14 +160,14 @@ def _ends(line: Line, slopes: _Slopes, threshold: Float64Array) -> Float64Array:
     log_valleys = np.concatenate([slopes.log_valleys[:, :-1], slopes.log_valleys[:, 1:]], axis=1)
     joined = log_valleys >= threshold
     empty = np.tile(slopes.log_peaks < threshold, (1, 2))
-    known = np.where(empty, peaks, valleys)
-    low = np.where(joined | empty, known, np.minimum(peaks, valleys))
-    high = np.where(joined | empty, known, np.maximum(peaks, valleys))
+    fixed_end = np.where(empty, peaks, valleys)
+    low = np.where(joined | empty, fixed_end, np.minimum(peaks, valleys))
+    high = np.where(joined | empty, fixed_end, np.maximum(peaks, valleys))
     return increasing_root(above, low, high, 8.0 * _EPS * (1.0 + np.abs(threshold)))
 
 
 def _joined(left: Float64Array, right: Float64Array, valleys: Float64Array) -> list[Interval]:
-    """Intervals of one row: empty ones left out, those that meet in a valley made one."""
+    """Intervals of one row, without empty ones; those that meet in a valley are joined."""
     intervals: list[Interval] = []
     for low, high, valley in zip(left.tolist(), right.tolist(), valleys.tolist(), strict=False):
         if low == high:
@@ -185,7 +185,7 @@ def increasing_root(
 
     Newton's method, and bisection where a step would leave the bracket or does not halve the one
     before the last (as rtsafe in Press et al., Numerical Recipes, 9.4). An entry stops where the
-    value is at most `noise` in size, or where it moves by rounding errors only.
+    value is at most `noise` in size, or when it moves by rounding errors only.
     """
     x = low + 0.5 * (high - low)
     last_step = step_before = high - low
@@ -199,7 +199,7 @@ def increasing_root(
             newton = x - value / slope
         leap = np.abs(newton - x)
         usable = (newton >= low) & (newton <= high) & (leap <= 0.5 * step_before)
-        # Where the slope is all but infinite, a step of nothing does not mean to have arrived.
+        # If the slope is nearly infinite, a tiny step does not mean that the root is reached.
         usable &= (leap > 2.0 * _EPS * np.abs(x)) | (np.abs(value) <= 1e3 * noise)
         new = np.where(found, x, np.where(usable, newton, low + 0.5 * (high - low)))
         step_before, last_step = last_step, np.abs(new - x)

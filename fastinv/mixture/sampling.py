@@ -1,4 +1,4 @@
-"""Draws from mixtures of Gaussians, each row from a random stream of its own."""
+"""Draws from mixtures of Gaussians; each row has its own random stream."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def draw(
         normal[i] = rng.standard_normal((n_samples, n_dims))
 
     ends = np.cumsum(weights, axis=1)
-    ends /= ends[:, -1:]  # exactly 1 from the last component of positive weight on
+    ends /= ends[:, -1:]  # exactly 1 at and after the last component of positive weight
     component = np.zeros((n, n_samples), np.intp)
     for end in ends.T:
         component += uniform >= end[:, None]
     rows = np.arange(n)[:, None]
     samples = means[rows, component]
-    for j in range(n_dims):  # column by column: the factors of all samples would be D^2 each
+    for j in range(n_dims):  # by columns: the factors of all samples would take D^2 numbers each
         samples += lower[rows, component, :, j] * normal[:, :, j, None]
     return samples
 

@@ -11,25 +11,25 @@ from fastinv.functions.compilation import RowFunction
 
 Float64Array = NDArray[np.float64]
 
-# A double root comes out as a pair this far apart, or less, along either axis; far from the real
-# axis a root is truly complex.
+# A double root is found as a pair at most this far apart along either axis. A root farther from the
+# real axis is truly complex.
 _NEAR_REAL = 1e-2
 _N_STEPS = 40  # a double root halves the error in each step: 40 steps take 1e-2 to 1e-14
 _TOLERANCE = 1e-11
 
 
 def real_roots(coefficients: Float64Array) -> Float64Array:
-    """Real parts of the roots that are real, or may be but for rounding.
+    """Real parts of the roots that are real within rounding.
 
     Parameters
     ----------
     coefficients : ndarray of shape (n, d + 1)
-        Highest power first; the first coefficient is not zero. They may have overflowed.
+        Highest power first; the first coefficient is not zero. Infinity and NaN are allowed.
 
     Returns
     -------
     ndarray of shape (n, d)
-        NaN for a complex root, and for all roots where a coefficient is not finite.
+        NaN for a complex root, and for all roots if a coefficient is not finite.
     """
     n, degree = coefficients.shape[0], coefficients.shape[1] - 1
     finite = np.asarray(np.isfinite(coefficients).all(axis=1))
@@ -47,12 +47,12 @@ def polish(
     starts: Float64Array,
     targets: Float64Array,
 ) -> Float64Array:
-    """Newton's method on f(x) = y, as many equations as unknowns.
+    """Newton's method for f(x) = y with as many equations as unknowns.
 
     Parameters
     ----------
     function : callable
-        f as its formula writes it: it is given columns, (p, m) and (p, m), instead of one row.
+        The formula of f, called with columns, (p, m) and (p, m), instead of one row.
     jacobian : callable
         Columns (p, m) to df_i/dx_j, (m, p, p).
     starts : ndarray of shape (n, k, p)

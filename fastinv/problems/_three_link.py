@@ -14,7 +14,7 @@ from fastinv.problems._two_link import elbow_solutions, wrapped
 
 Float64Array = NDArray[np.float64]
 
-_N_VALUES = 257  # of a fixed joint: points on the curves are about 0.01 apart
+_N_VALUES = 257  # values of a fixed joint: points on the curves have gaps of about 0.01
 _N_STEPS = 30
 _LONGEST_STEP = 0.05
 _SLACK = 1e-11
@@ -64,7 +64,7 @@ def _distance(X: Float64Array, targets: Float64Array, bounds: Float64Array) -> F
 
 
 def _reachable_values(joint: int, targets: Float64Array, bounds: Float64Array) -> Float64Array:
-    """Values (n, _N_VALUES) of one joint that span what the bounds and the reach allow.
+    """Values (n, _N_VALUES) of one joint over the range allowed by bounds and reach.
 
     The other two links reach 2 at most, hence a window around the target's direction for the
     first joint; a bend t in another shortens its two links to 2 cos(t / 2).
@@ -75,7 +75,7 @@ def _reachable_values(joint: int, targets: Float64Array, bounds: Float64Array) -
         with np.errstate(divide="ignore"):
             cosine = (radius**2 - 3.0) / (2.0 * radius)
         width, centre = np.arccos(np.clip(cosine, -1.0, 1.0)), np.arctan2(*targets.T[::-1])
-        # A window that leaves the circle on one side comes in on the other: take all of it.
+        # A window that leaves the circle on one side enters on the other: take the whole circle.
         width = np.where(np.abs(centre) + width > 1.5 * np.pi, 2.0 * np.pi, width)
     else:
         width = 2.0 * np.arccos(np.clip((radius - 1.0) / 2.0, 0.0, 1.0))

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 Float64Array = NDArray[np.float64]
 
-_REACH_SLACK = 1e-14  # a straight arm, beyond reach by rounding only
+_REACH_SLACK = 1e-14  # rounding may put a straight arm beyond reach
 
 
 def elbow_solutions(
@@ -44,5 +44,5 @@ def elbow_solutions(
 
 
 def wrapped(angle: Float64Array) -> Float64Array:
-    """`angle` in (-π, π], left as it is where it is there already."""
+    """`angle` in (-π, π]; angles already there do not change."""
     return angle - 2.0 * np.pi * np.ceil((angle - np.pi) / (2.0 * np.pi))

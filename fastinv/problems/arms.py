@@ -40,7 +40,7 @@ def _two_link_inverse(targets: Float64Array) -> Float64Array:
 
 
 def _yaw_pitch_inverse(targets: Float64Array) -> Float64Array:
-    """The vertical plane of the arm can be met from either side.
+    """Solutions in both orientations of the arm's vertical plane.
 
     Forwards the arm reaches the radius ``hypot(y₁, y₂)`` at the yaw of the target; backwards,
     leaning over its base, minus that radius at the opposite yaw. Straight above the base every

@@ -18,12 +18,12 @@ def half_ball_forward(x: Float64Array, y: Float64Array) -> None:
 
 
 def _accept(X: Float64Array) -> NDArray[np.bool_]:
-    """The disc that the paper's code samples: the slope is infinite at its rim."""
+    """Points in the disc that the paper's code samples: the slope is infinite at the rim."""
     return np.asarray(X[:, 0] ** 2 + X[:, 1] ** 2 < 0.99)
 
 
 def _distance(X: Float64Array, targets: Float64Array) -> Float64Array:
-    """To the circle of radius sqrt(1 - y²), or infinity where y is not in [0, 1]."""
+    """Distance to the circle of radius sqrt(1 - y²); infinity if y is not in [0, 1]."""
     height = targets[:, 0]
     reachable = (height >= 0.0) & (height <= 1.0)
     clipped = np.clip(height, 0.0, 1.0)

@@ -23,7 +23,7 @@ def cubic_forward(x: Float64Array, y: Float64Array) -> None:
 
 @forward(n_inputs=1, n_outputs=1)
 def quartic_forward(x: Float64Array, y: Float64Array) -> None:
-    """Equation (A.2), which prints 4x where the paper's code and results have 4x²."""
+    """Equation (A.2), which prints 4x; the paper's code and results have 4x²."""
     y[0] = x[0] ** 4 - 4.0 * x[0] ** 2
 
 
@@ -35,7 +35,7 @@ def sine_forward(x: Float64Array, y: Float64Array) -> None:
 
 @forward(n_inputs=1, n_outputs=1)
 def wave_forward(x: Float64Array, y: Float64Array) -> None:
-    """The noisy wave on which mixture density networks are taught (Bishop 1994, section 5)."""
+    """The noisy wave, a textbook example of mixture density networks (Bishop 1994, section 5)."""
     y[0] = x[0] + _WAVE_AMPLITUDE * np.sin(2.0 * np.pi * x[0])
 
 
@@ -68,7 +68,7 @@ def _sine_inverse(targets: Float64Array) -> Float64Array:
 
 
 def _wave_inverse(targets: Float64Array) -> Float64Array:
-    """One root at most in each of the three intervals between the turning points of the wave."""
+    """At most one root in each of the three intervals between the wave's turning points."""
     turning = np.arccos(-1.0 / (2.0 * np.pi * _WAVE_AMPLITUDE)) / (2.0 * np.pi)
     ends = np.array([0.0, turning, 1.0 - turning, 1.0])
     values = _wave(ends)

@@ -118,7 +118,7 @@ def _multiply(*factors: Float64Array) -> Float64Array:
     for factor in others:
         degree = factor.shape[1] - 1
         padded = np.pad(product, ((0, 0), (0, degree)))
-        # Rolling brings in zeros only: the padding is as long as the longest shift.
+        # Rolling moves in only zeros: the padding is as long as the longest shift.
         product = sum(
             (factor[:, [k]] * np.roll(padded, k, axis=1) for k in range(degree + 1)),
             np.zeros_like(padded),
@@ -127,7 +127,7 @@ def _multiply(*factors: Float64Array) -> Float64Array:
 
 
 def _real_sqrt(values: Float64Array) -> Float64Array:
-    """Square root, zero where rounding made a double root's discriminant negative."""
+    """Square root; zero if rounding made a double root's discriminant negative."""
     return np.sqrt(np.maximum(values, 0.0))
 
 

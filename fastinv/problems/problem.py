@@ -21,15 +21,15 @@ from fastinv.functions.compiled import ForwardFunction
 
 Float64Array = NDArray[np.float64]
 
-# Rounding may put a solution on the boundary this far outside of it.
+# Rounding may put a solution on the boundary outside of it by this much.
 _DOMAIN_SLACK = 1e-11
-# At a fold two solutions merge; each is then known to the square root of the rounding error.
+# At a fold two solutions merge; each is then accurate to the square root of the rounding error.
 _SAME_SOLUTION = 1e-6
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Noise on the outputs, as the source of a problem defines it.
+    """Noise on the outputs, as defined in the source of a problem.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class Problem:
     inverse : callable or None
         Finite targets (n, q) to candidate solutions (n, m, p), NaN where there is none.
     distance : callable or None
-        X (n, p) and targets (n, q) to the distance (n,) from each x to its solutions, where these
+        X (n, p) and targets (n, q) to the distance (n,) from each x to its solutions, if these
         form curves.
     accept : callable or None
         X (n, p) to a mask (n,) of the points that are sampled; None takes the whole box.
@@ -147,7 +147,7 @@ class Problem:
         -------
         list of n ndarrays of shape (m_i, p), float64
             Sorted by the first coordinate, then by the next; m_i = 0 for an unreachable target.
-            Solutions closer than 1e-6, as they merge at a fold, are returned once.
+            Solutions closer than 1e-6, which occur at a fold, are returned once.
 
         Raises
         ------
@@ -162,7 +162,8 @@ class Problem:
         targets = check_targets(y, self.n_outputs)
         finite = np.isfinite(targets).all(axis=1, keepdims=True)
         low, high = self.bounds.T
-        # What is out of reach may overflow or leave the domain of a root: no candidate then.
+        # For targets out of reach this may overflow or take the root of a negative number: no
+        # candidate.
         with np.errstate(all="ignore"):
             candidates = self.inverse(np.where(finite, targets, 0.0))
         inside = (candidates >= low - _DOMAIN_SLACK) & (candidates <= high + _DOMAIN_SLACK)

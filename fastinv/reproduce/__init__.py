@@ -1,4 +1,4 @@
-"""The experiments of the paper on inverse twin networks, with its numbers beside ours.
+"""The experiments of the paper on inverse twin networks, with its numbers next to ours.
 
 S. J. Wetzel (2026), "Inverting Non-Injective Functions with Twin Neural Network Regression",
 section 5 and appendix A: table 1, known forward function, and table 2, noisy data.

@@ -1,4 +1,4 @@
-"""What each ingredient of a recipe buys: one is changed at a time."""
+"""The effect of each ingredient of a recipe: one is changed at a time."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ EXPERIMENTS = (1, 5, 7)
 
 @dataclass(frozen=True)
 class _Change:
-    """A change that takes a new training: parameters of the solver, attributes of the recipe."""
+    """A change that needs a new training: parameters of the solver, attributes of the recipe."""
 
     ingredient: str
     name: str
@@ -50,7 +50,7 @@ class _Change:
 
 
 def _for_pairs(parameters: dict[str, Any], pairs: TrainingPairs) -> dict[str, Any]:
-    """`parameters` of a solver without those that only other pairs than `pairs` have."""
+    """`parameters` of a solver, without those of pairs that `pairs` does not have."""
     own = pairs.get_params()
     others = {name for name in parameters if name.startswith("pairs__") and name[7:] not in own}
     return {name: value for name, value in parameters.items() if name not in others}
@@ -102,15 +102,15 @@ class AblationRow:
     setting : {"known_forward", "noisy_data"}
     ingredient, change : str
     number : int
-        Of the experiment.
+        Number of the experiment.
     first, best : float
-        RMSE in y, by the exact f, from the nearest anchor alone and of the candidate chosen.
+        RMSE in y, by the exact f, of the nearest anchor's solution and of the chosen candidate.
     ratio : float
-        `best` over that of the unchanged recipe.
+        `best` divided by that of the unchanged recipe.
     seconds : float or None
-        Of the training, where there was one.
+        Time of the training, if there was one.
     n_evaluations : float or None
-        Of f per target, to choose and to polish, where that is what is changed.
+        Evaluations of f per target, to choose and to polish, if the change affects them.
     """
 
     setting: Setting
@@ -133,9 +133,9 @@ def ablation(
     on_start: Callable[[int], Any] = lambda n_calls: None,
     on_result: Callable[[], Any] = lambda: None,
 ) -> list[AblationRow]:
-    """Change one ingredient at a time, from the five nearest anchors unless that is the change.
+    """Change one ingredient at a time, with the five nearest anchors unless the change says else.
 
-    Changes that leave the recipe as it is are left out.
+    Changes that do not affect the recipe are skipped.
 
     Parameters
     ----------
@@ -143,16 +143,16 @@ def ablation(
         Experiments.
     seeds : sequence of int, default=(0,)
     recipe : Recipe, default=FAST
-        What is changed.
+        The recipe to change.
     n_jobs : int, default=1
         Processes. The numbers do not depend on it.
     on_start, on_result : callable
-        Are told how many pieces of work there are, and that one more is done.
+        Called with the number of pieces of work, and after each finished piece.
 
     Returns
     -------
     list of AblationRow
-        First all of the known forward function, then all of noisy data; unchanged recipes first.
+        First all for the known forward function, then all for noisy data; unchanged recipes first.
 
     Raises
     ------
@@ -176,7 +176,7 @@ def ablation(
 
 
 def _matters(change: _Change, recipe: Recipe) -> bool:
-    """Whether it is a change."""
+    """Whether `change` affects the recipe."""
     changed = change.of(recipe)
     if replace(changed, known_forward=recipe.known_forward) != recipe:
         return True
@@ -196,7 +196,7 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
 def _measure(
     setting: Setting, change: _Change | None, number: int, seed: int, recipe: Recipe
 ) -> list[Measured]:
-    """One training, and all variants that need no other."""
+    """One training, and all variants that need no other training."""
     changed = recipe if change is None else change.of(recipe)
     plan = Plan.of(experiment(number), seed, setting, changed)
     if setting == "noisy_data":
@@ -233,5 +233,5 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _mean_or_none(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return _mean(known) if known else None
+    measured = [value for value in values if value is not None]
+    return _mean(measured) if measured else None

@@ -1,4 +1,4 @@
-"""How candidates are judged: by anchor, the best of them, polished, and what they found."""
+"""Judges candidates: by anchor, the best of them, after a polish, and their recall."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from fastinv.functions.function import Function
 from fastinv.functions.goal import Goal
 from fastinv.problems import Problem
 from fastinv.reproduce.data import Split
-from fastinv.reproduce.training.trainings import known
+from fastinv.reproduce.training.trainings import forward_parameter
 from fastinv.solvers import NearestSolver
 
-# A candidate this near to an exact solution, in widths of the domain, has found it.
+# A candidate has found an exact solution if it is this near, in widths of the domain.
 RECALL_TOLERANCE = 0.01
 
 
 class PolishedCandidates(NamedTuple):
-    """Where polishing leads: `x` (n, k, p), and evaluations of f for each target, on average."""
+    """Results of polishing: `x` (n, k, p), and the mean evaluations of f per target."""
 
     x: Float64Array
     n_evaluations: float
@@ -31,8 +31,8 @@ class PolishedCandidates(NamedTuple):
 class Judge:
     """Judges candidates x (n, k, p) for n targets, from k anchors, the nearest first.
 
-    As in the paper's code, they are moved to where f is defined first, which concerns
-    experiment 4 alone.
+    As in the paper's code, they are first moved to where f is defined, which only affects
+    experiment 4.
     """
 
     problem: Problem
@@ -42,9 +42,9 @@ class Judge:
 
     @classmethod
     def of(cls, problem: Problem, forward: Function, split: Split) -> Judge:
-        """With a polish inside the bounds, on the exact f or on the learned one."""
+        """A judge that polishes inside the bounds, on the exact f or on the learned one."""
         polisher = NearestSolver(
-            known(forward),
+            forward_parameter(forward),
             bounds=problem.bounds,
             refine=True,
             n_candidates=1,
@@ -52,7 +52,7 @@ class Judge:
         return cls(problem, forward, split.targets, polisher)
 
     def rmse(self, x: Float64Array) -> float:
-        """In y, by the exact f, of one solution (n, p) per target."""
+        """RMSE in y, by the exact f, of one solution (n, p) per target."""
         return rmse_in_y(self.problem.forward, self.problem.project(x), self.targets)
 
     def by_anchor(self, x: Float64Array) -> tuple[float, ...]:
@@ -76,7 +76,7 @@ class Judge:
         return PolishedCandidates(np.asarray(polished.x).reshape(x.shape), n_evaluations)
 
     def least(self, split: Split, n_candidates: int) -> float:
-        """The RMSE that even the exact f leaves, polished from so many anchors."""
+        """The RMSE that remains even with the exact f, polished from `n_candidates` anchors."""
         solver = NearestSolver(
             self.problem.forward,
             bounds=self.problem.bounds,
@@ -89,7 +89,7 @@ class Judge:
 def branch_recall(problem: Problem, targets: Float64Array, x: Float64Array) -> float | None:
     """The share of all exact solutions of `targets` that are among `x` (n, k, p).
 
-    None where solutions form curves, or where no target has any.
+    None if solutions form curves, or if no target has any.
     """
     if problem.inverse is None:
         return None

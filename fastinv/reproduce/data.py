@@ -28,10 +28,10 @@ class Split:
         noisy: bool = False,
         n_anchors: int | None = None,
     ) -> Split:
-        """500 uniform points where y has one component, as in experiments 1 to 4, else 1000.
+        """500 uniform points if y has one component, as in experiments 1 to 4, else 1000.
 
-        With `noisy` all y carry the problem's noise, those of the targets, too. `n_anchors` keeps
-        fewer anchors than there are.
+        With `noisy` all y have the problem's noise, also those of the targets. `n_anchors` keeps
+        only that many anchors.
         """
         n = 500 if problem.n_outputs == 1 else 1000
         X, y = problem.sample(n, random_state, noise=problem.noise.scale if noisy else 0.0)
@@ -42,12 +42,12 @@ class Split:
 
     @property
     def anchors_x(self) -> Float64Array:
-        """(n_anchors, p)."""
+        """x of the anchors, (n_anchors, p)."""
         return self.points_x[: self.n_anchors]
 
     @property
     def anchors_y(self) -> Float64Array:
-        """(n_anchors, q)."""
+        """y of the anchors, (n_anchors, q)."""
         return self.points_y[: self.n_anchors]
 
     def nearest_anchors(self, k: int) -> IntArray:

@@ -1,4 +1,4 @@
-"""What is measured in every experiment, and its mean and spread over seeds."""
+"""The measured errors of an experiment, and their mean and spread over seeds."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ N_ANCHORS_TRIED = 5
 
 @dataclass(frozen=True)
 class Errors:
-    """RMSE in y, :func:`fastinv.comparison.rmse_in_y`, of each method; None where not measured.
+    """RMSE in y, :func:`fastinv.comparison.rmse_in_y`, of each method; None if not measured.
 
     Attributes
     ----------
     nearest_by_anchor, twin_by_anchor : tuple of 5 floats
-        Of the solutions from each of the anchors tried, the nearest in y first.
+        Errors of the solutions from each anchor tried, the nearest in y first.
     twin_best : float
-        Of the solution from those anchors with the smallest residual by the exact f.
+        Error of the solution from those anchors with the smallest residual by the exact f.
     twin_best_learned : float or None
         The same by the learned f; noisy data only.
     direct : float or None
-        Of the network trained on the inverse, which knows no anchors.
+        Error of the network trained on the inverse, which has no anchors.
     nearest_polished, twin_polished : float or None
-        Of the best of the five after polishing, on the exact f or on the learned one.
+        Error of the best of the five after polishing, on the exact f or on the learned one.
     twin_polished_many : float or None
-        The same of the candidates from :attr:`Recipe.n_ranked` anchors; noisy data only.
+        The same for candidates from :attr:`Recipe.n_ranked` anchors; noisy data only.
     least : float or None
-        Of the best solutions that the exact f gives: noise has moved some targets to where no x
+        Error of the best solutions with the exact f: noise has moved some targets to where no x
         leads. Noisy data only.
     nearest_recall, twin_recall : float or None
-        No error: the share of all exact solutions that those polished five include, to 1 % of
-        the width of the domain. None where solutions form curves; the paper has neither.
+        Not an error: the share of all exact solutions that those polished five include, to 1 % of
+        the width of the domain. None if solutions form curves; the paper has neither number.
     """
 
     nearest_by_anchor: tuple[float, ...]
@@ -59,11 +59,11 @@ class Moments:
 
     @classmethod
     def of(cls, errors: Sequence[Errors]) -> Moments:
-        """Of one or more seeds."""
+        """The moments of the errors of one or more seeds."""
         return cls(_reduced(errors, np.mean), _reduced(errors, np.std))
 
     def summary(self) -> dict[str, Any]:
-        """All numbers, in types that JSON has."""
+        """All numbers, in types of JSON."""
         return asdict(self)
 
 

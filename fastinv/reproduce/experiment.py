@@ -24,7 +24,7 @@ class ExperimentResult:
     Attributes
     ----------
     number : int or None
-        In the paper.
+        Number in the paper.
     problem : str
     setting : {"known_forward", "noisy_data"}
     recipe : str
@@ -37,7 +37,7 @@ class ExperimentResult:
     fit_seconds : dict of str to float
         ``twin``, ``direct`` and, for noisy data, ``forward``.
     twin_epochs : int
-        That the twin network was trained for.
+        Epochs of the twin network's training.
     """
 
     number: int | None
@@ -53,7 +53,7 @@ class ExperimentResult:
     twin_epochs: int
 
     def summary(self) -> dict[str, Any]:
-        """All numbers, in types that JSON has."""
+        """All numbers, in types of JSON."""
         return asdict(self)
 
 
@@ -67,17 +67,17 @@ def run_experiment(
 ) -> ExperimentResult:
     """Run one experiment with one seed on the paper's data and split.
 
-    The anchors tried are the nearest in y. Polishing is measured apart from the networks, which
+    The anchors tried are the nearest in y. Polishing is measured separately: the networks
     are compared without it.
 
     Parameters
     ----------
     problem : Problem
     random_state : int, default=0
-        Of data and networks.
+        Seed of data and networks.
     setting : {"known_forward", "noisy_data"}, default="known_forward"
-        Table 1 or table 2. In the latter only the noisy points are known to all methods, and f is
-        learned from them; errors are nevertheless those of the exact f.
+        Table 1 or table 2. In table 2 all methods get only the noisy points, and f is
+        learned from them; errors are still computed with the exact f.
     recipe : Recipe, default=FAST
     verbose : int, default=0
         1 shows the progress of the trainings on standard error.
@@ -89,7 +89,7 @@ def run_experiment(
     Raises
     ------
     TypeError, ValueError
-        `random_state` is no integer or negative; a parameter that the solvers refuse.
+        `random_state` is not an integer or negative, or the solvers refuse a parameter.
     KeyboardInterrupt
         If a training is interrupted.
     """
@@ -122,7 +122,7 @@ def run_experiment(
 def _both_protocols(
     plan: Plan, forward: Function, twin: TwinSolver, average: Float64Array
 ) -> tuple[Errors, Errors]:
-    """From the second nearest anchor on, and from the nearest on; `average` (n, p) is direct."""
+    """Errors from the second nearest anchor on, and from the nearest on; `average` is direct."""
     split = plan.split
     n_many = plan.recipe.n_ranked if plan.noisy else N_ANCHORS_TRIED
     from_nearest = split.anchors_x[split.nearest_anchors(N_ANCHORS_TRIED + 1)]
@@ -151,19 +151,19 @@ def _errors(
     from_many: Float64Array,
     least: float | None,
 ) -> Errors:
-    """Of all methods.
+    """Errors of all methods.
 
     Parameters
     ----------
     judge : Judge
     from_nearest, from_twin : ndarray of shape (n, 5, p)
-        By anchor.
+        Solutions by anchor.
     average : ndarray of shape (n, p)
-        Of the direct network.
+        Answers of the direct network.
     from_many : ndarray of shape (n, n_ranked, p)
-        Of the twin network from more anchors, for noisy data.
+        Solutions of the twin network from more anchors, for noisy data.
     least : float or None
-        What even the exact f leaves.
+        Error that remains even with the exact f.
     """
     exact, learned = judge.problem.forward, not judge.forward.exact
     polished = [judge.polished(x).x for x in (from_nearest, from_twin)]

@@ -31,7 +31,7 @@ class Table:
     number : int
         1 or 2.
     results : dict of int to tuple of ExperimentResult
-        By experiment, one result per seed.
+        For each experiment, one result per seed.
     """
 
     number: int
@@ -42,7 +42,7 @@ class Table:
         return SETTINGS[self.number]
 
     def paper_protocol(self, number: int) -> Moments:
-        """Over the seeds of an experiment, with the anchors that the paper tries."""
+        """Errors over the seeds of an experiment, with the anchors that the paper tries."""
         return Moments.of([result.paper_protocol for result in self.results[number]])
 
     def nearest_protocol(self, number: int) -> Moments:
@@ -69,9 +69,9 @@ def run_tables(
     seeds : sequence of int, default=(0, 1, 2, 3, 4)
     recipe : Recipe, default=FAST
     n_jobs : int, default=1
-        Processes, one thread each where there are more than one. The numbers do not depend on it.
+        Processes; with more than one, each has one thread. The numbers do not depend on it.
     on_result : callable
-        Is told each result as it comes.
+        Called with each result.
 
     Returns
     -------
@@ -94,14 +94,14 @@ def run_tables(
 def run_all(
     function: Callable[..., Result], calls: Sequence[tuple[Any, ...]], n_jobs: int
 ) -> Iterator[Result]:
-    """Results of `function` for the arguments `calls`, in their order, each as soon as it is there.
+    """Results of `function` for the arguments `calls`, in order, each as soon as possible.
 
     Parameters
     ----------
     function : callable
-        Of a module, that processes can find it.
+        Defined in a module, so that processes can find it.
     calls : sequence of tuple
-        What can be pickled.
+        Arguments that can be pickled.
     n_jobs : int
         Processes, one thread each where there are more than one.
 
@@ -129,6 +129,6 @@ def _run(table: int, number: int, seed: int, recipe: Recipe) -> ExperimentResult
 
 
 def _set_up_process() -> None:
-    """One thread, and Ctrl-C, which the caller hears as well, ends it at once."""
+    """Use one thread, and end at once on Ctrl-C, which the caller receives as well."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.environ["FASTINV_NUM_THREADS"] = "1"

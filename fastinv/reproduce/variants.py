@@ -1,4 +1,4 @@
-"""What is changed after the training of a twin network: anchors tried, ranking, polish, and f."""
+"""Changes after the training of a twin network: anchors tried, ranking, polish, and f."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def unchanged(plan: Plan) -> Measured:
 
 
 def variants_of_known_forward(plan: Plan) -> list[Measured]:
-    """The recipe, and all that needs no other training, with the exact f."""
+    """The recipe and all variants that need no other training, with the exact f."""
     forward, _ = plan.forward()
     twin, seconds = plan.twin(forward)
     candidates = from_twin(twin, plan.split, plan.split.n_anchors)
@@ -57,7 +57,7 @@ def variants_of_known_forward(plan: Plan) -> list[Measured]:
 
 
 def variants_of_noisy_data(plan: Plan) -> list[Measured]:
-    """The recipe, and all that needs no other twin network, with a learned f."""
+    """The recipe and all variants that need no other twin network, with a learned f."""
     forward, forward_seconds = plan.forward()
     twin, seconds = plan.twin(forward)
     candidates = from_twin(twin, plan.split, plan.split.n_anchors)
@@ -79,7 +79,7 @@ def variants_of_noisy_data(plan: Plan) -> list[Measured]:
 
 
 def _passes(twin: TwinSolver) -> int:
-    """How often the network was applied, with an evaluation of f each time."""
+    """How often the network is applied, with an evaluation of f each time."""
     return 1 if isinstance(twin, UnscaledTwinSolver) else twin.options_.n_passes
 
 
@@ -160,7 +160,7 @@ def _polished(
     *,
     n_passes: int = 1,
 ) -> Measured:
-    """The same of the polished ones."""
+    """The best of the polished candidates."""
     x, n_evaluations = judge.polished(candidates)
     n_evaluations += (n_passes - 1) * candidates.shape[1]
     first, best = judge.rmse(x[:, 0]), judge.rmse(judge.best(x))

@@ -1,4 +1,4 @@
-"""Checks of what describes a chain: joint types, axes, limits and names."""
+"""Checks of the description of a chain: joint types, axes, limits and names."""
 
 from __future__ import annotations
 

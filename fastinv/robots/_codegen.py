@@ -1,8 +1,8 @@
 """Row functions of a chain, written as straight-line code for Numba to compile.
 
 A loop over 4x4 matrices spends most of its time on entries that are 0 or 1. Here the product of
-the chain is carried out once with names in place of numbers: what is known is folded, and what is
-left are the few sums that depend on the joints, in scalars, without an array.
+the chain is computed once with names in place of numbers. Constants are folded, which
+leaves few scalar sums that depend on the joints, and no arrays.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fastinv.robots._transforms import z_to
 
 Float64Array = NDArray[np.float64]
 Output = Literal["position", "pose"]
-Entry = float | str  # a known number, or the name of a variable of the program
+Entry = float | str  # a constant, or the name of a variable of the program
 Vector = list[Entry]
 
 OUTPUTS: tuple[Output, ...] = ("position", "pose")
@@ -31,7 +31,7 @@ _ZERO: list[Vector] = [[0.0] * 3] * 3
 
 
 class RowDescription(NamedTuple):
-    """What the code of a row function is made from.
+    """The description that the code of a row function is made from.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class RowDescription(NamedTuple):
     axes : ndarray of shape (p, 3)
         Unit vectors in the frame of each joint.
     prismatic : tuple of p bool
-        Whether a joint slides along its axis; it turns about it otherwise.
+        Whether a joint slides along its axis; otherwise it turns about it.
     output : {"position", "pose"}
         3 coordinates, or these and the 9 entries of ``scale`` times the rotation, row by row.
     scale : float
@@ -54,7 +54,7 @@ class RowDescription(NamedTuple):
 
 
 class _Program:
-    """Lines of scalar code, in which known numbers are folded away."""
+    """Lines of scalar code with folded constants."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -96,7 +96,7 @@ class _Program:
 
 @dataclass
 class _Frames:
-    """Where a chain's frames are, in the variables of a program.
+    """The frames of a chain, in the variables of a program.
 
     Attributes
     ----------
@@ -120,7 +120,7 @@ def forward_rows(name: str, described: RowDescription) -> RowFunction:
     Parameters
     ----------
     name : str
-        Of the function, in messages.
+        Name of the function, in messages.
     described : RowDescription
 
     Returns
@@ -218,5 +218,5 @@ def _define(name: str, result: str, program: _Program) -> RowFunction:
     code = compile(f"def row_function(x, {result}):\n{lines}", "<fastinv.robots>", "exec")
     exec(code, namespace)
     function: RowFunction = namespace["row_function"]
-    function.__name__ = name  # messages show it; LLVM sees __qualname__, which must be plain
+    function.__name__ = name  # for messages; LLVM sees __qualname__, which must be ASCII
     return function

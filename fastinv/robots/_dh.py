@@ -1,9 +1,9 @@
-"""Denavit-Hartenberg parameters in both conventions, as the fixed transforms of a chain.
+"""Turns Denavit-Hartenberg parameters of both conventions into a chain's fixed transforms.
 
 A link is a screw about z, by its joint angle θ and offset d, and a screw about x, by its twist α
 and length a. The standard convention has z before x, with the parameters of the link after the
 joint; the modified one (J. J. Craig, *Introduction to Robotics*, section 3.4) has x before z, with
-those of the link before it. The variable part is at the z of the joint either way.
+those of the link before it. In both the variable part is at the z of the joint.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The compiled forward function of a chain, which knows the chain that it came from."""
+"""The compiled forward function of a chain, which keeps its chain."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ChainForward(ForwardFunction):
-    """What :meth:`SerialChain.forward` returns: from joint values to a position or a pose.
+    """Maps joint values to a position or a pose; :meth:`SerialChain.forward` makes it.
 
     Parameters
     ----------

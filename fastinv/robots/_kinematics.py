@@ -1,4 +1,4 @@
-"""Frames of a chain by NumPy: plain matrix products, against which compiled code is checked."""
+"""Frames of a chain by plain matrix products in NumPy, to check the compiled code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Located(NamedTuple):
 
 
 def locate(chain: SerialChain, X: Float64Array) -> Located:
-    """Where the joint values `X` (n, p) put the frames of `chain`."""
+    """The frames of `chain` for joint values `X` (n, p)."""
     n, p = X.shape
     axes, origins = np.empty((n, p, 3)), np.empty((n, p, 3))
     frames = np.tile(np.eye(4), (n, 1, 1))
@@ -48,7 +48,7 @@ def rotations_about(axis: Float64Array, angles: Float64Array) -> Float64Array:
     """Rotations (n, 3, 3) about the unit vector `axis` by `angles` (n,): Rodrigues' formula."""
     x, y, z = axis
     K = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    with np.errstate(invalid="ignore"):  # of infinity, which gives NaN
+    with np.errstate(invalid="ignore"):  # infinite angles give NaN
         sine, cosine = np.sin(angles), np.cos(angles)
     return np.asarray(np.eye(3) + sine[:, None, None] * K + (1.0 - cosine)[:, None, None] * (K @ K))
 

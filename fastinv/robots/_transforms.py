@@ -1,4 +1,4 @@
-"""Homogeneous transforms: their checks, and what Denavit-Hartenberg parameters stand for."""
+"""Homogeneous transforms: their checks, and the screws of Denavit-Hartenberg parameters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fastinv._common.validation import as_float64
 
 Float64Array = NDArray[np.float64]
 
-_ORTHONORMAL = 1e-6  # what printed matrices of seven digits keep
+_ORTHONORMAL = 1e-6  # holds for printed matrices of seven digits
 _RIGHT_ANGLE = 1e-15
 
 
@@ -20,7 +20,7 @@ def check_transforms(T: ArrayLike, name: str) -> Float64Array:
     ----------
     T : array-like of shape (4, 4) or (n, 4, 4)
     name : str
-        What errors call it.
+        Its name in errors.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def check_transform(T: ArrayLike, name: str) -> Float64Array:
 
 
 def _fault(transform: Float64Array) -> str | None:
-    """What keeps a 4x4 matrix from being a rigid transform; None if nothing does."""
+    """Why a 4x4 matrix is not a rigid transform; None if it is one."""
     if not np.isfinite(transform).all():
         return "has NaN or infinity"
     if not np.allclose(transform[3], [0.0, 0.0, 0.0, 1.0], rtol=0.0, atol=_ORTHONORMAL):
@@ -69,9 +69,9 @@ def _fault(transform: Float64Array) -> str | None:
 
 
 def snapped(transforms: Float64Array) -> Float64Array:
-    """A copy whose rotations have 0 and ±1 where they differ from these by rounding only.
+    """A copy with exact 0 and ±1 where the rotations differ from these by rounding only.
 
-    cos(π/2) is 6e-17 in floating point, though a right angle is meant; exact zeros also leave
+    cos(π/2) is 6e-17 in floating point, though a right angle is meant. Exact zeros vanish from
     the compiled function.
     """
     transforms = transforms.copy()
@@ -100,7 +100,7 @@ def _screws(angles: Float64Array, shifts: Float64Array, axis: int) -> Float64Arr
     transforms[:, j, i] = np.sin(angles)
     transforms[:, i, j] = -transforms[:, j, i]
     transforms[:, axis, 3] = shifts
-    return snapped(transforms)  # before products spread what rounding left of a zero
+    return snapped(transforms)  # before products spread rounding errors of zeros
 
 
 def z_to(axis: Float64Array) -> Float64Array:

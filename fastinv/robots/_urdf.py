@@ -17,7 +17,7 @@ Float64Array = NDArray[np.float64]
 
 
 class ReadChain(NamedTuple):
-    """What a file says about a chain, in the order that ``SerialChain`` takes it."""
+    """The chain in a file, in the order of the arguments of ``SerialChain``."""
 
     fixed: Float64Array
     axes: Float64Array
@@ -62,14 +62,14 @@ def _parse(path: str) -> Any:
             "reading URDF files needs yourdfpy: pip install 'fastinv[urdf]'"
         ) from error
     try:
-        ElementTree.parse(path)  # yourdfpy reads what it can of a damaged file
+        ElementTree.parse(path)  # yourdfpy would accept parts of a damaged file
         return yourdfpy.URDF.load(
             path, build_scene_graph=False, load_meshes=False, load_collision_meshes=False
         ).robot
     except (
         ElementTree.ParseError,
         yourdfpy.URDFError,
-        AttributeError,  # of None: an element without a child or an attribute that it must have
+        AttributeError,  # of None: an element without a required child or attribute
         KeyError,
         ValueError,
     ) as error:
@@ -103,11 +103,11 @@ def _joints_between(robot: Any, base_link: str | None, end_link: str | None) -> 
 
 
 def _way_down(above: dict[str, Any], base_link: str, end_link: str) -> list[Any]:
-    """Joints from `base_link` to `end_link`; none where there is no way."""
+    """Joints from `base_link` to `end_link`; none if there is no path."""
     joints: list[Any] = []
     link = end_link
     while link != base_link:
-        if link not in above or len(joints) > len(above):  # the latter in a ring of links
+        if link not in above or len(joints) > len(above):  # more joints than links in a ring
             return []
         joints.append(above[link])
         link = above[link].parent
@@ -115,7 +115,7 @@ def _way_down(above: dict[str, Any], base_link: str, end_link: str) -> list[Any]
 
 
 def _only(candidates: Iterable[str], name: str, described: str) -> str:
-    """The one candidate that there is."""
+    """The only candidate."""
     found = list(candidates)
     if len(found) != 1:
         listed = ", ".join(map(repr, found)) or "none"

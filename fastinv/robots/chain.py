@@ -1,4 +1,4 @@
-"""Serial chains of joints, as forward functions from joint values to where the end frame is."""
+"""Serial chains of joints, and their forward functions from joint values to the end frame."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ from fastinv.robots._urdf import read_urdf
 Float64Array = NDArray[np.float64]
 
 _FULL_TURN = 2.0 * np.pi
-_FULL_TURN_SLACK = 1e-9  # files give limits with some ten digits
+_FULL_TURN_SLACK = 1e-9  # files give limits with about ten digits
 
 
 class SerialChain:
     """Joints one after another, each with a constant transform before it.
 
     With fixed transforms F and joints J, the end frame is ``F[0] J[0](x[0]) F[1] ... F[p]`` in
-    the base frame. :meth:`from_dh` and :meth:`from_urdf` make a chain from what robots are usually
-    described by. A chain never changes, so that threads can share it.
+    the base frame. :meth:`from_dh` and :meth:`from_urdf` make a chain from the usual descriptions
+    of robots. A chain never changes, so that threads can share it.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class SerialChain:
         By default joint1, joint2, ...
     name : str, default="chain"
     rotation_weight : float, default=1.0
-        Metres that one radian counts as in the residual of a pose, see :meth:`forward`. 1 suits
+        Metres that equal one radian in the residual of a pose, see :meth:`forward`. 1 suits
         an arm about a metre long, whose tip moves by as much when its base turns.
 
     Attributes
@@ -236,7 +236,7 @@ class SerialChain:
         name: str | None = None,
         rotation_weight: float | None = None,
     ) -> SerialChain:
-        """The same chain but for what is given; `tool` (4, 4) is added after the end frame."""
+        """The same chain with the given changes; `tool` (4, 4) is added after the end frame."""
         fixed = self.fixed.copy()
         if tool is not None:
             fixed[-1] = fixed[-1] @ check_transform(tool, "tool")
@@ -258,17 +258,17 @@ class SerialChain:
         output : {"pose", "position"}, default="pose"
             "position": y is the origin of the end frame (m), q = 3.
             "pose": q = 12, the origin and then the rotation matrix, row by row, times
-            ``rotation_weight / √2``. It has no angle that wraps and no singular orientation. As
+            ``rotation_weight / √2``. It has no wrapping angle and no singular orientation. Since
             rotations that differ by an angle φ differ by ``2√2 sin(φ/2)`` in the Frobenius norm,
             the residual ``‖f(x) - y‖`` is ``√(e² + (2 w sin(φ/2))²)`` with the position error e
             and the rotation weight w: ``√(e² + (w φ)²)`` for small angles. :meth:`targets` gives
-            y for poses, :meth:`pose_error` takes a residual apart.
+            y for poses; :meth:`pose_error` splits a residual into its two parts.
 
         Returns
         -------
         ChainForward
-            A :class:`~fastinv.ForwardFunction`. Each call makes another one, which compiles when
-            it is first used: keep it.
+            A :class:`~fastinv.ForwardFunction`. Each call makes a new one, which compiles when
+            it is first used: reuse it.
         """
         return ChainForward(self, check_option(output, "output", OUTPUTS))
 
@@ -288,7 +288,7 @@ class SerialChain:
         return jacobian_rows(f"{self.name} {output} jacobian", self.row_description(output))
 
     def row_description(self, output: Output) -> RowDescription:
-        """What the code of a row function is made from."""
+        """The description that the code of a row function is made from."""
         prismatic = tuple(kind == "prismatic" for kind in self.joint_types)
         return RowDescription(
             self.fixed, self.axes, prismatic, output, self.rotation_weight / np.sqrt(2.0)
@@ -304,7 +304,7 @@ class SerialChain:
         Parameters
         ----------
         Ts : array-like of shape (n, 4, 4) or (4, 4)
-            Rigid transforms in the base frame, metres. They are taken as they are: one that is
+            Rigid transforms in the base frame, metres. They are not corrected: one that is
             off by 1e-7 is reached with a residual of that size.
 
         Returns
@@ -340,7 +340,7 @@ class SerialChain:
         return locate(self, points.reshape(-1, self.n_joints)).end.reshape(*points.shape[:-1], 4, 4)
 
     def jacobian(self, x: ArrayLike) -> Float64Array:
-        """The geometric Jacobian, by NumPy: velocities of the end frame for each joint's.
+        """The geometric Jacobian, by NumPy: end-frame velocities per joint velocity.
 
         Parameters
         ----------
@@ -387,7 +387,7 @@ class SerialChain:
         return np.linalg.norm(gap, axis=-1), angle
 
     def sample(self, n: int, random_state: RandomState = None) -> tuple[Float64Array, Float64Array]:
-        """Joint values that are uniform within the limits, and where they put the end frame.
+        """Joint values that are uniform within the limits, and their end frames.
 
         Parameters
         ----------
@@ -426,6 +426,6 @@ class SerialChain:
         return f"<SerialChain {self.name}: {self.n_joints} joint{plural} {joints}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # By the constructor: arrays that come out of a pickle can be written to.
+        # Uses the constructor, because arrays from a pickle would be writeable.
         described = (self.fixed, self.axes, self.joint_types, self.limits, self.joint_names)
         return SerialChain, (*described, self.name, self.rotation_weight)

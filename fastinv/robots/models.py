@@ -18,8 +18,8 @@ def ur5() -> SerialChain:
 
     Standard Denavit-Hartenberg parameters in metres from Universal Robots' article *DH parameters
     for calculations of kinematics and dynamics*; the end frame is the tool flange. The limits are
-    one turn, -π to π, in each joint: the robot itself allows two, -2π to 2π, which reaches no
-    pose more and repeats every solution up to 64 times (``ur5().replace(limits=...)``).
+    one turn, -π to π, in each joint. The robot itself allows two, -2π to 2π, which adds no
+    reachable pose and repeats every solution up to 64 times (``ur5().replace(limits=...)``).
     """
     return SerialChain.from_dh(UR5_A, UR5_ALPHA, UR5_D, name="ur5")
 

@@ -1,4 +1,4 @@
-"""All inverse kinematics of the UR5 in closed form: what solvers are measured against.
+"""All inverse kinematics of the UR5 in closed form, to test solvers against.
 
 After K. P. Hawkins, *Analytic inverse kinematics for the Universal Robots UR-5/UR-10 arms*
 (Georgia Tech, 2013), with angles from atan2 wherever an arccosine would lose digits.
@@ -19,9 +19,9 @@ from fastinv.robots.models import UR5_A, UR5_ALPHA, UR5_D, ur5
 
 Float64Array = NDArray[np.float64]
 
-_VERIFIED = 1e-9  # metres, and entries of the rotation
-_SAME = 1e-7  # radians: at a fold, the root of the rounding error
-_SLACK = 1e-9  # beyond the range of an arccosine, as rounding puts a stretched arm
+_VERIFIED = 1e-9  # largest error in metres, and in entries of the rotation
+_SAME = 1e-7  # radians; at a fold the error is the square root of rounding
+_SLACK = 1e-9  # rounding may put a stretched arm beyond the range of the arccosine
 _SINGULAR = 1e-12
 
 _chain = functools.cache(ur5)
@@ -41,8 +41,8 @@ def ur5_inverse(T: ArrayLike) -> Float64Array:
         m is 0 to 8; angles in (-π, π]. Each is verified by forward kinematics to 1e-9. They are
         in the order of the branches (shoulder, wrist, elbow); branches that meet are one row.
         Where the wrist is singular (joint 5 at 0 or π, the axes of joints 4 and 6 parallel) a
-        branch is a curve of solutions, on which joint 6 moves freely within reach. One or two
-        points stand for it: those with joint 6 at 0 or, if the elbow does not reach these, those
+        branch is a curve of solutions on which joint 6 moves freely within reach. One or two
+        points represent it: those with joint 6 at 0 or, if the elbow does not reach these, those
         that put the origin of frame 4 nearest to the shoulder, or else farthest from it.
 
     Raises
@@ -73,7 +73,7 @@ def ur5_inverse(T: ArrayLike) -> Float64Array:
 
 
 def _shoulders(T: Float64Array) -> Iterator[float]:
-    """Joint 1: the wrist's centre is `d4` beside the plane of the arm, to one side or the other."""
+    """Values of joint 1: the wrist's centre is `d4` from the arm's plane, on either side."""
     centre = T[:3, 3] - UR5_D[5] * T[:3, 2]
     radius = hypot(centre[0], centre[1])
     if radius < UR5_D[3] * (1.0 - _SLACK):
@@ -96,9 +96,9 @@ def _postures(T: Float64Array, first: float, wrist: float) -> list[tuple[float, 
 
 
 def _free_sixths(T: Float64Array, first: float, fifth: float) -> Iterator[float]:
-    """Choices for joint 6 where the wrist is singular: 0, then the two that reach if any does.
+    """Choices for joint 6 if the wrist is singular: 0, then two that reach if any value does.
 
-    As joint 6 turns, the origin of frame 4 goes round a circle in the plane of the arm. The last
+    As joint 6 turns, the origin of frame 4 moves on a circle in the plane of the arm. The last
     two choices put it nearest to the shoulder and farthest from it.
     """
     yield 0.0
@@ -109,7 +109,7 @@ def _free_sixths(T: Float64Array, first: float, fifth: float) -> Iterator[float]
 
 
 def _elbows(T: Float64Array, first: float, fifth: float, sixth: float) -> list[tuple[float, ...]]:
-    """Joints 1 to 6 for both elbows, given joints 1, 5 and 6; none where they do not reach."""
+    """Joints 1 to 6 for both elbows, given joints 1, 5 and 6; none if they do not reach."""
     x, y, pitch = _in_plane(T, first, fifth, sixth)
     upper, lower = UR5_A[1], UR5_A[2]
     bend = (x * x + y * y - upper * upper - lower * lower) / (2.0 * upper * lower)

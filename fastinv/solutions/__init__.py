@@ -1,4 +1,4 @@
-"""The results of solvers: solutions, ranked, each with its residual and status."""
+"""The results of solvers: ranked solutions, each with its residual and status."""
 
 from fastinv.functions.status import Status
 from fastinv.solutions.explanation import Circumstances

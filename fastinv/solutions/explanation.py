@@ -1,4 +1,4 @@
-"""What is known of a target and its solutions, in words."""
+"""Describes a target and its solutions in words."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class Described(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Circumstances:
-    """What a solver knows beside its solutions.
+    """What a solver knows apart from its solutions.
 
     Attributes
     ----------
     anchors_y : ndarray of shape (n_anchors, q)
     coverage : float
-        How far an attainable target may be from its nearest anchor.
+        Largest distance of an attainable target from its nearest anchor.
     tol : float
-        Residual up to which a solution is CONVERGED.
+        Largest residual of a CONVERGED solution.
     lower, upper : ndarray of shape (p,)
     noise : float or None
         Root mean square of f(x) - y on the data that f was learned from; None for an exact f.

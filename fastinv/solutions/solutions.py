@@ -31,7 +31,7 @@ class Solutions:
     status : ndarray of shape (n, k), int8
         A :class:`Status` each.
     count : ndarray of shape (n,), int64, or None
-        Of `solve_all`: how many solutions each target has; the others are padding. None of
+        From `solve_all`: how many solutions each target has; the others are padding. None from
         `solve`, which gives k candidates.
 
     Examples
@@ -64,7 +64,7 @@ class Solutions:
         count: NDArray[np.int64] | None = None,
         circumstances: Circumstances | None = None,
     ) -> None:
-        # The __init__ that dataclass makes for a frozen class takes more than twice the time.
+        # The __init__ of a frozen dataclass takes more than twice the time.
         fields = self.__dict__
         fields["targets"] = targets
         fields["x"] = x
@@ -105,10 +105,10 @@ class Solutions:
         )
 
     def explain(self, i: int) -> str:
-        """In words, what is known of the solutions of target `i`.
+        """Describe the solutions of target `i` in words.
 
-        For each solution the status and its reason: the residual against the tolerance and the
-        noise, the bounds that it lies on; and how far the target is from the nearest anchor.
+        For each solution: the status and its reason, the residual, the tolerance and the
+        noise, and the bounds that it lies on. For the target: the distance to its nearest anchor.
 
         Parameters
         ----------
@@ -193,7 +193,7 @@ class SolutionPath:
 
     @property
     def n_jumps(self) -> int:
-        """How often the branch ended."""
+        """How often the branch ended and the path jumped."""
         return int(self.jumped.sum())
 
     def __len__(self) -> int:
@@ -210,8 +210,8 @@ class Solution(_core.SolutionBuffer):
     """Ranked solutions of ``f(x) = y`` for one target, as a frozen solver returns them.
 
     All values lie in one piece of memory, made in tens of nanoseconds. An attribute is a view of
-    it, made anew each time: keep the ones that a loop needs. Filling the object again (``out=``)
-    shows in the views.
+    it, made at each access: keep the ones that a loop needs. Filling the object again (``out=``)
+    changes the views.
 
     Attributes
     ----------
@@ -241,7 +241,7 @@ class Solution(_core.SolutionBuffer):
 
     @property
     def n_solutions(self) -> int:
-        """How many, k."""
+        """The number of solutions, k."""
         return len(self)
 
     def as_solutions(self) -> Solutions:

@@ -9,7 +9,7 @@ from fastinv.functions.goal import Goal
 from fastinv.solvers.base import AnchorChoice, BaseSolver
 from fastinv.solvers.frozen import NativeCall
 
-# With `near` given, so many times more anchors are tried: branches close to the state in x need
+# With `near` given, this many times more anchors are tried: branches close to the state in x need
 # not be the closest ones in y.
 _NEAR_FACTOR = 4
 _FLOPS_PER_CANDIDATE = 2000.0  # search, f and ranking, beside the networks

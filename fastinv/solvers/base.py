@@ -1,4 +1,4 @@
-"""What all solvers share: `predict`, `solve` and its relatives, and the chain behind them."""
+"""The base of all solvers: `predict`, `solve` and related methods, and the chain they use."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ AnchorChoice = Literal["spread", "nearest"]
 Solver = TypeVar("Solver", bound="BaseSolver")
 
 _FLOPS_PER_PROPOSAL = 20_000.0  # evaluation, polish and ranking
-# Largest residual of a solution that is enumerated, in units of the spread of y.
+# Largest residual of an enumerated solution, in units of the spread of y.
 _TOL, _TOL_LEARNED = 1e-9, 1e-5
 _MADE_AGAIN = ("_anchors", "_pipeline", "_search")  # native objects, from what is pickled
 
@@ -93,7 +93,7 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
     n_threads: int | None
     _anchors: Anchors
     _pipeline: Pipeline
-    _falls_back_on_anchors = True  # where an anchor is closer than what was made of it
+    _falls_back_on_anchors = True  # if an anchor is closer than its candidate
 
     def predict(self, X: ArrayLike) -> Float64Array:
         """The forward prediction: f(x), exact or learned.
@@ -196,15 +196,15 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         max_solutions : int, default=16
             Per target.
         effort : float, default=1.0
-            24 times as many starts are polished per target, at most: more of them find more of
-            what is hard to find, and take longer.
+            At most 24 times this many starts are polished per target: more starts find more
+            of the solutions that are hard to find, and take longer.
         near : array-like of shape (p,) or (n, p), default=None
             Sort by the distance in x to these states.
         weights : array-like of shape (p,), default=None
-            Of the squared differences in that distance, and in `within`; None takes 1 / variance
-            of the anchors.
+            Weights of the squared differences in that distance and in `within`; None
+            takes 1 / variance of the anchors.
         within : float, default=None
-            Keep only what is at most so far from `near`.
+            Keep only solutions at most this far from `near`.
         cost : callable, default=None
             ``cost(x)`` of solutions (m, p) gives (m,); sort by that, lowest first. Not with `near`.
 
@@ -312,7 +312,7 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         random_state: RandomState = None,
     ) -> Float64Array:
         """Solutions spread along the set of all solutions, where they are not isolated: where
-        there are more inputs than outputs, or than outputs that are independent, as of the pose of
+        there are more inputs than (independent) outputs, for example for the pose of
         an arm with seven joints.
 
         Random walks start at solutions of different anchors; each step goes along the null space
@@ -327,7 +327,7 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         residual_tol : float, default=None
             As in :meth:`solve_all`.
         n_steps : int, default=20
-            Of each walk.
+            Steps of each walk.
         random_state : int, RandomState, Generator or None, default=None
 
         Returns
@@ -473,7 +473,7 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         return data, rng
 
     def _known_or_learned(self, data: FitData, rng: np.random.Generator) -> Function:
-        """f, trained on the data where it is not known."""
+        """f, or one trained on the data if f is not known."""
         if data.forward is not None:
             return data.forward
         seed = int(rng.integers(2**31))
@@ -561,13 +561,13 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
         check_runs_natively(self.problem_)
         backend, anchors = get_backend(self.backend), self._anchors
         if not self.forward_.exact:
-            # What was measured at an anchor is not what f gives there, and starts from it.
+            # A value measured at an anchor is not f there, but starts need f.
             anchors = backend.anchors(anchors.x, self.forward_.images(anchors.x))
         self._search = backend.search(self.problem_, anchors, self.options_)
         return self._search
 
     def _largest_residual(self, residual_tol: float | None) -> float:
-        """Of a solution that is enumerated, in the units of y."""
+        """Largest residual of an enumerated solution, in the units of y."""
         if residual_tol is None:
             residual_tol = _TOL if self.forward_.exact else _TOL_LEARNED
         check_number(residual_tol, "residual_tol", minimum=0.0)
@@ -587,7 +587,7 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: igno
 
 def _own_targets(y: ArrayLike, n_outputs: int) -> Float64Array:
     """A copy ``(n, q)`` of the targets `y`, since the caller may reuse them."""
-    if (  # what passes here passes the checks
+    if (  # these targets need no further checks
         type(y) is np.ndarray
         and y.dtype == FLOAT64
         and 1 <= y.ndim <= 2

@@ -12,7 +12,7 @@ from fastinv._common.parameters import Effect, check_effects, moved_message
 
 Part = TypeVar("Part", bound=BaseEstimator)
 
-# What a part may say of the parameters that it shares with its solver, and so leave them to it.
+# Values of a part's parameters that mean "as the solver".
 _LEFT_TO_THE_SOLVER: dict[str, tuple[Any, ...]] = {
     "backend": (None, "auto"),
     "n_threads": (None,),
@@ -30,7 +30,7 @@ def moved_to(solver: str, part: str, kind: type[BaseEstimator]) -> dict[str, str
     solver, part : str
         The names of the solver and of its parameter.
     kind : type
-        Of the part.
+        Class of the part.
     """
     return {
         name: f"is a parameter of the {part} now: {solver}({part}=fi.{kind.__name__}({name}=...)), "
@@ -61,7 +61,7 @@ class ComposedSolver(BaseEstimator):  # type: ignore[misc]
     _moved: ClassVar[Mapping[str, str]] = {}
 
     def _default_parts(self) -> dict[str, BaseEstimator]:
-        """New parts that None stands for, by the names of the parameters."""
+        """New parts for parameters that are None, by name."""
         return {}
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class ComposedSolver(BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         deep : bool, default=True
-            Those of parts, too, as ``network__max_iter``; also where the part is None: then its
+            Includes those of parts, as ``network__max_iter``. If the part is None, they are its
             defaults.
 
         Returns
@@ -126,9 +126,9 @@ class ComposedSolver(BaseEstimator):  # type: ignore[misc]
         check_effects(self, _EFFECTS, drawn=X is None and anchors is None)
 
     def _part(self, name: str, kind: type[BaseEstimator]) -> Any:
-        """A copy of the part `name`, or a new one where it is None.
+        """A copy of the part `name`, or a new one if it is None.
 
-        What it leaves open of `backend`, `n_threads` and `verbose`, if it has them, it takes from
+        If it leaves `backend`, `n_threads` or `verbose` open, it takes them from
         the solver.
 
         Raises

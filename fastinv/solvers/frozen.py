@@ -115,7 +115,7 @@ class FrozenSolver(_core.FrozenCall):
             probes,
         )
 
-    if TYPE_CHECKING:  # it is the native base's
+    if TYPE_CHECKING:  # the native base has it
 
         @overload
         def __call__(
@@ -145,7 +145,7 @@ class FrozenSolver(_core.FrozenCall):
 
     @property
     def n_threads(self) -> int | None:
-        """Of the solver, for batches; None for as many as pay."""
+        """The solver's number of threads for batches; None for as many as pay."""
         n_threads: int | None = self._solver.n_threads
         return n_threads
 
@@ -181,7 +181,7 @@ class FrozenSolver(_core.FrozenCall):
         )
 
     def _solve(self, y: ArrayLike, near: ArrayLike | None, out: Any) -> Solution | Solutions:
-        """What native code leaves to Python: lists, other dtypes, batches, and bad arguments."""
+        """Solve what native code does not: lists, other dtypes, batches, and bad arguments."""
         values, q = as_float64(y, "y"), self.n_outputs
         if values.ndim == 2 and values.shape[1] == q:
             many: Solutions = self._solver.solve(values, self.k, near=near, out=out)
@@ -204,7 +204,7 @@ class FrozenSolver(_core.FrozenCall):
             raise ValueError(f"out must be for (k, p, q) = {(k, p, q)}, got {sizes}")
         state = None if near is None else self._solver._check_near(near, 1)
         if self._is_native:
-            # Copies have the exact types that native code takes, whatever they are copied from.
+            # Copies have the exact types for native code, whatever they are copied from.
             state = None if state is None else np.array(state[0])
             return self(np.array(target.ravel()), near=state, out=solution)
         found = self._solver.solve(target.reshape(1, q), k, near=state)

@@ -44,8 +44,8 @@ class NearestSolver(ComposedSolver, AnchoredSolver):
         Polish what is found: damped Gauss-Newton steps inside the bounds, down to rounding error.
         None does so where f is exact and runs natively.
     periods : float or array-like of shape (p,), default=None
-        Of inputs that are periodic, infinite for the others, as 2 pi of an angle: distances are
-        modulo them, and one whose bounds span its period has no bounds.
+        Periods of inputs, such as 2 pi for an angle; infinite for the others. Distances are
+        modulo them, and an input whose bounds span its period has no bounds.
     backend : {"auto", "cpp", "reference"} or Backend, default="auto"
     n_threads : int or None, default=None
         None takes as many as pay.

@@ -82,13 +82,13 @@ class TwinSolver(ComposedSolver, AnchoredSolver):
         Polish what is found: damped Gauss-Newton steps inside the bounds, down to rounding error.
         None does so where f is exact and runs natively.
     periods : float or array-like of shape (p,), default=None
-        Of inputs that are periodic, infinite for the others, as 2 pi of an angle: distances are
-        modulo them, and for the polish one whose bounds span its period has no bounds.
+        Periods of inputs, such as 2 pi for an angle; infinite for the others. Distances are
+        modulo them, and for the polish an input whose bounds span its period has no bounds.
     backend : {"auto", "cpp", "reference"} or Backend, default="auto"
     n_threads : int or None, default=None
         None takes as many as pay.
     random_state : int, RandomState, Generator or None, default=None
-        Of anchors, pairs and weights. An integer gives the same bits every time.
+        Seed of anchors, pairs and weights. An integer gives the same bits every time.
     verbose : int, default=0
         1 shows a progress bar, 2 also a line per epoch, both on standard error.
 
@@ -99,9 +99,9 @@ class TwinSolver(ComposedSolver, AnchoredSolver):
     anchors_x_, anchors_y_ : ndarray of shape (n_anchors, p), (n_anchors, q)
     bounds_ : ndarray of shape (p, 2) or None
     network_ : TwinNetwork
-        The one that was trained.
+        The trained network.
     pairs_ : SolvedPairs or NearPairs
-        What it was trained on.
+        The kind of pairs it was trained on.
     twin_ : TwinModel
         The trained network with its scales, ``network_.model_``.
     residual_tol_ : float
@@ -165,7 +165,7 @@ class TwinSolver(ComposedSolver, AnchoredSolver):
     def fit(
         self, X: ArrayLike | None = None, y: ArrayLike | None = None, *, anchors: Any = None
     ) -> TwinSolver:
-        """Train the network, and the forward function where none is data.
+        """Train the network, and the forward function if it is not given.
 
         Parameters
         ----------

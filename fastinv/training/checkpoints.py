@@ -1,4 +1,4 @@
-"""Files that hold tensors and JSON, written whole or not at all and never executed.
+"""Files of tensors and JSON, written completely or not at all, and never executed.
 
 The format is safetensors. Its metadata holds four strings: ``format``, ``version``, ``content``
 (JSON) and ``sha256``, which covers the content and every tensor, so that damage is noticed.
@@ -42,7 +42,7 @@ def write_tensors(
 
 
 def read_tensors(path: Path, *, format: str, version: int) -> tuple[Tensors, Any]:
-    """What :func:`write_tensors` wrote.
+    """Read the tensors and content that :func:`write_tensors` wrote.
 
     Raises
     ------
@@ -108,7 +108,7 @@ class CheckpointFile:
     Parameters
     ----------
     path : str or os.PathLike
-        In a directory that exists.
+        A file in an existing directory.
     identity : Identity
 
     Raises
@@ -125,7 +125,7 @@ class CheckpointFile:
             raise FileNotFoundError(f"checkpoint: there is no directory {folder}")
 
     def save(self, tensors: Tensors, progress: Mapping[str, object]) -> None:
-        """Replace the file by one that holds `tensors` and the JSON-like `progress`."""
+        """Replace the file by one with `tensors` and the JSON-like `progress`."""
         write_tensors(
             self.path,
             tensors,
@@ -135,7 +135,7 @@ class CheckpointFile:
         )
 
     def load(self, like: Tensors) -> tuple[Tensors, dict[str, Any]] | None:
-        """What :meth:`save` wrote; None where there is no file.
+        """Read what :meth:`save` wrote; None if there is no file.
 
         Parameters
         ----------

@@ -1,6 +1,6 @@
 """The training loop of every network: batches, schedule, early stopping, checkpoints, progress.
 
-Python decides between epochs only; an epoch is one call of a backend's trainer.
+Python runs only between epochs; an epoch is one call of a backend's trainer.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ AfterEpoch = Callable[[Trainer, int, np.random.Generator], int]
 
 
 class EpochSource(Protocol):
-    """Where the rows of each epoch come from."""
+    """The source of the rows of each epoch."""
 
     def epoch(self, rng: np.random.Generator) -> Rows:
         """Inputs ``(n, n_inputs)`` and targets ``(n, n_outputs)`` of the next epoch; random
@@ -67,7 +67,7 @@ class FixedData:
 
 @dataclass(frozen=True)
 class History:
-    """What each epoch brought: training loss, validation loss (empty without a validation set),
+    """Results of each epoch: training loss, validation loss (empty without a validation set),
     learning rate, and what `after_epoch` changed (empty without one)."""
 
     loss: tuple[float, ...] = ()
@@ -98,7 +98,7 @@ class Outcome:
     Attributes
     ----------
     parameters : ndarray of shape (n_parameters,)
-        Those of the epoch with the lowest validation loss; without a validation set, those of the
+        Parameters after the epoch with the lowest validation loss, or without a validation set, the
         last epoch.
     history : History
     best_loss : float
@@ -116,17 +116,17 @@ class Outcome:
 
 @dataclass(frozen=True, eq=False)
 class _State:
-    """After a whole number of epochs. Replaced at once, so that an interruption, wherever it
-    comes, finds a state that belongs together."""
+    """The state after a whole number of epochs. It is replaced in one step, so that an
+    interruption always finds a consistent state."""
 
     parameters: FloatArray
     best_parameters: FloatArray
     best_loss: float = math.inf
     best_validation_loss: float = math.inf
     n_no_change: int = 0  # epochs without progress
-    n_plateau: int = 0  # the same, also counted anew after each reduction of the rate
+    n_plateau: int = 0  # the same, but restarts after each reduction of the rate
     n_reductions: int = 0
-    plateau_loss: float = math.inf  # what plateaus are counted from, with a plateau_tol
+    plateau_loss: float = math.inf  # reference loss for plateaus, with a plateau_tol
     history: History = field(default_factory=History)
 
     @property
@@ -180,26 +180,26 @@ def train(
 ) -> Outcome:
     """Train until progress ends, ``max_iter`` epochs are done, or Ctrl-C.
 
-    Ctrl-C keeps what the finished epochs reached and warns; it is passed on if there are none.
-    With a checkpoint the training continues from the file, if there is one, to the same bits as
+    Ctrl-C keeps the result of the finished epochs and warns; without any it raises.
+    With a checkpoint the training continues from an existing file and ends with the same bits as
     if it had never stopped.
 
     Parameters
     ----------
     trainer : Trainer
-        At its first parameters. Afterwards it is wherever the training ended.
+        At its first parameters. Afterwards it is in the last state of the training.
     source : EpochSource
     training : Training
     rng : numpy.random.Generator
-        With a state that JSON can hold, such as PCG64; draws the rows and their order.
+        Draws the rows and their order. Its state must fit JSON, like that of PCG64.
     validation : (X, Y) or None, default=None
         Rows to judge parameters by, shaped like those of `source`.
     network : mapping or None, default=None
         JSON-like description of the network and its loss, for the checkpoint to compare.
     after_epoch : callable or None, default=None
         Called with the trainer, the number of epochs done and `rng` before each validation. It may
-        change the trainer's state, and returns how many things it changed. For a checkpointed
-        training to resume to the same bits it depends on these arguments alone.
+        change the trainer's state, and returns the number of changes. For a checkpointed
+        training to resume to the same bits, it must depend on these arguments alone.
     n_threads : int or Pace, default=1
         Has no influence on the result.
 
@@ -270,7 +270,7 @@ def _next_state(
     after_epoch: AfterEpoch | None,
     pace: Pace,
 ) -> _State:
-    """Train for one epoch, and judge it."""
+    """Train for one epoch and evaluate it."""
     rate = training.rate(state.epoch, state.n_reductions)
     X, Y = source.epoch(rng)
     order = rng.permutation(len(X))
@@ -346,7 +346,7 @@ def _save(file: CheckpointFile, trainer: Trainer, rng: np.random.Generator, stat
 def _resumed(
     file: CheckpointFile, trainer: Trainer, rng: np.random.Generator, start: _State
 ) -> _State:
-    """The state in `file`, with `trainer` and `rng` as they were then; `start` without a file."""
+    """The state in `file`, restoring `trainer` and `rng`; `start` without a file."""
     like = {f"trainer.{name}": tensor for name, tensor in trainer.state().items()}
     found = file.load(like | {"best_parameters": start.best_parameters})
     if found is None:

@@ -1,4 +1,4 @@
-"""Options of a training, and the learning rate of each epoch that follows from them."""
+"""Options of a training, and the learning rate of each epoch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCHEDULES: tuple[Schedule, ...] = ("constant", "plateau", "cosine")
 
 @dataclass(frozen=True)
 class Training:
-    """Options of a training; the names are scikit-learn's where it has one.
+    """Options of a training, with scikit-learn's names where they exist.
 
     Parameters
     ----------
@@ -25,24 +25,24 @@ class Training:
         How the learning rate develops, see :meth:`rate`.
     learning_rate_init : float, default=1e-3
     learning_rate_min : float, default=0.0
-        Where "plateau" and "cosine" end.
+        Last rate of "plateau" and "cosine".
     plateau_factor : float, default=0.5
-        What "plateau" multiplies the rate with, between 0 and 1.
+        Factor on the rate in "plateau", between 0 and 1.
     plateau_patience : int, default=5
-        Epochs without progress after which it does so.
+        Epochs without progress before the rate falls.
     plateau_tol : float or None, default=None
-        What counts as progress here: a loss more than so much below the one that last did, as in
-        Keras, whose default is 1e-4. None takes what counts by `tol`.
+        Progress in "plateau" is a loss lower by more than this than at the last progress, as in
+        Keras, whose default is 1e-4. None uses `tol`.
     max_iter : int, default=200
         Epochs.
     early_stopping : bool, default=False
         Whether progress is judged by the loss on the validation set rather than in training.
     n_iter_no_change : int or None, default=10
-        Training ends after more than so many epochs without progress; never with None.
+        Training ends after more than this many epochs without progress; never with None.
     tol : float, default=1e-4
-        Progress is a loss at least so much below the lowest so far.
+        Progress is a loss at least this much below the lowest so far.
     checkpoint : str, os.PathLike or None, default=None
-        File to write the state of the training to, and to continue from where it exists.
+        File to write the state of the training to, and to continue from if it exists.
     checkpoint_every : int, default=10
         Epochs between two writes.
     verbose : int or bool, default=0
@@ -108,7 +108,7 @@ class Training:
         return first
 
     def identity(self) -> dict[str, object]:
-        """The options that the weights depend on. Only "cosine" depends on ``max_iter``: other
+        """The options that affect the weights. Only "cosine" depends on ``max_iter``: other
         trainings may be continued for longer."""
         free = {"checkpoint", "checkpoint_every", "verbose"}
         if self.learning_rate != "cosine":

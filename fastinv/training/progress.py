@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 
 class Epoch(NamedTuple):
-    """What one epoch brought; `number` counts from 1."""
+    """The results of one epoch; `number` counts from 1."""
 
     number: int
     loss: float
@@ -30,7 +30,7 @@ def epoch_progress(max_iter: int, n_done: int, verbose: int) -> Iterator[Callabl
     n_done : int
         Number of epochs already done.
     verbose : int
-        0 shows nothing, 1 a bar (one line at the end where there is no terminal), 2 also a line
+        0 shows nothing, 1 a bar (one line at the end if there is no terminal), 2 also a line
         per epoch.
     """
     if verbose == 0:

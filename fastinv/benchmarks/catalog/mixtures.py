@@ -27,8 +27,8 @@ def mixture_nll(n: int, k: int, d: int, n_threads: int, *, single_calls: bool = 
         n_threads=n_threads,
         single_calls=single_calls,
         unit="call",
-        # Raw rows are read and gradients written; targets and losses beside them. Where it all
-        # stays in the cache, the speed of memory is no ceiling.
+        # Bytes of raw rows and gradients, targets and losses. If all data stay in the cache, the
+        # speed of memory is no limit.
         n_bytes=None if single_calls else 4.0 * n * (2 * mixture.n_raw + d + 1),
         tolerance=1e-5,
     )

@@ -25,9 +25,9 @@ _N_ANSWER_ROWS = 1000
 def training(layer_sizes: tuple[int, ...], batch_size: int, n_threads: int) -> Work:
     """Steps of Adam on the mean absolute error of a network with ReLU.
 
-    The answer is the mean loss over three steps from the start, each at the parameters that it
-    met, and how far they moved the parameters. Compared in the Euclidean norm: where a gradient
-    is nothing but rounding errors, Adam takes a whole step by its sign.
+    The answer is the mean loss over the first three steps, each at the parameters before it,
+    and how far they moved the parameters. It is compared in the Euclidean norm: if a gradient
+    consists of rounding errors, Adam still takes a whole step by its sign.
     """
     sizes = "-".join(map(str, layer_sizes))
     n_weights = [a * b for a, b in pairwise(layer_sizes)]
@@ -39,7 +39,7 @@ def training(layer_sizes: tuple[int, ...], batch_size: int, n_threads: int) -> W
         n_threads=n_threads,
         n_units=N_STEPS,
         unit="step",
-        # Forward, to the weights, and to the inputs of all layers but the first.
+        # Forward, gradients of the weights, and of the inputs of all layers but the first.
         flops=2.0 * batch_size * N_STEPS * (3 * sum(n_weights) - n_weights[0]),
         tolerance=1e-2,
         norm="euclidean",
@@ -137,7 +137,7 @@ def _inference_job(layer_sizes: tuple[int, ...], n_threads: int) -> Job:
 
 
 def _sklearn_inference(spec: NetworkSpec, parameters: FloatArray, X: FloatArray) -> Side:
-    """Its threads are those of NumPy's BLAS, which the environment limits."""
+    """scikit-learn uses the threads of NumPy's BLAS, which the environment limits."""
     model = MLPRegressor(hidden_layer_sizes=spec.layer_sizes[1:-1])
     model.partial_fit(X[:2], np.zeros((2, spec.n_outputs), dtype=np.float32))
     weights, biases = zip(*spec.layers(parameters), strict=True)

@@ -21,14 +21,14 @@ from fastinv.solvers import SolvedPairs, TwinSolver
 K = 5
 _N_ANCHORS = 600
 _N_TARGETS = 100_000
-_N_SINGLE = 64  # targets that single calls take in turn
+_N_SINGLE = 64  # targets that single calls use in turn
 _N_ANSWER = 1000
 _PEERS = {"torch": "cKDTree + PyTorch + NumPy"}
-_TOLERANCE = 1e-4  # of the largest residual: the candidates come from float32 networks
+_TOLERANCE = 1e-4  # relative to the largest residual: candidates come from float32 networks
 
 
 def one_target(width: int) -> Work:
-    """One target to five ranked solutions, called from Python."""
+    """From one target to five ranked solutions, called from Python."""
     return Work(
         name=f"solve-one-{width}",
         title=f"one target to {K} ranked solutions, width {width}",
@@ -43,7 +43,7 @@ def one_target(width: int) -> Work:
 
 
 def many_targets(width: int) -> Work:
-    """100,000 targets to five ranked solutions each."""
+    """From 100,000 targets to five ranked solutions each."""
     return Work(
         name=f"solve-many-{width}",
         title=f"{_N_TARGETS:,} targets to {K} ranked solutions, width {width}",
@@ -61,7 +61,7 @@ def _network_flops(width: int) -> float:
 
 @cache
 def _solver(width: int) -> TwinSolver:
-    """Hardly trained: that changes what it finds, not how long it takes."""
+    """A briefly trained solver: more training would change its results, not its time."""
     return TwinSolver(
         two_link_arm.forward,
         bounds=two_link_arm.bounds,
@@ -69,7 +69,7 @@ def _solver(width: int) -> TwinSolver:
         n_candidates=K,
         network=TwinNetwork((width, width), max_iter=1),
         pairs=SolvedPairs(pairs_per_epoch=2560),
-        anchor_choice="nearest",  # as the peers do it: no spreading, one pass, no polish
+        anchor_choice="nearest",  # like the peers: no spreading, one pass, no polish
         n_passes=1,
         refine=False,
         random_state=0,
@@ -113,7 +113,7 @@ def _many_targets_job(width: int, n_threads: int) -> Job:
 
 
 class PeerPipeline:
-    """Algorithm 2 of the paper from cKDTree, PyTorch and NumPy, as one would write it."""
+    """Algorithm 2 of the paper, written simply with cKDTree, PyTorch and NumPy."""
 
     def __init__(self, solver: TwinSolver, n_threads: int) -> None:
         self.torch = torch_peer.torch_with(n_threads)
@@ -147,7 +147,7 @@ class PeerPipeline:
         return x, residual, np.take_along_axis(anchors, order, 1)
 
     def residuals(self, y: Float64Array) -> Float64Array:
-        """Ours: where a candidate's anchor is better than the candidate, we return the anchor."""
+        """Residuals by our rule: an anchor that is better than its candidate replaces it."""
         _, residual, anchors = self.solve(y)
         lookup = np.linalg.norm(self.anchors_y[anchors] - y[:, None], axis=2)
         return np.sort(np.minimum(residual, lookup), axis=1)

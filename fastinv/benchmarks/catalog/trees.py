@@ -14,7 +14,7 @@ from fastinv.benchmarks.peers.peers import load
 from fastinv.benchmarks.work import Job, Side, Work
 from fastinv.neighbors import KDTree
 
-# cKDTree and scikit-learn compute in float64 whatever the points are.
+# cKDTree and scikit-learn always compute in float64.
 _LABELS = {
     "pykdtree": "pykdtree",
     "cKDTree": "cKDTree",

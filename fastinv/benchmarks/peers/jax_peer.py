@@ -20,7 +20,7 @@ def jax_with(n_threads: int) -> Any:
     Raises
     ------
     PeerUnavailable
-        Also where this process may use more or fewer than `n_threads` processors: JAX takes all.
+        Also if this process may use more or fewer than `n_threads` processors: JAX uses all.
     """
     require_processors(n_threads)
     return load("jax")

@@ -1,4 +1,4 @@
-"""Keras's side of the works, on whatever backend it is set to."""
+"""Keras's side of the works, on its configured backend."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from fastinv.benchmarks.peers.peers import load, require_processors
 from fastinv.benchmarks.work import Side, TrainingTask
 from fastinv.functions.networks import NetworkSpec
 
-# Keras adds epsilon before the second moment is unbiased (Kingma & Ba 2015, end of section 2):
-# this is the paper's 1e-8 at the second of the three steps that are compared.
+# Keras adds epsilon before the second moment is unbiased (Kingma & Ba 2015, end of section 2). This
+# equals the paper's 1e-8 at the second of the three compared steps.
 _EPSILON = 1e-8 * (1 - 0.999**2) ** 0.5
 
 

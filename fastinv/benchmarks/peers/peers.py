@@ -1,4 +1,4 @@
-"""The other packages: found when asked for, never imported before."""
+"""The other packages: imported only when they are needed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-# Name on the command line: the module, the distribution.
+# Name on the command line: (module, distribution).
 PEERS = {
     "torch": ("torch", "torch"),
     "jax": ("jax", "jax"),
@@ -48,7 +48,7 @@ def peer_version(name: str) -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """Of the peers that are installed, by the names of their distributions."""
+    """Versions of the installed peers, by the names of their distributions."""
     found = {PEERS[name][1]: peer_version(name) for name in PEERS}
     return {name: number for name, number in found.items() if number is not None}
 

@@ -1,4 +1,4 @@
-"""What a report says about its run: the command, the time, the machine and the versions."""
+"""The paragraph about the run of a report: command, time, machine and versions."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from fastinv.benchmarks.machine import describe_machine
 
 
 def circumstances(options: dict[str, Any], seconds: float, n_jobs: int) -> str:
-    """A paragraph of Markdown.
+    """A paragraph of Markdown about the run.
 
     Parameters
     ----------
     options : dict
-        Of ``fastinv reproduce``, that give the same numbers again; True stands for a flag.
+        Options of ``fastinv reproduce`` that give the same numbers again; True is a flag.
     seconds : float
-        Of all runs together, by the clock.
+        Clock time of all runs together.
     n_jobs : int
-        Processes that shared them.
+        Processes that shared the runs.
     """
     arguments = [
         f"--{name}" if value is True else f"--{name} {value}"

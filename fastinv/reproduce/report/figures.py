@@ -38,7 +38,7 @@ def draw_figures(tables: Mapping[int, Table], recipe: Recipe, folder: Path) -> l
     tables : mapping of int to Table
         1 gives figure 8, 2 gives figure 9.
     recipe : Recipe
-        Of the networks that figures 2 and 4 to 7 train, on the paper's cubic and half ball.
+        Recipe of the networks for figures 2 and 4 to 7, on the paper's cubic and half ball.
     folder : Path
 
     Returns
@@ -65,7 +65,7 @@ def draw_figures(tables: Mapping[int, Table], recipe: Recipe, folder: Path) -> l
 
 
 def draw_by_anchor(table: Table) -> Figure:
-    """Figure 8 or 9: RMSE in y by anchor, the paper's protocol, its numbers hollow and dashed."""
+    """Figure 8 or 9: RMSE in y by anchor, the paper's protocol; its numbers hollow and dashed."""
     numbers = list(table.results)
     n_columns = min(3, len(numbers))
     n_rows = -(-len(numbers) // n_columns)
@@ -137,7 +137,7 @@ def _forward_and_inverse(recipe: Recipe) -> Figure:
 
 
 class _FewAnchors:
-    """Five anchors of the cubic, and what becomes of them: figures 4 to 6."""
+    """Five anchors of the cubic, and the solutions from them: figures 4 to 6."""
 
     def __init__(self, recipe: Recipe) -> None:
         y = cubic.forward(np.linspace(-2.0, 2.0, 401)[:, None])
@@ -157,7 +157,7 @@ class _FewAnchors:
 
 
 def _first_anchor(few: _FewAnchors, method: str, title: str) -> Figure:
-    """Figures 4 and 5: what comes of the nearest of five anchors alone."""
+    """Figures 4 and 5: solutions from the nearest of five anchors alone."""
     figure = Figure(figsize=(4.6, 3.6), layout="constrained")
     ax = figure.subplots()
     _draw_cubic(ax)
@@ -168,7 +168,7 @@ def _first_anchor(few: _FewAnchors, method: str, title: str) -> Figure:
 
 
 def _all_anchors(few: _FewAnchors) -> Figure:
-    """Figure 6: what comes of all five anchors, and of those that agree with f."""
+    """Figure 6: solutions from all five anchors, and those that agree with f."""
     figure = Figure(figsize=(8.6, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2, sharex=True, sharey=True)
     images = cubic.forward(few.from_twin.reshape(-1, 1)).reshape(few.from_twin.shape)
@@ -229,7 +229,7 @@ def _draw_anchored(ax: Axes, x: Any, anchors: Any, targets: Float64Array) -> Non
     y = np.broadcast_to(targets, x.shape)
     for anchor, (color, marker) in enumerate(_ANCHOR_STYLES):
         mine = anchors == anchor
-        # Every fifth in turn, so that where anchors agree all of them can be seen.
+        # Show every fifth point in turn, so that all anchors are visible where they agree.
         shown = slice(anchor, None, len(_ANCHOR_STYLES))
         label = f"from anchor {anchor + 1}"
         ax.plot(x[mine][shown], y[mine][shown], marker, color=color, markersize=3.5, label=label)

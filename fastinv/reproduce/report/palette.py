@@ -1,6 +1,6 @@
 """Colours and lines of the figures: Okabe and Ito's palette.
 
-What differs in meaning differs in marker or line, too.
+Different meanings also differ in marker or line.
 """
 
 from __future__ import annotations

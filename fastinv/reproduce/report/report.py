@@ -1,4 +1,4 @@
-"""The report of a run: its numbers as JSON, and tables beside the paper's as Markdown."""
+"""The report of a run: its numbers as JSON, and tables next to the paper's as Markdown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fastinv.reproduce.report.markdown import markdown_table, number_and_spread,
 from fastinv.reproduce.runs import Table
 from fastinv.reproduce.training.recipes import Recipe
 
-# As the paper's results file calls them; the others are ours alone.
+# Names in the paper's results file; the others are our own.
 _KEYS = {
     "nearest_by_anchor": "knn_by_anchor",
     "twin_by_anchor": "itnnr_by_anchor",
@@ -131,10 +131,10 @@ def report_text(
     recipe : Recipe
     seeds : sequence of int
     figures : iterable of str
-        File names beside the report.
+        File names in the folder of the report.
     rows : sequence of AblationRow
     circumstances : str
-        Where, how and how long, see :func:`fastinv.reproduce.report.circumstances.circumstances`.
+        About the run, see :func:`fastinv.reproduce.report.circumstances.circumstances`.
     """
     parts = [
         "# Inverting non-injective functions with twin networks: the experiments",
@@ -189,7 +189,7 @@ def _summary(table: Table, protocol: str) -> str:
 
 
 def _ratios(table: Table, protocol: str) -> str:
-    """Ours over the paper's: like for like, and what polish adds where f is learned."""
+    """Our errors over the paper's for the same methods, and for polish with a learned f."""
     columns = {"1st anchor": ("twin_by_anchor", "twin_by_anchor")}
     if table.number == 1:
         columns["best"] = ("twin_best", "twin_best")
@@ -208,7 +208,7 @@ def _ratios(table: Table, protocol: str) -> str:
 
 
 def _over(ours: Any, paper: Any) -> str:
-    """The ratio of two errors, or of the two of the first anchor."""
+    """The ratio of two errors, or of the two errors of the first anchor."""
     if isinstance(ours, tuple):
         ours, paper = ours[0], paper[0]
     return ratio(ours / paper)

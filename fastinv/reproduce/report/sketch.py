@@ -1,4 +1,4 @@
-"""Figure 3: a sketch of what an inverse twin network is trained to predict."""
+"""Figure 3: a sketch of what an inverse twin network learns to predict."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from fastinv.reproduce.report.palette import BLUE, CURVE, GREEN, ORANGE
 _Y_ANCHOR, _Y_NEW = -0.25, 0.2
 _ANCHOR, _NEW = r"^{\mathrm{anchor}}$", r"^{\mathrm{new}}$"
 _FONT_SIZE = 12
-# Of the boxes, in units of the right half: centre, size.
+# Boxes in units of the right half: centre, label.
 _INPUTS = ((0.13, 0.8, r"$y" + _NEW), (0.13, 0.5, r"$y" + _ANCHOR), (0.13, 0.2, r"$x" + _ANCHOR))
 _NETWORK, _STEP, _SOLUTION = (0.39, 0.5), (0.69, 0.5), (0.69, 0.2)
 _BOX_HEIGHT = 0.13
 
 
 def draw_sketch() -> Figure:
-    """On the left two anchors of the cubic with one y but two steps, on the right the network."""
+    """Left: two anchors of the cubic with the same y but different steps; right: the network."""
     figure = Figure(figsize=(10.0, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.0, 1.1))
     _draw_anchors(left)

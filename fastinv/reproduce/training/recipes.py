@@ -27,8 +27,8 @@ class Recipe:
     solver : type
         :class:`TwinSolver` or a subclass.
     known_forward, noisy_data : mapping
-        Its parameters for table 1 and for table 2, as its ``set_params`` takes them: those of
-        the network as ``network__max_iter``.
+        The solver's parameters for table 1 and for table 2, for its ``set_params``: those of
+        the network like ``network__max_iter``.
     learner : type
         :class:`fastinv.MLPRegressor` or a subclass, which learns f from noisy data.
     learned_forward : mapping
@@ -38,19 +38,19 @@ class Recipe:
     direct : mapping
         Its parameters.
     inside_bounds : bool
-        Whether the solver knows the domain, and keeps solutions in it.
+        Whether the solver gets the domain and keeps solutions in it.
     fresh_pairs : bool, default=True
         Whether table 1 trains on pairs that are made with the formula; False gives the solver
         the images of the points as data, as table 2 always does, and trains on `data_pairs`.
     data_pairs : TrainingPairs, default=NearPairs()
     n_anchors : int or None, default=None
-        Keeps so many of the anchors; None keeps all.
+        Number of anchors to keep; None keeps all.
     pair_radius_factor : float, default=1.0
-        Times the `radius` of the solver's pairs.
+        Factor on the `radius` of the solver's pairs.
     n_direct : int, default=5000
-        Points that the direct network is trained on in table 1.
+        Points to train the direct network on in table 1.
     n_ranked : int, default=50
-        Anchors of the column of table 2 that polishes candidates from many.
+        Anchors for the column of table 2 with many polished candidates.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Recipe:
     n_ranked: int = 50
 
     def with_networks(self, **parameters: Any) -> Recipe:
-        """A copy with these parameters for all networks, as `max_iter` for a short look."""
+        """A copy with these parameters for all networks, such as `max_iter` for a short run."""
         of_twin = _of_network(parameters)
         return replace(
             self,
@@ -81,7 +81,7 @@ class Recipe:
         )
 
     def twin_solver(self, forward: Any, *, noisy: bool, **parameters: Any) -> TwinSolver:
-        """The solver, to be fitted.
+        """The unfitted solver.
 
         Parameters
         ----------
@@ -89,19 +89,19 @@ class Recipe:
         noisy : bool
             Whether it is for table 2.
         **parameters
-            Of the solver alone.
+            Parameters of the solver alone.
         """
         own = self.noisy_data if noisy else self.known_forward
         if not (noisy or self.fresh_pairs):
             own = {name: own[name] for name in own if not name.startswith("pairs")}
             own["pairs"] = self.data_pairs
-        # Copies, for what is set in a part of the solver is set in the part itself.
+        # Copied, because setting a parameter of a part changes the part itself.
         solver: TwinSolver = self.solver(forward, **parameters).set_params(**deepcopy(own))
         return solver
 
 
 def _of_network(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """As a solver takes them."""
+    """Parameters of a network, named as a solver takes them."""
     return {f"network__{name}": value for name, value in parameters.items()}
 
 
@@ -119,10 +119,10 @@ _PAPER_NETWORK: dict[str, Any] = {
     "plateau_patience": 40,
     "learning_rate_init": 1e-5,
 }
-# A quarter of the points that are no targets: 20 % of all.
+# A quarter of the points that are not targets: 20 % of all.
 _PAPER_REGRESSION: dict[str, Any] = {**_PAPER_NETWORK, "validation_fraction": 0.25}
 
-# 156 steps per epoch is what the published code takes.
+# The published code takes 156 steps per epoch.
 PAPER = Recipe(
     name="paper",
     solver=UnscaledTwinSolver,
@@ -140,7 +140,7 @@ PAPER = Recipe(
     inside_bounds=False,
 )
 
-# As the solvers learn a forward function from many data; here they are few, which takes longer.
+# The solvers' settings for many data; with few data, as here, training takes longer.
 PLAIN_LEARNED_FORWARD: dict[str, Any] = {
     "max_iter": 1000,
     "hidden_layer_sizes": (128, 128),
@@ -156,7 +156,7 @@ FAST = Recipe(
     name="fast",
     solver=TwinSolver,
     known_forward={"n_passes": 2},
-    noisy_data={"network__max_iter": 50},  # noise leaves less to be learned
+    noisy_data={"network__max_iter": 50},  # with noise there is less to learn
     learner=DistilledRegressor,
     learned_forward={},
     network=MLPRegressor,

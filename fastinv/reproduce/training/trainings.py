@@ -25,7 +25,7 @@ from fastinv.solvers.pairs.radius import pair_radius, reaching_radius
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What is trained on what: one experiment, one seed."""
+    """The trainings of one experiment with one seed."""
 
     problem: Problem
     recipe: Recipe
@@ -44,7 +44,7 @@ class Plan:
         recipe: Recipe,
         verbose: int = 0,
     ) -> Plan:
-        """Data and seeds of the networks from one seed; compiles f, which is no training."""
+        """Data and seeds of the networks from one seed; compiles f before the trainings."""
         words = np.random.SeedSequence(random_state).generate_state(3)
         of_data, of_more_data, of_networks = (int(word) for word in words)
         noisy = setting == "noisy_data"
@@ -59,14 +59,14 @@ class Plan:
     def learned_forward(
         self, learner: type[MLPRegressor], parameters: Any
     ) -> tuple[Function, float]:
-        """f as `learner` learns it from all points that are no targets, and the seconds."""
+        """f as learned by `learner` from all points except targets, and the seconds."""
         network = learner(**parameters, **self.training)
         split = self.split
         seconds = _timed_fit(network, split.points_x, _column_or_rows(split.points_y))
         return _wrapped(network, self.problem), seconds
 
     def forward(self) -> tuple[Function, float | None]:
-        """What the methods take for f: the exact one, or as the recipe learns it, with seconds."""
+        """The methods' f: the exact one, or the one that the recipe learns, with the seconds."""
         if not self.noisy:
             return self.problem.forward, None
         return self.learned_forward(self.recipe.learner, self.recipe.learned_forward)
@@ -75,7 +75,7 @@ class Plan:
         """The twin network, and the seconds of its training."""
         recipe, split = self.recipe, self.split
         solver = recipe.twin_solver(
-            known(forward),
+            forward_parameter(forward),
             noisy=self.noisy,
             bounds=self.problem.bounds if recipe.inside_bounds else None,
             anchor_choice="nearest",
@@ -90,7 +90,7 @@ class Plan:
         return solver, _timed_fit(solver, split.anchors_x)
 
     def direct(self) -> tuple[Float64Array, float]:
-        """What the network from y to x answers to the targets (n, p), and the seconds."""
+        """Answers (n, p) of the network from y to x for the targets, and the seconds."""
         problem, recipe, split = self.problem, self.recipe, self.split
         if self.noisy:
             X, y = split.points_x, split.points_y
@@ -102,7 +102,7 @@ class Plan:
         return np.clip(answers, *problem.bounds.T) if recipe.inside_bounds else answers, seconds
 
     def _radius(self) -> dict[str, Any]:
-        """The radius of fresh pairs as a parameter, where it is not the solver's own choice."""
+        """The radius of fresh pairs as a parameter, unless the solver chooses it."""
         recipe, bounds = self.recipe, self.problem.bounds
         if recipe.inside_bounds and recipe.pair_radius_factor == 1.0:
             return {}
@@ -116,7 +116,7 @@ class Plan:
 
 
 def from_twin(twin: TwinSolver, split: Split, k: int) -> Float64Array:
-    """What the network makes (n, k, p) of the k anchors nearest to each target, in their order."""
+    """The network's solutions (n, k, p) from the k anchors nearest to each target, in order."""
     if isinstance(twin, UnscaledTwinSolver):
         return twin.by_anchor(split.targets, k)
     anchors = split.nearest_anchors(k)
@@ -127,8 +127,8 @@ def from_twin(twin: TwinSolver, split: Split, k: int) -> Float64Array:
     return np.take_along_axis(solutions.x, order[:, :, None], axis=1)
 
 
-def known(forward: Function) -> Any:
-    """`forward` as solvers take it."""
+def forward_parameter(forward: Function) -> Any:
+    """The value of a solver's parameter `forward` that gives this function."""
     return forward.regressor if isinstance(forward, LearnedFunction) else forward
 
 
@@ -142,11 +142,11 @@ def _timed_fit(model: TwinSolver | MLPRegressor, *data: Any, **options: Any) -> 
     Raises
     ------
     KeyboardInterrupt
-        If the training is interrupted, which by itself only ends it early.
+        If the training is interrupted; without this function that only ends it early.
     """
     start = time.perf_counter()
     with warnings.catch_warnings():
-        # Nothing is kept here: the interruption is passed on.
+        # The interruption is raised again, so the warning about kept weights would be wrong.
         warnings.filterwarnings("ignore", "Training interrupted", UserWarning)
         model.fit(*data, **options)
     elapsed = time.perf_counter() - start
@@ -156,5 +156,5 @@ def _timed_fit(model: TwinSolver | MLPRegressor, *data: Any, **options: Any) -> 
 
 
 def _column_or_rows(values: Float64Array) -> Float64Array:
-    """`values` (n, 1) as (n,), which is what scikit-learn wants."""
+    """`values` (n, 1) as (n,), as scikit-learn wants them."""
     return values.ravel() if values.shape[1] == 1 else values

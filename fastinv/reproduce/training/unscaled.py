@@ -29,13 +29,14 @@ from fastinv.solvers.pairs.radius import resolve_radius
 from fastinv.solvers.pairs.sources import DRAWN_OR_NEIGHBORS, N_VALIDATION_PAIRS
 from fastinv.training import FixedData
 
-# Of ReduceLROnPlateau, by default: steps between anchors are small, and so are the losses.
+# Default of ReduceLROnPlateau. It matters, because steps between anchors and so the losses are
+# small.
 _KERAS_MIN_DELTA = 1e-4
-_NO_LIMIT = 1e300  # no step counts as an extrapolation
+_NO_LIMIT = 1e300  # so that no step counts as an extrapolation
 
 
 class RawScaling(PairScaling):
-    """Inputs (y, y_a, x_a) and targets x - x_a, as they are."""
+    """Inputs (y, y_a, x_a) and targets x - x_a, unscaled."""
 
     @classmethod
     def of_shape(cls, n_inputs: int, n_outputs: int) -> RawScaling:
@@ -49,9 +50,9 @@ class RawScaling(PairScaling):
         return inputs.astype(np.float32), (pairs.x - pairs.x_anchor).astype(np.float32)
 
     def network(self, spec: NetworkSpec, parameters: Float32Array) -> TwinModel:
-        """The same function of (y - y_a, y_a, x_a), which is what a TwinModel takes.
+        """The same function of (y - y_a, y_a, x_a), the inputs of a TwinModel.
 
-        For W_1 y + W_2 y_a is W_1 (y - y_a) + (W_1 + W_2) y_a.
+        W_1 y + W_2 y_a is W_1 (y - y_a) + (W_1 + W_2) y_a.
         """
         own = parameters.copy()
         weights, _ = next(iter(spec.layers(own)))
@@ -63,8 +64,8 @@ class RawScaling(PairScaling):
 class RawPairs(TrainingPairs):
     """The pairs of the paper's algorithm 1, unscaled.
 
-    Partners are drawn without regard to bounds. Of measured points the first ones, as many as
-    there are anchors, are paired with each other, and all others validate.
+    Partners are drawn without regard to bounds. The first measured points, as many as
+    there are anchors, are paired with each other; all others validate.
 
     Parameters
     ----------
@@ -123,7 +124,7 @@ class RawPairs(TrainingPairs):
 
 
 class _StartedLikeKeras(NetworkEstimator):
-    """First weights and patience as Keras has them."""
+    """First weights and patience as in Keras."""
 
     _plateau_tol = _KERAS_MIN_DELTA
 
@@ -155,9 +156,9 @@ class UnscaledTwinSolver(TwinSolver):
     _falls_back_on_anchors = False
 
     def by_anchor(self, targets: Float64Array, k: int) -> Float64Array:
-        """Eq. (6) from the k anchors nearest in y to each target, the nearest first: x (n, k, p).
+        """Solutions x (n, k, p) by eq. (6) from the k anchors nearest in y, the nearest first.
 
-        Unlike `solve` it keeps those at which f is not defined.
+        Unlike `solve`, it keeps solutions at which f is not defined.
         """
         goal = Goal(targets, self.residual_tol_)
         return self._pipeline.correct(goal, self._pipeline.propose(goal, k)).x

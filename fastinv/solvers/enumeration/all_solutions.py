@@ -43,7 +43,7 @@ def all_solutions(
     effort : float
     preference : Preference
     known : Circumstances
-        What the solutions are explained by.
+        Facts for explaining the solutions.
     n_threads : int or None
     """
     k = check_integer(max_solutions, "max_solutions")

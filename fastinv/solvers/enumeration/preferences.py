@@ -19,7 +19,7 @@ Cost = Callable[[Float64Array], ArrayLike]
 
 @dataclass(frozen=True)
 class Preference:
-    """As a user states it."""
+    """A user's preference, not yet checked."""
 
     near: ArrayLike | None
     weights: ArrayLike | None
@@ -56,7 +56,7 @@ def prefer(found: Solutions, keys: Callable[[Float64Array], Float64Array] | None
     is_solution = np.arange(k) < found.count[:, None]
     key = np.where(is_solution, keys(found.x), np.inf)
     wanted = np.isfinite(key)
-    # What is no solution keeps its place at the end: so does the nearest attainable point.
+    # Rows that are not solutions stay at the end, and so does the nearest attainable point.
     order = np.argsort(key, axis=1, kind="stable")
     rows = np.arange(n)[:, None]
     excluded = (is_solution & ~wanted)[rows, order]

@@ -9,8 +9,8 @@ from fastinv._common.validation import RandomState, check_integer, check_random_
 from fastinv.backends.protocol import Search
 from fastinv.functions.goal import Goal
 
-# Of the largest singular value: what is below is zero but for the error of differences. The pose of
-# an arm has 12 numbers and 6 degrees of freedom.
+# Relative to the largest singular value: smaller ones are zero within the error of differences. The
+# pose of an arm has 12 numbers and 6 degrees of freedom.
 _NULL = 1e-6
 _STEP = 0.5  # root mean square length of a step, in units of the region
 _MOST_STARTS = 64  # solutions that walks begin at
@@ -63,7 +63,7 @@ def sample_solutions(
 
 
 def tangential(steps: Float64Array, jacobians: Float64Array) -> Float64Array:
-    """`steps` ``(n, p)`` without what changes f, by `jacobians` ``(n, q, p)``."""
+    """The part of `steps` ``(n, p)`` that does not change f, by `jacobians` ``(n, q, p)``."""
     inverses = np.linalg.pinv(jacobians, rcond=_NULL)
     return np.asarray(steps - np.einsum("npq,nqr,nr->np", inverses, jacobians, steps))
 

@@ -1,1 +1,1 @@
-"""What `fit` of a solver does beside training: checks, anchors, and what follows from them."""
+"""The work of a solver's `fit` other than training: checks, anchors and derived values."""

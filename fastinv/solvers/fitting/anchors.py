@@ -1,4 +1,4 @@
-"""Anchors: where they are drawn, and what their spread says about targets and tolerances."""
+"""Draws anchors, and derives limits on targets and tolerances from their spread."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from fastinv._common.arrays import Float64Array
 from fastinv.backends.protocol import Anchors, Backend
 from fastinv.functions.function import Function
 
-_MAX_ROUNDS = 30  # of drawing, where f is not defined everywhere inside the bounds
+_MAX_ROUNDS = 30  # draws, if f is not defined everywhere inside the bounds
 _N_COVERAGE_SAMPLES = 2000
 # The largest distance in a sample is less than the largest there is.
 _COVERAGE_MARGIN = 1.5
-# In distances between neighbouring anchors: two that are farther apart may be on two branches.
+# In distances between neighbouring anchors: two with a larger distance may be on two branches.
 _BRANCH_GAPS = 2.5
 
 

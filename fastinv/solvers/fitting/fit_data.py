@@ -1,4 +1,4 @@
-"""What `fit` of a solver is told: a formula or measured pairs, bounds and anchors, all checked."""
+"""The checked inputs of a solver's `fit`: a formula or measured pairs, bounds and anchors."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from fastinv.solvers.fitting.anchors import draw_anchors
 Points = tuple[Float64Array, Float64Array]  # x (n, p) and y (n, q)
 
 
-# Of the x and y of anchors: beyond, squares of differences overflow or vanish.
+# Range of the x and y of anchors: beyond it, squares of differences overflow or vanish.
 _LEAST_RANGE, _LARGEST_RANGE = 1e-100, 1e101
 _NO_BOUNDS = "bounds must be given where fit gets no data: anchors are drawn there"
 
 
 @dataclass(frozen=True, eq=False)
 class FitData:
-    """What a solver starts from. Its arrays are its own, and read-only.
+    """The data of a solver's fit. The arrays are read-only copies.
 
     Attributes
     ----------
@@ -34,13 +34,13 @@ class FitData:
     points : (x, y)
         Points with their images: the data, or what was drawn from the formula.
     anchors : (x, y)
-        The same, unless other anchors were given; without those outside the bounds. Where f is
+        The same, unless other anchors were given; without those outside the bounds. If f is
         exact, so is y.
     measured : bool
         Whether y was given with the points, rather than computed by f.
     bounds : ndarray of shape (p, 2) or None
     y_ndim : int
-        Of y as it was given, 2 where it was not.
+        Dimensions of the given y; 2 without y.
     """
 
     forward: Function | None
@@ -60,7 +60,7 @@ def check_fit_data(
     anchors: Any,
     rng: np.random.Generator,
 ) -> FitData:
-    """Make sense of a solver's parameters and of the arguments of its `fit`.
+    """Check and combine a solver's parameters and the arguments of its `fit`.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def check_fit_data(
 
 
 def _split_anchors(anchors: Any) -> tuple[Float64Array | None, Float64Array | None]:
-    """x and y of what was given as anchors, None where it was not."""
+    """x and y of the given anchors; None for what was not given."""
     if anchors is None:
         return None, None
     if not isinstance(anchors, tuple):
@@ -120,7 +120,7 @@ def _points_of_formula(
     X: Float64Array | None,
     rng: np.random.Generator,
 ) -> Points:
-    """The given points with their images, or such as are drawn inside the bounds."""
+    """The given points with their images, or points drawn inside the bounds."""
     if X is not None:
         return X, _finite_images(forward, X)
     if bounds is None:
@@ -131,7 +131,7 @@ def _points_of_formula(
 def _anchors(
     forward: Function | None, points: Points, x: Float64Array | None, y: Float64Array | None
 ) -> Points:
-    """Anchors (x, y): those given, else the points; with exact y where f is exact."""
+    """Anchors (x, y): those given, else the points; with exact y if f is exact."""
     if x is None:
         x, y = points
     elif x.shape[1] != points[0].shape[1]:
@@ -157,7 +157,7 @@ def _inside(anchors: Points, bounds: Float64Array | None) -> Points:
 
 
 def _own(points: Points) -> Points:
-    """Copies that nobody can change: solutions refer to them as long as the solver lives."""
+    """Read-only copies: solutions refer to them as long as the solver lives."""
     x, y = points[0].copy(), points[1].copy()
     x.flags.writeable = y.flags.writeable = False
     return x, y

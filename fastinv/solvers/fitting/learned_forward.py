@@ -1,4 +1,4 @@
-"""A forward function learned from measured pairs, where a solver is given none."""
+"""Learns a forward function from measured pairs if a solver is given none."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fastinv.functions.function import Function
 from fastinv.functions.wrapped import LearnedFunction
 from fastinv.solvers.fitting.fit_data import Points
 
-# Up to so many pairs the network learns from Gaussian processes, which know more from few.
+# Up to this many pairs the network learns from Gaussian processes, which are better with few data.
 MAX_DISTILLED = 2000
 
 

@@ -1,4 +1,4 @@
-"""Whether and how solvers polish what they find."""
+"""Whether and how solvers polish candidates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastinv._common.validation import as_float64, check_integer
 from fastinv.functions.code import CompiledCode
 from fastinv.functions.function import Function
 
-# A start that needs more steps is one that damping has brought to a crawl.
+# A start that needs more steps has been slowed down by damping.
 _MAX_STEPS = 40
 # In units of the region. Where f folds, the two copies of a double root agree to the square root of
 # the rounding unit, 1e-8.
@@ -21,19 +21,19 @@ _SEPARATION_LEARNED = 1e-3  # the same for networks, in single precision
 
 
 def evaluations_of(function: Function, n_steps: int = _MAX_STEPS) -> int:
-    """Evaluations of f that so many steps of a polish take, their derivatives included."""
+    """Evaluations of f for `n_steps` steps of a polish, with their derivatives."""
     code = function.code
     exactly = isinstance(code, CompiledCode) and code.jacobian is not None
     return n_steps * (2 if exactly else 2 * function.n_inputs + 1)
 
 
 def separation(function: Function) -> float:
-    """Distance in x, in units of the region, up to which two solutions are one."""
+    """Largest distance in x, in units of the region, between solutions that count as the same."""
     return _SEPARATION if function.exact else _SEPARATION_LEARNED
 
 
 def resolve_refine(refine: Any, function: Function) -> bool:
-    """Whether to polish: `refine`, or with None where f is exact and runs natively.
+    """Whether to polish: `refine`, or for None, whether f is exact and runs natively.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def resolve_refine(refine: Any, function: Function) -> bool:
 
 
 def resolve_passes(n_passes: int | None, refines: bool) -> int:
-    """How often a twin network is applied: with None once where a polish follows, else twice."""
+    """How often a twin network is applied: by default once before a polish, else two times."""
     if n_passes is None:
         return 1 if refines else 2
     return check_integer(n_passes, "n_passes")

@@ -1,4 +1,4 @@
-"""What twin networks are trained on."""
+"""Training pairs of twin networks."""
 
 from fastinv.solvers.pairs.sources import NearPairs, SolvedPairs, TrainingPairs
 

@@ -1,4 +1,4 @@
-"""Training pairs of points that are near each other in x, as the paper has them."""
+"""Training pairs of points that are near each other in x, as in the paper."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _nearest(
 
 
 def reflected(x: Float64Array, bounds: Float64Array) -> Float64Array:
-    """`x` with what lies beyond a bound mirrored at it: closer to where it came from, never on
+    """`x` mirrored at the bounds that it is beyond: closer to its start than clipping, never on
     the bound itself, as clipping would put it. Clipped where even the mirror image is outside."""
     low, high = bounds[:, 0], bounds[:, 1]
     x = np.where(x < low, 2 * low - x, x)

@@ -1,4 +1,4 @@
-"""How far apart in x the two points of a training pair are."""
+"""The distance in x between the two points of a training pair."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastinv._common.validation import as_float64
 from fastinv.backends.protocol import Backend
 from fastinv.estimators.twin_pairs import positive
 
-# Gaps between anchors, see reaching_radius: nearly the largest of so many, and a little more.
+# Gaps between anchors, see reaching_radius: nearly the largest of this many, with a margin.
 _N_GAP_SAMPLES, _GAP_QUANTILE, _GAP_MARGIN = 2000, 0.999, 1.2
 
 
@@ -24,7 +24,7 @@ def pair_radius(bounds: Float64Array, n_anchors: int) -> Float64Array:
     dimensions and ``c_d = gamma(d/2) / (sqrt(pi) gamma((d + 1)/2))``.
     """
     d = len(bounds)
-    # By logarithms, for the gamma function overflows where there are hundreds of inputs.
+    # In logarithms, because the gamma function overflows for hundreds of inputs.
     log_volume = d / 2 * math.log(math.pi) - math.lgamma(d / 2 + 1)
     c = math.exp(math.lgamma(d / 2) - math.lgamma((d + 1) / 2)) / math.sqrt(math.pi)
     spacing = 2 * c * math.exp((math.log(2 / n_anchors) - log_volume) / d)
@@ -64,7 +64,8 @@ def resolve_radius(
     """
     n_inputs = len(bounds)
     if radius is None:
-        # With more inputs than outputs, solutions are everywhere near: no gap to reach across.
+        # With more inputs than outputs there are solutions nearby everywhere: no gap to reach
+        # across.
         if n_inputs > n_outputs:
             return pair_radius(bounds, len(anchors))
         return reaching_radius(backend, bounds, anchors, rng)

@@ -1,6 +1,6 @@
-"""Training pairs as solving meets them: a target, an anchor near it in y, and the solution there.
+"""Training pairs like those of solving: a target, an anchor near it in y, and the solution.
 
-Pairs that are drawn near each other in x are mostly not what a twin network is asked for: an
+Pairs of points near each other in x are mostly not what a twin network has to solve: an
 anchor that is near a target in y may be far from its solution, or across a fold from it. With a
 formula for f the solution that the anchor leads to can be computed beforehand.
 """
@@ -32,13 +32,13 @@ from fastinv.training.checkpoints import fingerprint
 
 # Anchors per target, the nearest in y; as many as solvers commonly try.
 _N_ANCHORS = 8
-# Of the width of the box: a jump across nearly all of it is rarely learned, and spoils others.
+# Relative to the width of the box: a longer jump is rarely learned, and disturbs others.
 _FARTHEST = 0.75
 _N_STEPS = 6
 _N_PAIRS, _PAIRS_TIMES_INPUTS = 200_000, 1_600_000
 _TARGETS_AT_ONCE = 256  # so many, for the memory of their derivatives where f runs in Python
 _CLOSE = 1e-5  # residual, in units of the spread of y: enough for single precision
-_STUCK = 1e-3  # the same of a start that found no solution
+_STUCK = 1e-3  # the residual, likewise, of a start that found no solution
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,7 +199,7 @@ def _replace_stuck(
 ) -> None:
     """Where an anchor's own branch ends before the target, take the nearest other solution.
 
-    Those known are the target's own point and what its other anchors led to.
+    The other solutions are the target's own point and those from its other anchors.
     """
     n, p = points.shape
     others = np.concatenate([solved.reshape(n, -1, p), points[:, None]], axis=1)

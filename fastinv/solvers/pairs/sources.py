@@ -1,4 +1,4 @@
-"""What a twin network is trained on: kinds of pairs, each with its scales and validation."""
+"""Kinds of training pairs of a twin network, each with its scales and validation."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class TrainingPairs(BaseEstimator, ABC):  # type: ignore[misc]
 
 
 class SolvedPairs(TrainingPairs):
-    """Targets, the anchors near them in y, and the solutions there: what solving will ask for.
+    """Targets, the anchors near them in y, and the solutions there: the task of solving.
 
     They are computed once: random targets, the anchors nearest to those in y, and the solutions
     that damped Gauss-Newton steps on f reach from these, or the nearest other ones where an
@@ -105,8 +105,8 @@ class SolvedPairs(TrainingPairs):
     n_pairs : int or None, default=None
         None takes 200,000, with more than 8 inputs fewer in proportion. Each costs up to six
         derivatives of f, by differences: in all some 1.4 million evaluations with 2 inputs and 20
-        million with 8, where :class:`NearPairs` take 2.6 million. Native functions take a second
-        or two for them; of an f in Python they are most of a fit.
+        million with 8, while :class:`NearPairs` take 2.6 million. Native functions take a second
+        or two for them; with an f in Python they take most of the time of a fit.
     pairs_per_epoch : int, default=25600
         Pairs drawn of these for each epoch.
     radius : float or array-like of shape (p,), default=None
@@ -158,7 +158,7 @@ class SolvedPairs(TrainingPairs):
         n_targets = targets_for(self.n_pairs or affordable_pairs(len(box)), len(x))
         if forward.exact and data.bounds is not None:
             points = region.uniform(n_targets, rng)
-        else:  # only there f is known, or of interest
+        else:  # only here f is known or needed
             points = region.around(data.points[0], n_targets, rng)
         pairs = solved_pairs(backend, anchors, forward, region, points, n_threads)
         return solved_source(pairs, data.anchors, self.pairs_per_epoch)
@@ -234,7 +234,7 @@ class NearPairs(TrainingPairs):
 
 
 def default_pairs(forward: Any) -> TrainingPairs:
-    """What a solver with this `forward` takes by itself.
+    """The default pairs of a solver with this `forward`.
 
     Solved pairs, but near ones where f is a regressor of another kind than fastinv's: it may be
     slow, and need not have a derivative.
@@ -247,7 +247,7 @@ def default_pairs(forward: Any) -> TrainingPairs:
 def solved_source(
     pairs: Pairs, anchors: tuple[Float64Array, Float64Array], pairs_per_epoch: int
 ) -> PairSource:
-    """Of `pairs`, which come in random order, the first validate and the others are trained on.
+    """Split `pairs`, in random order: the first ones validate, the others train.
 
     Raises
     ------
@@ -297,7 +297,7 @@ def neighbor_source(
 
 
 def _box(data: FitData) -> Float64Array:
-    """The bounds (p, 2), or what lies around all points."""
+    """The bounds (p, 2), or the box around all points."""
     if data.bounds is not None:
         return data.bounds
     around = np.concatenate([data.anchors[0], data.points[0]])
