@@ -96,7 +96,7 @@ def branch_recall(problem: Problem, targets: Float64Array, x: Float64Array) -> f
     low, high = problem.bounds.T
     n_found = n_solutions = 0
     for found, solutions in zip(x, problem.preimages(targets), strict=True):
-        apart = np.abs(solutions[:, None] - found[None]) / (high - low)
-        n_found += int((apart.max(axis=2, initial=0.0) <= RECALL_TOLERANCE).any(axis=1).sum())
+        differences = np.abs(solutions[:, None] - found[None]) / (high - low)
+        n_found += int((differences.max(axis=2, initial=0.0) <= RECALL_TOLERANCE).any(axis=1).sum())
         n_solutions += len(solutions)
     return n_found / n_solutions if n_solutions else None

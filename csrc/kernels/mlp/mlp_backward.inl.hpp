@@ -173,8 +173,9 @@ void update_narrow(const UpdateTask<T>& task, std::int64_t begin, std::int64_t e
     const std::int64_t unit = block * layer.panel, rest = layer.padded_in - unit;
     const std::int64_t width = rest < layer.panel ? rest : layer.panel;
     for (std::int64_t j = 0; j < layer.n_out; j += kRowsPerTile) {
-      const std::int64_t left = layer.n_out - j;
-      with_tile<T>(left < kRowsPerTile ? left : kRowsPerTile, width / lanes, [&](auto& tile) {
+      const std::int64_t remaining = layer.n_out - j;
+      const std::int64_t rows = remaining < kRowsPerTile ? remaining : kRowsPerTile;
+      with_tile<T>(rows, width / lanes, [&](auto& tile) {
         tile.fill(constant<T>(0.0));
         tile.multiply_add(task.delta_out + j, 1, task.out_stride, task.in + unit, task.in_stride,
                           task.n_rows);
