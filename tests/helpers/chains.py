@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, make_dataclass
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,6 @@ REFERENCE = get_backend("reference")
 CPP = {isa: get_backend("cpp", isa=isa) for isa in _core.isas()}
 BACKENDS = {"reference": REFERENCE, **CPP}
 
-_OPTIONS = {option.name for option in fields(PipelineOptions)}
 _ROW_CODE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
 
 
@@ -76,10 +75,21 @@ def code_of(function, p, q, jacobian=None) -> CompiledCode:
     return CompiledCode(p, q, row_code(function, p), derivative)
 
 
+_Options = make_dataclass(
+    "_Options",
+    [(option.name, Any, option.default) for option in fields(PipelineOptions)],
+    kw_only=True,
+    frozen=True,
+    eq=False,
+)
+
+
 @dataclass(frozen=True, eq=False)
-class Setup:
-    """What a pipeline and a search are made of. `function` is a Function, a code, or None for an f
-    that is never evaluated. What is not given of the region is infinite, and of scale 1."""
+class Setup(_Options):
+    """What a pipeline and a search are made of: arguments here, and those of PipelineOptions.
+
+    `function` is a Function, a code, or None for an f that is never evaluated. What is not given
+    of the region is infinite, and of scale 1."""
 
     anchors_x: Any
     anchors_y: Any
@@ -90,15 +100,6 @@ class Setup:
     scale: Any = None
     periods: Any = None
     tol: float = 1e-3
-    coverage: float = np.inf
-    anchors_exact: bool = True
-    trust_residual: bool = True
-    branch_distance: float = 0.0
-    pool_factor: int = 8
-    n_passes: int = 1
-    polish: bool = False
-    max_evaluations: int = 200
-    separation: float = 1e-6
 
     @property
     def p(self) -> int:
@@ -110,7 +111,7 @@ class Setup:
 
     @property
     def options(self) -> PipelineOptions:
-        return PipelineOptions(**{name: getattr(self, name) for name in _OPTIONS})
+        return PipelineOptions(*(getattr(self, option.name) for option in fields(_Options)))
 
     @property
     def region(self) -> Region:
