@@ -1,15 +1,16 @@
 """Training pairs of twin networks: who is paired with whom, scales, and the loop identities."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from chains import Setup
 from hypothesis import given
 from hypothesis import strategies as st
 
 import fastinv as fi
 from fastinv.backends import get_backend
-from fastinv.backends.protocol import PipelineSpec
 from fastinv.estimators.twin_pairs import Pairs, PairScaling
 from fastinv.functions.networks import NetworkSpec
 from fastinv.functions.wrapped import CallableFunction
@@ -31,6 +32,7 @@ def difference_of(pairs):
 # A linear f with an integer inverse: every sum below is exact in binary floating point.
 A = np.array([[2.0, 1.0], [1.0, 1.0]])
 A_INVERSE = np.array([[1.0, -1.0], [-1.0, 2.0]])
+linear = CallableFunction(lambda x: x @ A.T, 2, 2)
 
 
 def exact_twin():
@@ -43,18 +45,25 @@ def exact_twin():
     return PairScaling(one, zero, one, zero, one, one, 1e9).network(spec, parameters)
 
 
-def pipeline_of(x, backend):
-    unbounded = np.full(2, np.inf)
-    spec = PipelineSpec(
-        anchors_x=x, anchors_y=x @ A.T, twin=exact_twin(), forward=None, lower=-unbounded,
-        upper=unbounded, tol=0.0, coverage=np.inf, x_spread=np.ones(2),
-    )  # fmt: skip
-    return backend.pipeline(spec)
+@dataclass(frozen=True, eq=False)
+class Exact:
+    """The linear f, its anchors `x` and the exact twin, on one backend."""
+
+    x: np.ndarray
+    name: str = "cpp"
+
+    def setup(self):
+        return Setup(self.x, self.x @ A.T, linear, exact_twin(), tol=0.0)
+
+    def candidates(self, y, n_candidates):
+        setup = self.setup()
+        pipeline, goal = setup.pipeline(get_backend(self.name)), setup.goal(y)
+        return goal, pipeline, pipeline.correct(goal, pipeline.propose(goal, n_candidates))
 
 
-def F(y, y_anchor, x_anchor, backend):
+def F(y, x_anchor, name):
     """The step that the pipeline takes from one anchor to one target."""
-    found = pipeline_of(x_anchor[None], backend).candidates(y[None], n_neighbors=1)
+    _, _, found = Exact(x_anchor[None], name).candidates(y[None], 1)
     return found.x[0, 0] - x_anchor
 
 
@@ -65,10 +74,9 @@ points = st.lists(st.tuples(*[st.integers(-50, 50)] * 2), min_size=3, max_size=3
 @given(points=points)
 def test_loops_close_exactly_where_F_is_exact(name, points):
     """Eq. (3) and (4) of the paper, for F(y_i, y_j, x_j) = x_i - x_j."""
-    backend = get_backend(name)
     x = np.array(points, dtype=np.float64)
     y = x @ A.T
-    step = {(i, j): F(y[i], y[j], x[j], backend) for i in range(3) for j in range(3)}
+    step = {(i, j): F(y[i], x[j], name) for i in range(3) for j in range(3)}
     for i in range(3):
         np.testing.assert_array_equal(step[i, i], 0.0)
         for j in range(3):
@@ -80,12 +88,10 @@ def test_loops_close_exactly_where_F_is_exact(name, points):
 @given(points=points)
 def test_the_exact_F_solves_from_every_anchor(points):
     x = np.unique(np.array(points, dtype=np.float64), axis=0)
-    pipeline = pipeline_of(x, BACKEND)
     target = np.array([[7.0, 11.0]])
-    candidates = pipeline.candidates(target @ A.T, n_neighbors=len(x))
+    goal, pipeline, candidates = Exact(x).candidates(target @ A.T, len(x))
     np.testing.assert_array_equal(candidates.x, np.broadcast_to(target, candidates.x.shape))
-    images = candidates.x @ A.T
-    ranked = pipeline.rank(target @ A.T, candidates, images, k=len(x))
+    ranked = pipeline.rank(goal, pipeline.evaluate(goal, candidates), len(x))
     assert (ranked.residual == 0.0).all()
     assert (ranked.status == fi.Status.CONVERGED).all()
 
