@@ -9,23 +9,30 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from chains import CodeFunction
 
 from fastinv.backends import (
     BACKENDS,
     Backend,
     Candidates,
-    LearnedForward,
-    PipelineSpec,
+    PipelineOptions,
     ReferenceBackend,
     TwinModel,
     get_backend,
     protocol,
 )
-from fastinv.backends.protocol import RefineSpec
-from fastinv.functions.networks import MixtureSpec, NetworkSpec
+from fastinv.functions import (
+    CallableFunction,
+    Goal,
+    MixtureSpec,
+    NetworkCode,
+    NetworkSpec,
+    Problem,
+    Region,
+)
 
 BACKEND_CLASSES = {"cpp": "CppBackend", "reference": "ReferenceBackend"}
-OBJECTS = ("Network", "Trainer", "NeighborIndex", "Pipeline", "Search")
+OBJECTS = ("Network", "Trainer", "NeighborIndex", "Anchors", "Pipeline", "Search")
 # What the extension itself offers through an attribute of the instance.
 NATIVE = {("cpp", "NeighborIndex"): {"try_query"}}
 FACTORIES = {
@@ -33,6 +40,7 @@ FACTORIES = {
     "trainer": "Trainer",
     "mixture_trainer": "Trainer",
     "neighbors": "NeighborIndex",
+    "anchors": "Anchors",
     "pipeline": "Pipeline",
     "search": "Search",
 }
@@ -158,20 +166,16 @@ TWIN = TwinModel(
     NetworkSpec((4, 2)), np.zeros(10), dy_scale=np.ones(1), y_mean=np.zeros(1), y_scale=np.ones(1),
     x_mean=np.zeros(2), x_scale=np.ones(2), dx_scale=np.ones(2), reach=1.0,
 )  # fmt: skip
-LEARNED = LearnedForward(SPEC, ZEROS, np.zeros(2), np.ones(2), np.zeros(1), np.ones(1))
-PIPELINE = PipelineSpec(
-    anchors_x=np.zeros((7, 2)), anchors_y=np.zeros((7, 1)), twin=TWIN, forward=LEARNED,
-    lower=np.full(2, -1.0), upper=np.ones(2), tol=0.0, coverage=1.0, x_spread=np.ones(2),
-)  # fmt: skip
+LEARNED = NetworkCode(SPEC, ZEROS, np.zeros(2), np.ones(2), np.zeros(1), np.ones(1))
+REGION = Region(np.full(2, -1.0), np.ones(2), np.ones(2), np.full(2, np.inf))
+PROBLEM = Problem(CodeFunction(LEARNED, 2, 1), REGION)
 CANDIDATES = Candidates(
-    np.zeros((3, 4, 2)), np.zeros((3, 4), dtype=np.int64), np.zeros((3, 4), dtype=np.uint8),
-    np.zeros(3),
-)  # fmt: skip
-REFINE = RefineSpec(
-    jacobian=None, max_evaluations=10, periods=np.full(2, np.inf), separation=1e-6
+    np.zeros((3, 4, 2)), np.zeros((3, 4, 1)), np.zeros((3, 4), dtype=np.int64),
+    np.zeros((3, 4), dtype=np.uint8), np.zeros(3),
 )  # fmt: skip
 STARTS = np.zeros((3, 2))
-TARGETS, FX = np.zeros((3, 1)), np.zeros((3, 4, 1))
+TARGETS = np.zeros((3, 1))
+GOAL = Goal(TARGETS, 0.1)
 
 
 def train(backend, order=ORDER, x=X, y=Y, batch_size=2, learning_rate=0.1):
@@ -184,30 +188,41 @@ def load(backend, **changes):
     trainer.load_state({**trainer.state(), **changes})
 
 
-def solve(backend, targets=TARGETS, n_neighbors=4, k=2, near=None, **changes):
-    pipeline = backend.pipeline(replace(PIPELINE, **changes))
-    pipeline.solve(targets, n_neighbors=n_neighbors, k=k, near=near)
+def anchors(backend, x=X, y=Y):
+    return backend.anchors(x, y)
 
 
-def rank(backend, fx=FX, k=2, near=None, **changes):
-    candidates = replace(CANDIDATES, **changes)
-    backend.pipeline(PIPELINE).rank(TARGETS, candidates, fx, k=k, near=near)
+def pipeline(backend, x=X, y=Y, problem=PROBLEM, twin=TWIN, **options):
+    return backend.pipeline(problem, anchors(backend, x, y), twin, PipelineOptions(**options))
 
 
-def search(backend, refine=REFINE, **changes):
-    return backend.search(replace(PIPELINE, refine=refine, **changes))
+def region(**changes):
+    return replace(REGION, **changes)
 
 
-def refined(backend, **changes):
-    solve(backend, refine=replace(REFINE, **changes))
+def solve(backend, targets=TARGETS, tol=0.1, near=None, n_candidates=4, k=2, **changes):
+    goal = Goal(targets, tol, near)
+    pipeline(backend, **changes).solve(goal, n_candidates=n_candidates, k=k)
 
 
-def solve_all(backend, targets=TARGETS, k=2, n_starts=3, tol=0.1):
-    search(backend).solve_all(targets, k=k, n_starts=n_starts, tol=tol)
+def rank(backend, k=2, **changes):
+    pipeline(backend).rank(GOAL, replace(CANDIDATES, **changes), k)
 
 
-def solve_path(backend, targets=TARGETS, start=STARTS[0], n_starts=3, tol=0.1):
-    search(backend).solve_path(targets, start, n_starts=n_starts, tol=tol)
+def search(backend, problem=PROBLEM, x=X, y=Y):
+    return backend.search(problem, anchors(backend, x, y), PipelineOptions())
+
+
+def polish(backend, targets=TARGETS, x=STARTS, n_threads=1):
+    search(backend).polish(Goal(targets, 0.1), x, n_threads=n_threads)
+
+
+def solve_all(backend, targets=TARGETS, tol=0.1, k=2, n_starts=3):
+    search(backend).solve_all(Goal(targets, tol), k=k, n_starts=n_starts)
+
+
+def solve_path(backend, targets=TARGETS, start=STARTS[0], n_starts=3):
+    search(backend).solve_path(Goal(targets, 0.1), start, n_starts=n_starts)
 
 
 def read_only(array):
@@ -345,25 +360,73 @@ REFUSALS = {
     "residuals, dtype": (
         lambda b: b.rank(np.zeros((1, 3), dtype=np.float32)), TypeError, "float64, got float32"),
     "anchors, none": (
-        lambda b: solve(b, anchors_x=np.zeros((0, 2)), anchors_y=np.zeros((0, 1))),
-        ValueError, "anchors_x must not be empty"),
+        lambda b: anchors(b, X[:0], Y[:0]), ValueError, "x of anchors must not be empty"),
     "anchors, rows": (
-        lambda b: solve(b, anchors_y=np.zeros((6, 1))),
-        ValueError, r"anchors_y must have shape \(7, n\), got \(6, 1\)"),
+        lambda b: anchors(b, y=Y[:6]),
+        ValueError, r"y of anchors must have shape \(7, n\), got \(6, 1\)"),
     "anchors, infinite": (
-        lambda b: solve(b, anchors_y=np.full((7, 1), np.inf)), ValueError, "anchors_y must be fin"),
+        lambda b: anchors(b, y=np.full((7, 1), np.inf)), ValueError, "y of anchors must be finite"),
+    "anchors, dtype": (
+        lambda b: anchors(b, X.astype(np.float32)),
+        TypeError, "x of anchors must have dtype float64, got float32"),
+    "anchors, inputs": (
+        lambda b: solve(b, x=np.zeros((7, 3))),
+        ValueError, "anchors must have 2 inputs and 1 outputs, got 3 and 1"),
+    "anchors, outputs": (
+        lambda b: search(b, y=np.zeros((7, 2))),
+        ValueError, "anchors must have 2 inputs and 1 outputs, got 2 and 2"),
+    "nearest, k": (
+        lambda b: anchors(b).nearest(TARGETS, 8),
+        ValueError, "k must be at most the number of anchors = 7, got 8"),
+    "nearest, NaN": (
+        lambda b: anchors(b).nearest(TARGETS * np.nan, 1), ValueError, "targets must be finite"),
+    "nearest, columns": (
+        lambda b: anchors(b).nearest(STARTS, 1), ValueError, r"targets must have shape \(n, 1\)"),
     "bounds, crossed": (
-        lambda b: solve(b, lower=np.full(2, 2.0)), ValueError, "lower must be at most upper"),
+        lambda b: region(lower=np.full(2, 2.0)), ValueError, "lower must be at most upper"),
     "bounds, NaN": (
-        lambda b: solve(b, upper=np.full(2, np.nan)), ValueError, "lower must be at most upper"),
+        lambda b: region(upper=np.full(2, np.nan)), ValueError, "lower must be at most upper"),
     "bounds, shape": (
-        lambda b: solve(b, upper=np.ones(3)), ValueError, r"upper must have shape \(2,\)"),
+        lambda b: region(upper=np.ones(3)), ValueError, r"upper must be float64 of shape \(2,\)"),
+    "scale": (
+        lambda b: region(scale=np.zeros(2)), ValueError, "scale must be positive and finite"),
+    "scale, infinite": (
+        lambda b: region(scale=np.full(2, np.inf)), ValueError, "scale must be positive and fini"),
+    "periods, shape": (
+        lambda b: region(periods=np.ones(3)),
+        ValueError, r"periods must be float64 of shape \(2,\), got float64 of \(3,\)"),
+    "periods, zero": (
+        lambda b: region(periods=np.array([1.0, 0.0])), ValueError, "periods must be positive"),
+    "periods, NaN": (
+        lambda b: region(periods=np.array([1.0, np.nan])), ValueError, "periods must be positive"),
+    "problem, sizes": (
+        lambda b: replace(PROBLEM, function=CallableFunction(np.sin, 3, 3)),
+        ValueError, "function must have as many inputs as region, 2, got 3"),
     "tol": (
         lambda b: solve(b, tol=-1.0), ValueError, "tol must be at least 0, got -1.0"),
     "coverage": (
-        lambda b: solve(b, coverage=np.nan), ValueError, "coverage must be at least 0, got nan"),
-    "x_spread": (
-        lambda b: solve(b, x_spread=np.zeros(2)), ValueError, "x_spread must be positive"),
+        lambda b: solve(b, coverage=np.nan),
+        ValueError, "coverage must be finite and at least 0.*got nan"),
+    "branch_distance": (
+        lambda b: solve(b, branch_distance=-1.0),
+        ValueError, "branch_distance must be .*at least 0.*got -1.0"),
+    "pool_factor": (
+        lambda b: solve(b, pool_factor=0), ValueError, "pool_factor must be positive, got 0"),
+    "n_passes": (
+        lambda b: solve(b, n_passes=0), ValueError, "n_passes must be positive, got 0"),
+    "n_passes, too many": (
+        lambda b: solve(b, n_passes=2**31), ValueError, "n_passes must be .*less than 2147483648"),
+    "max_evaluations": (
+        lambda b: solve(b, max_evaluations=0),
+        ValueError, "max_evaluations must be positive, got 0"),
+    "longest_step": (
+        lambda b: solve(b, longest_step=np.nan), ValueError, "longest_step must be .*got nan"),
+    "sufficient_residual": (
+        lambda b: solve(b, sufficient_residual=-1.0),
+        ValueError, "sufficient_residual must be .*got -1.0"),
+    "separation": (
+        lambda b: solve(b, separation=-1.0), ValueError, "separation must be .*at least 0"),
+    "polish": (lambda b: solve(b, polish=1), TypeError, "polish must be True or False, got 1"),
     "twin, sizes": (
         lambda b: solve(b, twin=replace(TWIN, spec=NetworkSpec((3, 2)))),
         ValueError, "twin.spec must have 4 inputs and 2 outputs, got 3 and 2"),
@@ -372,80 +435,49 @@ REFUSALS = {
         ValueError, "twin.dy_scale must be positive and finite"),
     "twin, reach": (
         lambda b: solve(b, twin=replace(TWIN, reach=0.0)), ValueError, "twin.reach must be posit"),
-    "forward, sizes": (
-        lambda b: solve(b, forward=replace(LEARNED, spec=NetworkSpec((1, 1)))),
-        ValueError, "forward.spec must have 2 inputs and 1 outputs, got 1 and 1"),
-    "forward, a function": (
-        lambda b: solve(b, forward=np.sin), TypeError, "forward must be the address"),
-    "forward, null": (
-        lambda b: solve(b, forward=0), ValueError, "address of a compiled function, got 0"),
-    "forward, none": (
-        lambda b: solve(b, forward=None), ValueError, "call candidates, .*and call rank"),
     "targets, columns": (
         lambda b: solve(b, np.zeros((3, 2))), ValueError, r"targets must have shape \(n, 1\)"),
-    "n_neighbors": (
-        lambda b: solve(b, n_neighbors=8),
-        ValueError, "n_neighbors must be at most the number of anchors = 7, got 8"),
-    "n_neighbors, zero": (
-        lambda b: b.pipeline(PIPELINE).candidates(TARGETS, n_neighbors=0),
-        ValueError, "n_neighbors must be at least 1"),
+    "n_candidates": (
+        lambda b: solve(b, n_candidates=8),
+        ValueError, "n_candidates must be at most the number of anchors = 7, got 8"),
+    "n_candidates, zero": (
+        lambda b: pipeline(b).propose(GOAL, 0), ValueError, "n_candidates must be at least 1"),
     "solve, k": (
-        lambda b: solve(b, k=5), ValueError, "k must be at most n_neighbors = 4, got 5"),
+        lambda b: solve(b, k=5), ValueError, "k must be at most n_candidates = 4, got 5"),
     "near, rows": (
         lambda b: solve(b, near=np.zeros((2, 2))),
         ValueError, r"near must have shape \(3, 2\), got \(2, 2\)"),
     "near, NaN": (
         lambda b: solve(b, near=np.full((3, 2), np.nan)), ValueError, "near must be finite"),
-    "rank, images": (
-        lambda b: rank(b, np.zeros((3, 5, 1))), ValueError, r"fx must have shape \(3, 4, 1\)"),
-    "rank, flags": (
+    "candidates, images": (
+        lambda b: rank(b, fx=np.zeros((3, 5, 1))),
+        ValueError, r"candidates.fx must have shape \(3, 4, 1\)"),
+    "candidates, flags": (
         lambda b: rank(b, flags=np.zeros((3, 4), dtype=np.int64)),
         TypeError, "candidates.flags must have dtype uint8, got int64"),
-    "rank, anchors": (
+    "candidates, anchors": (
         lambda b: rank(b, anchor=np.full((3, 4), 7)),
         ValueError, "candidates.anchor must hold indices from 0 to 6, got 7 to 7"),
-    "rank, no anchor": (
+    "candidates, no anchor": (
         lambda b: rank(b, anchor=np.full((3, 4), -1)), ValueError, "0 to 6, got -1 to -1"),
-    "rank, more candidates than anchors": (
-        lambda b: rank(b, x=np.zeros((3, 8, 2))), ValueError, "7 a target, got 8"),
+    **{
+        f"candidates of other targets, {link}": (
+            lambda b, link=link: getattr(pipeline(b), link)(Goal(TARGETS[:2], 0.1), CANDIDATES),
+            ValueError, r"candidates.x must have shape \(2, n, 2\), got \(3, 4, 2\)")
+        for link in ("correct", "evaluate", "polish")
+    },
     "rank, k": (
         lambda b: rank(b, k=5), ValueError, "k must be at most the number of candidates = 4"),
-    "apart": (
-        lambda b: solve(b, apart=-1.0), ValueError, "apart must be at least 0, got -1.0"),
-    "pool": (
-        lambda b: solve(b, pool=0), ValueError, "pool must be at least 1, got 0"),
-    "n_passes": (
-        lambda b: solve(b, n_passes=0), ValueError, "n_passes must be at least 1, got 0"),
-    "periods, shape": (
-        lambda b: refined(b, periods=np.ones(3)),
-        ValueError, r"refine.periods must have shape \(2,\), got \(3,\)"),
-    "periods, zero": (
-        lambda b: refined(b, periods=np.array([1.0, 0.0])),
-        ValueError, "refine.periods must be positive"),
-    "periods, NaN": (
-        lambda b: refined(b, periods=np.array([1.0, np.nan])),
-        ValueError, "refine.periods must be positive"),
-    "max_evaluations": (
-        lambda b: refined(b, max_evaluations=0),
-        ValueError, "refine.max_evaluations must be at least 1, got 0"),
-    "separation": (
-        lambda b: refined(b, separation=-1.0), ValueError, "refine.separation must be at least 0"),
-    "search, forward": (
-        lambda b: search(b, forward=None), ValueError, "search needs a forward function"),
-    "search, refine": (
-        lambda b: search(b, refine=None), ValueError, "search needs refine, got None"),
     "polish, rows": (
-        lambda b: search(b).polish(TARGETS, STARTS[:2]),
+        lambda b: polish(b, x=STARTS[:2]),
         ValueError, r"x must have shape \(3, 2\), got \(2, 2\)"),
     "polish, columns": (
-        lambda b: search(b).polish(np.zeros((3, 2)), STARTS),
-        ValueError, r"targets must have shape \(n, 1\)"),
+        lambda b: polish(b, np.zeros((3, 2))), ValueError, r"targets must have shape \(n, 1\)"),
     "polish, dtype": (
-        lambda b: search(b).polish(TARGETS, STARTS.astype(np.float32)),
+        lambda b: polish(b, x=STARTS.astype(np.float32)),
         TypeError, "x must have dtype float64, got float32"),
     "polish, n_threads": (
-        lambda b: search(b).polish(TARGETS, STARTS, n_threads=0),
-        ValueError, "n_threads must be at least 1"),
+        lambda b: polish(b, n_threads=0), ValueError, "n_threads must be at least 1"),
     "solve_all, k": (lambda b: solve_all(b, k=0), ValueError, "k must be at least 1, got 0"),
     "solve_all, n_starts": (
         lambda b: solve_all(b, n_starts=0), ValueError, "n_starts must be at least 1, got 0"),
@@ -477,7 +509,7 @@ def test_what_the_refusals_start_from_is_accepted(name):
     backend.mixture_trainer(MIXTURE_SPEC, np.zeros(9), MIXTURE).loss(X, Y)
     solve(backend)
     rank(backend)
-    refined(backend)
-    search(backend).polish(TARGETS, STARTS)
+    solve(backend, polish=True)
+    polish(backend)
     solve_all(backend)
     solve_path(backend)

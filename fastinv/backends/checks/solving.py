@@ -163,6 +163,13 @@ def check_candidates(pipeline: Pipeline, goal: Goal, candidates: Candidates) -> 
         )
 
 
+def check_link_call(pipeline: Pipeline, goal: Goal, candidates: Candidates, n_threads: int) -> None:
+    """Arguments of the links that turn candidates into others, such as :meth:`Pipeline.correct`."""
+    check_goal(pipeline.problem, goal)
+    check_candidates(pipeline, goal, candidates)
+    check_count("n_threads", n_threads)
+
+
 def check_rank_call(pipeline: Pipeline, goal: Goal, candidates: Candidates, k: int) -> None:
     """Arguments of :meth:`Pipeline.rank`."""
     check_goal(pipeline.problem, goal)

@@ -76,12 +76,14 @@ class Pipeline:
 
     def correct(self, goal: Goal, candidates: Candidates, *, n_threads: int = 1) -> Candidates:
         """Candidates after a step of the twin network."""
+        checks.check_link_call(self, goal, candidates, n_threads)
         corrected = candidates.copy()
         self._kernel.correct(goal, corrected, n_threads)
         return corrected
 
     def evaluate(self, goal: Goal, candidates: Candidates, *, n_threads: int = 1) -> Candidates:
         """Candidates with their images."""
+        checks.check_link_call(self, goal, candidates, n_threads)
         if not self._runs_natively:
             return replace(candidates, fx=self.problem.function.images(candidates.x))
         evaluated = candidates.copy()
@@ -90,6 +92,7 @@ class Pipeline:
 
     def polish(self, goal: Goal, candidates: Candidates, *, n_threads: int = 1) -> Candidates:
         """Candidates after damped Gauss-Newton steps."""
+        checks.check_link_call(self, goal, candidates, n_threads)
         if not self._runs_natively:
             polish = Polish(self.problem, self.options)
             return polish.candidates(goal, candidates, self.anchors)

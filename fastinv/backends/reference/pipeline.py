@@ -74,7 +74,7 @@ class Pipeline:
 
     def correct(self, goal: Goal, candidates: Candidates, *, n_threads: int = 1) -> Candidates:
         """Candidates after a step of the twin network."""
-        checks.check_candidates(self, goal, candidates)
+        checks.check_link_call(self, goal, candidates, n_threads)
         x, flags = candidates.x, np.zeros(candidates.flags.shape, dtype=np.uint8)
         twin = self.twin
         if twin is not None:
@@ -92,12 +92,13 @@ class Pipeline:
 
     def evaluate(self, goal: Goal, candidates: Candidates, *, n_threads: int = 1) -> Candidates:
         """Candidates with their images."""
+        checks.check_link_call(self, goal, candidates, n_threads)
         with np.errstate(over="ignore", invalid="ignore"):
             return replace(candidates, fx=self._f.values(candidates.x))
 
     def polish(self, goal: Goal, candidates: Candidates, *, n_threads: int = 1) -> Candidates:
         """Candidates after damped Gauss-Newton steps."""
-        checks.check_candidates(self, goal, candidates)
+        checks.check_link_call(self, goal, candidates, n_threads)
         polish = Polish(self.problem, self.options)
         return polish.candidates(goal, candidates, self.anchors)
 
