@@ -103,6 +103,8 @@ CASES = {
     "n_passes": (passes, {"n_passes": 2}),
     "polish": (polished, {"polish": False}),
     "max_evaluations": (polished, {"max_evaluations": 5}),
+    "sufficient_residual": (polished, {"sufficient_residual": 0.01}),
+    "longest_step": (polished, {"longest_step": 1e-3}),
     "separation": (two_solutions, {"separation": 0.3}),
 }
 
@@ -161,6 +163,10 @@ WRONG = [
     ("max_evaluations", 0, ValueError, "max_evaluations must be positive, got 0"),
     ("max_evaluations", INF, TypeError, "max_evaluations must be an integer, got inf"),
     ("max_evaluations", 2**63, ValueError, "max_evaluations must be .*less than 2147483648"),
+    ("sufficient_residual", -1.0, ValueError, "sufficient_residual must be finite and at least 0"),
+    ("sufficient_residual", "0", TypeError, "sufficient_residual must be a number, got '0'"),
+    ("longest_step", np.nan, ValueError, "longest_step must be finite and at least 0.0, got nan"),
+    ("longest_step", None, TypeError, "longest_step must be a number, got None"),
     ("separation", -1e-9, ValueError, "separation must be finite and at least 0.0"),
     ("separation", 1j, TypeError, "separation must be a number, got 1j"),
 ]

@@ -17,7 +17,7 @@ N, K, P, Q = 6, 2, 2, 2  # q = k, so that targets and residuals may be the same 
 
 @pytest.fixture(scope="module")
 def solver():
-    return fi.NearestSolver(ARM.forward, bounds=ARM.bounds, n_neighbors=K, random_state=0).fit()
+    return fi.NearestSolver(ARM.forward, bounds=ARM.bounds, n_candidates=K, random_state=0).fit()
 
 
 def in_pieces(names, offset=0):

@@ -34,8 +34,8 @@ def random_polish(seed, p, q, *, kind, cap, lower=-1.0, upper=1.0, periods=np.in
 
         function = code_of(f, p, q, jacobian if kind == "jacobian" else None)
     setup = Setup(np.zeros((1, p)), np.zeros((1, q)), function, lower=lower, upper=upper,
-                  periods=periods)  # fmt: skip
-    return Polish(setup.problem, cap), setup
+                  periods=periods, max_evaluations=cap)  # fmt: skip
+    return Polish(setup.problem, setup.options)
 
 
 def assert_same_ends(found, wanted, rows):
@@ -61,7 +61,7 @@ def ends_of(polish, targets, x):
 )
 def test_one_start_alone_has_the_bits_it_has_among_many(shape, kind, cap, n, spoiled, seed):
     p, q = shape
-    polish, _ = random_polish(seed, p, q, kind=kind, cap=cap)
+    polish = random_polish(seed, p, q, kind=kind, cap=cap)
     rng = np.random.default_rng([63, seed])
     x = rng.uniform(-1, 1, size=(n, p))
     x[rng.random((n, p)) < 0.1] = 1.0  # on a bound
@@ -81,7 +81,7 @@ def test_one_start_alone_has_the_bits_it_has_among_many(shape, kind, cap, n, spo
 
 @pytest.mark.parametrize("kind", ["differences", "jacobian", "network"])
 def test_rows_that_cannot_move_stay_and_cost_nothing(kind):
-    polish, _ = random_polish(1, 2, 2, kind=kind, cap=400)
+    polish = random_polish(1, 2, 2, kind=kind, cap=400)
     rng = np.random.default_rng(64)
     x, targets = rng.uniform(-0.8, 0.8, size=(6, 2)), rng.normal(size=(6, 2))
     x[1, 0], targets[3, 1], targets[4, 0] = np.nan, np.inf, np.nan
@@ -98,9 +98,10 @@ def test_rows_that_cannot_move_stay_and_cost_nothing(kind):
 def test_every_start_ends_for_its_own_reason():
     """One is there already, one gets there, one cannot, and one is cut short."""
     cube = code_of(lambda x: x**3, 1, 1, jacobian=lambda x: 3 * x**2)
-    setup = Setup(np.zeros((1, 1)), np.zeros((1, 1)), cube, lower=-2.0, upper=2.0)
+    setup = Setup(np.zeros((1, 1)), np.zeros((1, 1)), cube, lower=-2.0, upper=2.0,
+                  max_evaluations=12)  # fmt: skip
     targets, x = np.array([[1.0], [1.331], [27.0], [-1.0]]), np.array([[1.0], [1.0], [1.0], [1.9]])
-    polish = Polish(setup.problem, 12)
+    polish = Polish(setup.problem, setup.options)
     ends = ends_of(polish, targets, x)
     assert ends.end.tolist() == [SOLVED, SOLVED, STATIONARY, EVALUATIONS]
     assert ends.n_evaluations[0] == 0
@@ -112,7 +113,7 @@ def test_every_start_ends_for_its_own_reason():
 
 
 def test_no_starts():
-    polish, _ = random_polish(0, 2, 3, kind="differences", cap=10)
+    polish = random_polish(0, 2, 3, kind="differences", cap=10)
     ends = ends_of(polish, np.empty((0, 3)), np.empty((0, 2)))
     assert ends.x.shape == (0, 2)
     assert ends.end.dtype == np.int8
