@@ -90,7 +90,7 @@ def assert_same(found, expected):
 @pytest.mark.parametrize("name", SOLVERS)
 def test_the_bits_of_solve(name, backend, refine, learned):
     solver = fitted(name, backend, learned, refine=refine)
-    assert (solver.pipeline_spec_.refine is not None) == refine
+    assert solver.options_.polish == refine
     y, state = targets_of(33), np.array([0.3, -0.8])
     for k in (None, 1) if name == "direct" else (None, 1, 7):
         hot = solver.freeze(k)
@@ -269,7 +269,7 @@ def test_a_refined_solver_and_its_copies_polish(twin):
     expected = twin.solve(y)
     assert expected.residual[:, 0].max() < 1e-12
     again = pickle.loads(pickle.dumps(twin))
-    assert again.pipeline_spec_.refine is not None
+    assert again.options_.polish
     assert_same(again.solve(y), expected)
     assert_same(again.freeze()(y), expected)
     found, wanted = again.solve_all(y), twin.solve_all(y)
@@ -306,7 +306,7 @@ def test_it_cannot_be_changed(hot):
         with pytest.raises(AttributeError):
             setattr(hot, name, 1)
     own = hot._solver
-    for array in (own.anchors_x_, own.pipeline_spec_.x_spread, own.twin_.parameters, own.bounds_):
+    for array in (own.anchors_x_, own.problem_.region.scale, own.twin_.parameters, own.bounds_):
         assert not array.flags.writeable
     with pytest.raises(AttributeError):
         hot.empty().x = np.zeros((5, 2))

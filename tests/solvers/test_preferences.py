@@ -84,7 +84,7 @@ def test_weights_and_units(turning):
         expected = [[0.3, 1.2], [1.5, -1.2]]
         np.testing.assert_allclose(by_shoulder, expected[first], atol=1e-8)
         np.testing.assert_allclose(by_elbow, expected[1 - first], atol=1e-8)
-    spread = turning.pipeline_spec_.x_spread
+    spread = turning.problem_.region.scale
     reach = np.linalg.norm((np.array([1.5, -1.2]) - [0.3, 1.2]) / spread)
     for factor, count in ((1.001, 2), (0.999, 1)):
         found = turning.solve_all(y, near=[0.3, 1.2], within=factor * reach)

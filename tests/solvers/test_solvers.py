@@ -83,7 +83,7 @@ def test_what_is_reported_is_true(problem, refine):
     again = np.linalg.norm(images.reshape(100, 5, -1) - y[:, None], axis=2)
     np.testing.assert_allclose(solutions.residual, again, rtol=1e-13, atol=1e-15)
     # By residual, but a solution that is there already comes after all others.
-    places = solutions.x / solver.pipeline_spec_.x_spread
+    places = solutions.x / solver.problem_.region.scale
     for row in range(100):
         first = np.array([
             all(np.linalg.norm(places[row, j] - places[row, i]) > 1e-6 for j in range(i))
@@ -142,7 +142,7 @@ def test_where_polish_is_on(arm):
         (fi.NearestSolver(SMALL), False),
         (fi.NearestSolver(SMALL, refine=True), True),
     ]:
-        assert (solver.fit(X, y).pipeline_spec_.refine is not None) == refined
+        assert solver.fit(X, y).options_.polish == refined
     learned, polished = (
         fi.NearestSolver(SMALL, refine=refine).fit(X, y) for refine in (False, True)
     )
@@ -215,7 +215,7 @@ def test_from_data_with_a_learned_forward_function(arm):
     X, y = arm.sample(600, random_state=5)
     solver = fi.TwinSolver(network=fi.TwinNetwork(max_iter=60), random_state=0).fit(X, y)
     assert not solver.forward_.exact
-    assert solver.pipeline_spec_.refine is None
+    assert not solver.options_.polish
     X_new, y_new = arm.sample(200, random_state=6)
     solutions = solver.solve(y_new)
     predicted = solver.predict(solutions.best)
@@ -250,7 +250,7 @@ def test_forward_functions_that_only_python_evaluates(kind):
         "unfitted regressor": LinearRegression(),
     }[kind]
     solver = fi.TwinSolver(forward, network=fi.TwinNetwork(max_iter=20), random_state=0).fit(X, y)
-    assert solver.pipeline_spec_.forward is None
+    assert solver.problem_.function.code is None
     targets = np.vstack([y[:20], [[np.nan, 0, 0]]])
     solutions = solver.solve(targets)
     images = solutions.x[:20] @ matrix
@@ -602,11 +602,11 @@ def test_fewer_solutions_are_the_best_of_all_candidates(arm, twin):
 def test_coverage_is_how_far_attainable_targets_are_from_anchors():
     grid = np.linspace(0.0, 1.0, 11)[:, None]
     by_formula = fi.NearestSolver(lambda x: x, bounds=[(0, 1)], random_state=0).fit(grid)
-    assert 0.045 < by_formula.pipeline_spec_.coverage / 1.5 <= 0.05
+    assert 0.045 < by_formula.options_.coverage / 1.5 <= 0.05
     data = np.array([[0.0], [0.1], [0.3], [0.7]])
     for repeated in (data, np.repeat(data, 2, axis=0)):
         solver = fi.NearestSolver(SMALL, n_candidates=1).fit(repeated, repeated)
-        assert solver.pipeline_spec_.coverage == pytest.approx(1.5 * 0.4)
+        assert solver.options_.coverage == pytest.approx(1.5 * 0.4)
     assert (by_formula.solve([0.5, 0.55]).status[:, 0] != fi.Status.UNREACHABLE).all()
     assert (by_formula.solve([1.2, -3.0]).status == fi.Status.UNREACHABLE).all()
 
@@ -626,8 +626,8 @@ def test_an_extrapolation_is_trusted_only_where_its_residual_is_exact(arm, twin)
     X, y = arm.sample(50, random_state=41)
     learned = fi.TwinSolver(LinearRegression(), random_state=0)
     learned.set_params(network__max_iter=3).fit(X, y)
-    assert not learned.pipeline_spec_.trust_residual
-    assert twin.pipeline_spec_.trust_residual
+    assert not learned.options_.trust_residual
+    assert twin.options_.trust_residual
 
 
 def test_a_prediction_beyond_the_bounds_is_marked():

@@ -86,10 +86,10 @@ def check_solve(solver, y):
     missed = known & (status != Status.CONVERGED) & (status != Status.UNREACHABLE)
     np.testing.assert_array_equal((status == Status.OUT_OF_BOUNDS)[missed], at_bound[missed])
     unreachable = (status == Status.UNREACHABLE).any(axis=1)
-    spec = solver.pipeline_spec_
-    gaps = np.linalg.norm(spec.anchors_y[None] - y[finite][:, None], axis=2).min(axis=1)
-    beyond = (gaps > spec.coverage) & (
-        np.where(known, residual, np.inf).min(axis=1) > spec.coverage
+    coverage = solver.options_.coverage
+    gaps = np.linalg.norm(solver.anchors_y_[None] - y[finite][:, None], axis=2).min(axis=1)
+    beyond = (gaps > coverage) & (
+        np.where(known, residual, np.inf).min(axis=1) > coverage
     )
     np.testing.assert_array_equal(unreachable, beyond & known.any(axis=1))
     return np.bincount(found.status.ravel(), minlength=6)
@@ -200,7 +200,7 @@ def test_words_for_what_is_unreachable(arm):
 def test_words_for_a_bound():
     f = fi.forward(n_inputs=1, n_outputs=1)(_double)
     solver = fi.NearestSolver(f, bounds=[(0, 1)], random_state=0).fit()
-    gap = solver.pipeline_spec_.coverage / 2
+    gap = solver.options_.coverage / 2
     assert gap > solver.residual_tol_
     found = solver.solve(2.0 + gap, 1)
     assert found.status[0, 0] == Status.OUT_OF_BOUNDS
