@@ -205,12 +205,12 @@ def test_no_more_than_max_solutions():
 def test_what_counts_as_a_solution(arm):
     beyond = np.array([2.0 + 1e-4, 0.0])
     assert arm.solve_all(beyond).count[0] == 0
-    found = arm.solve_all(beyond, tol=1e-3)
+    found = arm.solve_all(beyond, residual_tol=1e-3)
     assert found.count[0] == 1
     assert found.residual[0, 0] == pytest.approx(1e-4, rel=1e-6)
     spread = spread_of(arm)
-    assert arm.solve_all(beyond, tol=1.01e-4 / spread).count[0] == 1
-    assert arm.solve_all(beyond, tol=0.99e-4 / spread).count[0] == 0
+    assert arm.solve_all(beyond, residual_tol=1.01e-4 / spread).count[0] == 1
+    assert arm.solve_all(beyond, residual_tol=0.99e-4 / spread).count[0] == 0
 
 
 def test_more_effort_finds_no_less(arm):
