@@ -12,7 +12,7 @@ README = Path(__file__).parents[1] / "README.md"
 
 def test_examples(capsys, monkeypatch):
     monkeypatch.setenv("FASTINV_NUM_THREADS", "1")
-    from_formula, every_solution, hot_loops, from_data, probabilities = re.findall(
+    from_formula, parts, every_solution, hot_loops, from_data, probabilities = re.findall(
         r"```python\n(.*?)```", README.read_text("utf-8"), flags=re.DOTALL
     )
     names: dict[str, object] = {}
@@ -21,6 +21,8 @@ def test_examples(capsys, monkeypatch):
     solutions = names["solutions"]
     for elbow in ([1.159, -1.176], [-0.016, 1.176]):
         assert np.abs(solutions.x[0] - elbow).max(axis=1).min() < 0.01
+    exec(parts, names)
+    assert names["small"].network_.n_iter_ == 20
     exec(every_solution, names)
     assert names["found"].count.tolist() == [2, 1, 0]
     assert "1 away" in capsys.readouterr().out

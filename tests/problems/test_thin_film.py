@@ -98,7 +98,7 @@ def test_noise_needs_a_tolerance_of_its_size(film, solver):
     exact = solver.solve_all(noisy, effort=0.2)
     assert (exact.count == 0).all()
     assert set(exact.status[:, 0]) <= {fi.Status.UNREACHABLE, fi.Status.APPROXIMATE}
-    found = solver.solve_all(noisy, tol=film.tolerance(solver), effort=0.5)
+    found = solver.solve_all(noisy, residual_tol=film.tolerance(solver), effort=0.5)
     assert (found.count >= 1).all()
     assert np.abs(found.best - truth).max() < 2.0
     # What is left is the noise, but for the three numbers that were fitted to it.
