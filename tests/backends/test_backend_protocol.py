@@ -8,7 +8,6 @@ import typing
 
 import numpy as np
 import pytest
-from chains import CodeFunction
 
 from fastinv.backends import BACKENDS, Backend, ReferenceBackend, get_backend, protocol
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,7 +30,15 @@ def square(X):
 def run(script, *arguments):
     """Run `script` in another interpreter; its output, where it does not abort."""
     command = [sys.executable, "-c", textwrap.dedent(script), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    helpers = str(Path(__file__).parents[1] / "helpers")
+    done = subprocess.run(
+        command,
+        env=os.environ | {"PYTHONPATH": helpers},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 0, f"exit status {done.returncode}: {done.stderr}"
     return done.stdout
 
@@ -40,21 +50,19 @@ def test_too_little_memory_in_a_thread_is_an_error_not_an_abort(n_threads):
         """
         import resource, sys
         import numpy as np
-        from fastinv import _core
+        from chains import Setup
+        from fastinv.backends import TwinModel, get_backend
+        from fastinv.functions import Goal, NetworkSpec
         n_anchors, width, one = 3000, 2**18, np.ones(1)
         anchors = np.linspace(-1.0, 1.0, n_anchors)[:, None]
-        twin = dict(layer_sizes=[3, width, 1], activation="relu",
-                    parameters=np.zeros(5 * width + 1, np.float32), reach=1.0)
-        for name in ("dy_scale", "y_mean", "y_scale", "x_mean", "x_scale", "dx_scale"):
-            twin[name] = one
-        pipeline = _core.Pipeline(anchors, anchors, twin, None, -one, one, 0.1, 1.0, one, False,
-                                  False, 0.0, 1, 1, None, "")
+        parameters = np.zeros(5 * width + 1, np.float32)
+        twin = TwinModel(NetworkSpec((3, width, 1), "relu"), parameters, *[one] * 6, reach=1.0)
+        pipeline = Setup(anchors, anchors, None, twin).pipeline(get_backend("cpp"))
+        goal = Goal(np.zeros((4, 1)), 0.1)
+        proposed = pipeline.propose(goal, n_anchors)
         resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))
-        shape = (4, n_anchors)
         try:
-            pipeline.candidates(np.zeros((4, 1)), n_anchors, np.empty((*shape, 1)),
-                                np.empty(shape, np.int64), np.empty(shape, np.uint8), np.empty(4),
-                                int(sys.argv[1]))
+            pipeline.correct(goal, proposed, n_threads=int(sys.argv[1]))
         except MemoryError:
             print("MemoryError")
         """,

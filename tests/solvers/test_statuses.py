@@ -88,9 +88,7 @@ def check_solve(solver, y):
     unreachable = (status == Status.UNREACHABLE).any(axis=1)
     coverage = solver.options_.coverage
     gaps = np.linalg.norm(solver.anchors_y_[None] - y[finite][:, None], axis=2).min(axis=1)
-    beyond = (gaps > coverage) & (
-        np.where(known, residual, np.inf).min(axis=1) > coverage
-    )
+    beyond = (gaps > coverage) & (np.where(known, residual, np.inf).min(axis=1) > coverage)
     np.testing.assert_array_equal(unreachable, beyond & known.any(axis=1))
     return np.bincount(found.status.ravel(), minlength=6)
 
@@ -250,5 +248,5 @@ def test_without_circumstances():
         np.zeros((1, 2)), np.zeros((1, 1, 2)), np.zeros((1, 1)), np.zeros((1, 1), np.int64),
         np.zeros((1, 1), np.int8),
     )  # fmt: skip
-    with pytest.raises(ValueError, match="do not say where they come from"):
+    with pytest.raises(ValueError, match="only solutions that a solver made"):
         made.explain(0)
