@@ -261,12 +261,18 @@ def test_forward_functions_that_only_python_evaluates(kind):
     assert rmse(solutions.residual[:20, 0], 3) < 0.02
 
 
-def test_a_callable_gives_what_the_compiled_formula_gives(arm):
-    options = {"bounds": arm.bounds, "random_state": 0, "refine": False, **QUICK}
+@pytest.mark.parametrize("pairs", [fi.NearPairs(pairs_per_epoch=6400), QUICK["pairs"]])
+def test_a_callable_gives_what_the_compiled_formula_gives(arm, pairs):
+    options = {"bounds": arm.bounds, "random_state": 0, "refine": False, **QUICK, "pairs": pairs}
     called = fi.TwinSolver(lambda x: arm.forward(x), **options).fit()
     compiled = fi.TwinSolver(arm.forward, **options).fit()
     _, y = arm.sample(50, random_state=8)
-    assert_same(called.solve(y), compiled.solve(y))
+    if isinstance(pairs, fi.NearPairs):
+        assert_same(called.solve(y), compiled.solve(y))
+    else:  # the pairs were polished by NumPy and by the extension, which round differently
+        found, expected = called.solve(y), compiled.solve(y)
+        np.testing.assert_allclose(found.x, expected.x, rtol=0, atol=1e-8)
+        np.testing.assert_array_equal(found.anchor, expected.anchor)
 
 
 @pytest.mark.parametrize("solver_class", [fi.TwinSolver, fi.NearestSolver, fi.DirectSolver])

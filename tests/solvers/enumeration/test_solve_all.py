@@ -261,9 +261,9 @@ def test_pickle(arm):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"tol": -1}, ValueError, "tol must be finite and at least 0.0, got -1"),
-        ({"tol": np.nan}, ValueError, "tol must be finite"),
-        ({"tol": "a"}, TypeError, "tol must be a number"),
+        ({"residual_tol": -1}, ValueError, "residual_tol must be finite and at least 0.0, got -1"),
+        ({"residual_tol": np.nan}, ValueError, "residual_tol must be finite"),
+        ({"residual_tol": "a"}, TypeError, "residual_tol must be a number"),
         ({"effort": 0}, ValueError, "effort must be finite and greater than 0.0, got 0"),
         ({"effort": np.inf}, ValueError, "effort must be finite"),
         ({"max_solutions": 0}, ValueError, "max_solutions must be positive, got 0"),

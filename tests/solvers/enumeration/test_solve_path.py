@@ -192,7 +192,7 @@ def test_no_targets(arm):
         ([0.0], {}, r"start must have shape \(2,\), got \(1,\)"),
         ([np.nan, 0.0], {}, "start must be finite"),
         ([3.0, 0.0], {}, r"start must lie inside the bounds, got \[3. 0.\]"),
-        ([0.0, 0.0], {"tol": -1.0}, "tol must be finite and at least 0"),
+        ([0.0, 0.0], {"residual_tol": -1.0}, "residual_tol must be finite and at least 0"),
         ([0.0, 0.0], {"effort": 0.0}, "effort must be finite and greater than 0"),
         ("ab", {}, "start must hold real numbers"),
     ],
