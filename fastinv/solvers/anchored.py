@@ -6,7 +6,8 @@ from fastinv._common.threads import threads_that_pay
 from fastinv._common.validation import check_n_neighbors
 from fastinv.backends.protocol import Pipeline, Ranked
 from fastinv.functions.goal import Goal
-from fastinv.solvers.base import AnchorChoice, BaseSolver
+from fastinv.solvers.base import BaseSolver
+from fastinv.solvers.fitted import AnchorChoice
 from fastinv.solvers.frozen import NativeCall
 
 # With `near` given, this many times more anchors are tried: branches close to the state in x need

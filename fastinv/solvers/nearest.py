@@ -10,8 +10,8 @@ from fastinv._common.parameters import refuses_moved
 from fastinv._common.validation import RandomState, check_n_neighbors
 from fastinv.backends.protocol import Backend
 from fastinv.solvers.anchored import AnchoredSolver
-from fastinv.solvers.base import AnchorChoice
 from fastinv.solvers.composition import ComposedSolver
+from fastinv.solvers.fitted import AnchorChoice
 
 _MOVED = {"n_neighbors": "is called n_candidates now: NearestSolver(n_candidates=...)"}
 

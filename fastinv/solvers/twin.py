@@ -15,8 +15,8 @@ from fastinv.backends.protocol import Backend, TwinModel
 from fastinv.estimators.networks import check_resumable
 from fastinv.estimators.twin_network import TwinNetwork
 from fastinv.solvers.anchored import AnchoredSolver
-from fastinv.solvers.base import AnchorChoice
 from fastinv.solvers.composition import ComposedSolver, moved_to
+from fastinv.solvers.fitted import AnchorChoice
 from fastinv.solvers.pairs.sources import TrainingPairs, default_pairs
 
 _MOVED = moved_to("TwinSolver", "network", TwinNetwork) | {
