@@ -157,10 +157,10 @@ def test_attributes():
     np.testing.assert_allclose(model.predict(X), expected, atol=1e-5)
 
 
-def test_learned_forward_is_what_predict_computes():
+def test_network_code_is_what_predict_computes():
     X, y = sine(100)
     model = quick().fit(X, y)
-    f = model.learned_forward()
+    f = model.network_code()
     scaled = ((X - f.x_mean) / f.x_scale).astype(np.float32)
     outputs = get_backend("cpp").network(f.spec, f.parameters).forward(scaled)
     assert (f.y_mean + f.y_scale * outputs == model.predict(X)[:, None]).all()
@@ -174,7 +174,7 @@ def test_pickle_and_clone():
     with pytest.raises(NotFittedError):
         clone(model).predict(X)
     with pytest.raises(NotFittedError):
-        pickle.loads(pickle.dumps(clone(model))).learned_forward()
+        pickle.loads(pickle.dumps(clone(model))).network_code()
 
 
 @pytest.mark.parametrize("columns", [0, 1, 3])
