@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from glob import glob
 
 from pybind11.setup_helpers import ParallelCompile, Pybind11Extension, build_ext
@@ -53,6 +54,8 @@ SOURCES = sorted(set(glob("csrc/**/*.cpp", recursive=True)) - set(glob("csrc/ker
 # Products and sums are fused only where the kernels say so: the same bits from every compiler
 # setting, and from vector code and its scalar remainder.
 COMMON_FLAGS = ["/O2"] if MSVC else ["-O3", "-ffp-contract=off", "-pthread"]
+# For compiler and linker: tools/sanitize says here how to build.
+MORE_FLAGS = os.environ.get("FASTINV_FLAGS", "").split()
 
 
 class BuildPerInstructionSet(build_ext):
@@ -62,8 +65,10 @@ class BuildPerInstructionSet(build_ext):
         targets = target_architectures(self.plat_name, os.environ.get("ARCHFLAGS", ""))
         if "x86_64" in targets:
             ext.define_macros.append(("FASTINV_X86", "1"))
-        for source, flags in kernel_flags(targets).items():
-            ext.extra_objects += self.compiler.compile(
+
+        def compiled(source_and_flags):
+            source, flags = source_and_flags
+            return self.compiler.compile(
                 [source],
                 output_dir=self.build_temp,
                 include_dirs=ext.include_dirs,
@@ -71,6 +76,10 @@ class BuildPerInstructionSet(build_ext):
                 extra_postargs=[*ext.extra_compile_args, *flags],
                 depends=ext.depends,
             )
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for objects in pool.map(compiled, kernel_flags(targets).items()):
+                ext.extra_objects += objects
         super().build_extension(ext)
 
 
@@ -80,8 +89,8 @@ extension = Pybind11Extension(
     cxx_std=17,
     include_dirs=["csrc"],
     depends=[BASELINE, *X86_KERNELS, *glob("csrc/**/*.hpp", recursive=True)],
-    extra_compile_args=COMMON_FLAGS,
-    extra_link_args=[] if MSVC else ["-pthread"],
+    extra_compile_args=[*COMMON_FLAGS, *MORE_FLAGS],
+    extra_link_args=([] if MSVC else ["-pthread"]) + MORE_FLAGS,
 )
 
 ParallelCompile().install()
