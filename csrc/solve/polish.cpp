@@ -204,8 +204,9 @@ double Polish::squared_after_step(const Run& run) const {
   return sum;
 }
 
-// Increases the damping until a step reduces the squared residual; returns it at run.x. Returns
-// infinity if no step does or the evaluations of f are used up.
+// Increases the damping until a step reduces the squared residual, then adapts it to how well that
+// was predicted. Returns the squared residual at run.x; infinity if no step reduces it or the
+// evaluations of f are used up.
 double Polish::take_step(const double* y, const double* x, double squared, Run& run) const {
   for (; run.damping <= kMostDamping; run.damping = std::max(8 * run.damping, 1e-12)) {
     if (!factorize(run)) continue;

@@ -84,6 +84,36 @@ class Candidates:
         return Candidates(*(np.array(getattr(self, f.name), order="C") for f in fields(self)))
 
 
+class TwinScales(Protocol):
+    """What brings the inputs of a twin network to order one."""
+
+    @property
+    def dy_scale(self) -> Float64Array: ...
+    @property
+    def y_mean(self) -> Float64Array: ...
+    @property
+    def y_scale(self) -> Float64Array: ...
+    @property
+    def x_mean(self) -> Float64Array: ...
+    @property
+    def x_scale(self) -> Float64Array: ...
+
+
+def twin_features(
+    scales: TwinScales, y: Float64Array, y_a: Float64Array, x_a: Float64Array
+) -> Float64Array:
+    """What a twin network sees ``(..., 2q + p)`` of targets and their anchors, in training as in
+    inference; ``csrc/solve/chain/twin.hpp`` is the compiled form."""
+    return np.concatenate(
+        [
+            (y - y_a) / scales.dy_scale,
+            (y_a - scales.y_mean) / scales.y_scale,
+            (x_a - scales.x_mean) / scales.x_scale,
+        ],
+        axis=-1,
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class TwinModel:
     """The network F of ITNNR with its scalings: eq. (5) and (6) of Wetzel (2026).
@@ -104,14 +134,7 @@ class TwinModel:
 
     def features(self, y: Float64Array, y_a: Float64Array, x_a: Float64Array) -> Float64Array:
         """Inputs ``(..., 2q + p)`` of the network for targets and anchors of matching shapes."""
-        return np.concatenate(
-            [
-                (y - y_a) / self.dy_scale,
-                (y_a - self.y_mean) / self.y_scale,
-                (x_a - self.x_mean) / self.x_scale,
-            ],
-            axis=-1,
-        )
+        return twin_features(self, y, y_a, x_a)
 
 
 _COUNTS_BELOW = 2**31  # so that the product of an option and a number of anchors is in range

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastinv._common.arrays import Float64Array
-from fastinv.backends.protocol import TwinModel
+from fastinv.backends.solving import TwinModel, twin_features
 from fastinv.estimators.networks import Float32Array, mean_and_scale
 from fastinv.functions.networks import NetworkSpec
 from fastinv.training import EpochSource, Rows
@@ -61,13 +61,7 @@ class PairScaling:
 
     def rows(self, pairs: Pairs) -> tuple[Float32Array, Float32Array]:
         """Inputs ``(n, 2q + p)`` and targets ``(n, p)`` of the network."""
-        inputs = np.hstack(
-            [
-                (pairs.y - pairs.y_anchor) / self.dy_scale,
-                (pairs.y_anchor - self.y_mean) / self.y_scale,
-                (pairs.x_anchor - self.x_mean) / self.x_scale,
-            ]
-        )
+        inputs = twin_features(self, pairs.y, pairs.y_anchor, pairs.x_anchor)
         targets = (pairs.x - pairs.x_anchor) / self.dx_scale
         return inputs.astype(np.float32), targets.astype(np.float32)
 

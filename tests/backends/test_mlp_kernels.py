@@ -94,16 +94,17 @@ def test_gradient_against_fourth_order_differences(spec, n, isa, seed):
 def test_training_against_the_reference(spec, dtype, isa, batch_size, seed):
     parameters, X, Y = draw(spec, 33, dtype, seed)
     order = np.random.default_rng([32, seed]).permutation(33)
-    # A large epsilon keeps Adam from dividing rounding errors by rounding errors.
+    # A large epsilon keeps Adam from dividing rounding errors by rounding errors. With larger
+    # steps training is unstable for some parameters and multiplies rounding errors by thousands.
     options = {"loss": "huber", "huber_delta": 0.8, "epsilon": 1e-2}
     ours = CPP[isa].trainer(spec, parameters, **options)
     theirs = REFERENCE.trainer(spec, parameters, **options)
     for _ in range(2):
         losses = [
-            t.train_epoch(X, Y, order, batch_size=batch_size, learning_rate=1e-2)
+            t.train_epoch(X, Y, order, batch_size=batch_size, learning_rate=1e-3)
             for t in (ours, theirs)
         ]
-    dtype_tolerance = 1e-3 if dtype == np.float32 else 1e-10
+    dtype_tolerance = 2e-4 if dtype == np.float32 else 1e-10
     assert losses[0] == pytest.approx(losses[1], rel=dtype_tolerance)
     np.testing.assert_allclose(ours.parameters(), theirs.parameters(), rtol=0, atol=dtype_tolerance)
     found, exact = ours.state(), theirs.state()

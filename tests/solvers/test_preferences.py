@@ -169,3 +169,19 @@ def test_no_targets(quartic):
 def test_wrong_preferences(quartic, options, error, message):
     with pytest.raises(error, match=message):
         quartic.solve_all(-1.0, **options)
+
+
+@pytest.mark.parametrize("refine", [False, None])
+def test_distances_are_periodic_with_and_without_a_polish(refine):
+    """From -3.1 to 3.1 it is a twelfth of a unit around the seam, and 1.1 to -2."""
+    anchors = [[3.1], [-2.0], [0.0]]
+    f = fi.forward(n_inputs=1, n_outputs=1)(_zero)
+    solver = fi.NearestSolver(
+        f, bounds=[(-np.pi, np.pi)], periods=2 * np.pi, n_candidates=3, refine=refine
+    ).fit(anchors)
+    assert solver.solve(0.0, near=[-3.1]).best.tolist() == [[3.1]]
+    assert solver.solve(0.0, near=[-2.5]).best.tolist() == [[-2.0]]
+
+
+def _zero(x, y):
+    y[0] = 0.0 * x[0]

@@ -15,7 +15,6 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 // Relative to ||J||^2: singular values below a hundredth of ||J|| count less and less.
-// less.
 constexpr double kDamping = 1e-4;
 constexpr double kSameStart = 0.5;     // in anchor spacings: closer starts lead to the same place
 constexpr std::int64_t kPerStart = 6;  // anchors to look at for each start

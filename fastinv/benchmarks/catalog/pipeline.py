@@ -127,14 +127,7 @@ class PeerPipeline:
         twin = self.twin
         _, anchors = self.tree.query(y, K, workers=self.n_threads)
         y_a, x_a = self.anchors_y[anchors], self.anchors_x[anchors]
-        features = np.concatenate(
-            [
-                (y[:, None] - y_a) / twin.dy_scale,
-                (y_a - twin.y_mean) / twin.y_scale,
-                (x_a - twin.x_mean) / twin.x_scale,
-            ],
-            axis=2,
-        ).astype(np.float32)
+        features = twin.features(y[:, None], y_a, x_a).astype(np.float32)
         with self.torch.inference_mode():
             step = self.network(self.torch.from_numpy(features)).numpy()
         x = np.clip(x_a + twin.dx_scale * step, self.region.lower, self.region.upper)
