@@ -40,9 +40,7 @@ class Buffer {
   static constexpr std::size_t kCacheLine = 64, kHugePage = std::size_t{2} << 20;
   struct Free {
     std::size_t alignment = kCacheLine;
-    void operator()(T* numbers) const {
-      ::operator delete(numbers, std::align_val_t{alignment});
-    }
+    void operator()(T* numbers) const { ::operator delete(numbers, std::align_val_t{alignment}); }
   };
   using Pointer = std::unique_ptr<T[], Free>;
   Pointer numbers_;

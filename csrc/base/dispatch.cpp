@@ -9,10 +9,10 @@
 
 namespace fastinv {
 
-#define FASTINV_DECLARE(isa)                     \
-  namespace isa {                                \
-  extern const Kernels<float> kernels_float32;   \
-  extern const Kernels<double> kernels_float64;  \
+#define FASTINV_DECLARE(isa)                    \
+  namespace isa {                               \
+  extern const Kernels<float> kernels_float32;  \
+  extern const Kernels<double> kernels_float64; \
   }
 FASTINV_DECLARE(isa_baseline)
 #if defined(FASTINV_X86)

@@ -106,8 +106,8 @@ const double* clean_vector(PyObject* object, std::int64_t size) {
   auto& api = py::detail::npy_api::get();
   if (Py_TYPE(object) != api.PyArray_Type_) return nullptr;
   const auto* array = py::detail::array_proxy(object);
-  constexpr int wanted = py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_ |
-                         py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+  constexpr int wanted =
+      py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_ | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
   if (array->nd != 1 || array->dimensions[0] != size || (array->flags & wanted) != wanted) {
     return nullptr;
   }
@@ -207,10 +207,9 @@ PyObject* call(PyObject* object, PyObject* args, PyObject* kwargs) {
   if (!self->pipeline) return through_python(object, given);
   const double* target = clean_vector(given.y, self->q);
   const double* near = given.near ? clean_vector(given.near, self->p) : nullptr;
-  const bool clean = target && (near || !given.near) && (!given.out || fits(*self, given.out)) &&
-                     (!near || std::all_of(near, near + self->p, [](double v) {
-                       return std::isfinite(v);
-                     }));
+  const bool clean =
+      target && (near || !given.near) && (!given.out || fits(*self, given.out)) &&
+      (!near || std::all_of(near, near + self->p, [](double v) { return std::isfinite(v); }));
   if (!clean) return through_python(object, given);
   PyObject* out = given.out;
   if (out) {

@@ -165,16 +165,16 @@ class BoundKDTree {
     if (out.is_none()) {
       const py::object distances = new_array(own_, shape, ndim);
       const py::object indices = new_array(int64_, shape, ndim);
-      auto pair = py::reinterpret_steal<py::object>(
-          PyTuple_Pack(2, distances.ptr(), indices.ptr()));
+      auto pair =
+          py::reinterpret_steal<py::object>(PyTuple_Pack(2, distances.ptr(), indices.ptr()));
       if (!pair) throw py::error_already_set();
       return pair;
     }
     if (!PyTuple_CheckExact(out.ptr()) || PyTuple_GET_SIZE(out.ptr()) != 2) return {};
     const py::handle distances = PyTuple_GET_ITEM(out.ptr(), 0);
     const py::handle indices = PyTuple_GET_ITEM(out.ptr(), 1);
-    if (!can_receive(distances, own_, shape, ndim) ||
-        !can_receive(indices, int64_, shape, ndim) || overlap(distances, indices))
+    if (!can_receive(distances, own_, shape, ndim) || !can_receive(indices, int64_, shape, ndim) ||
+        overlap(distances, indices))
       return {};
     return py::reinterpret_borrow<py::object>(out);
   }

@@ -18,15 +18,14 @@ namespace {
 MixtureShape mixture_shape(std::int64_t n_components, std::int64_t n_dims,
                            const std::string& covariance_type, double min_weight,
                            double min_scale) {
-  MixtureShape shape{n_components, n_dims, covariance_from(covariance_type), min_weight,
-                     min_scale};
+  MixtureShape shape{n_components, n_dims, covariance_from(covariance_type), min_weight, min_scale};
   shape.check();
   return shape;
 }
 
 template <class T>
-py::tuple nll_of(const MixtureShape& shape, const py::array& raw, py::handle targets,
-                 int n_threads, const Kernels<T>& table) {
+py::tuple nll_of(const MixtureShape& shape, const py::array& raw, py::handle targets, int n_threads,
+                 const Kernels<T>& table) {
   const py::array x = matrix_argument<T>(raw, "raw", kAnyLength, shape.n_raw());
   const std::int64_t n = x.shape(0);
   const py::array y = matrix_argument<T>(targets, "targets", n, shape.n_dims);
@@ -67,20 +66,19 @@ template <class T>
 void register_for(py::module_& m, const std::string& suffix) {
   using Mixture = PyMixtureTrainer<T>;
   py::class_<Mixture> mixture(m, ("MixtureTrainer" + suffix).c_str());
-  mixture.def(py::init([](const Sizes& sizes, const std::string& activation,
-                          std::int64_t n_components, std::int64_t n_dims,
-                          const std::string& covariance_type, double min_weight, double min_scale,
-                          double beta_1, double beta_2, double epsilon,
-                          const py::array& parameters, const std::string& isa) {
-                return std::make_unique<Mixture>(
-                    sizes, activation,
-                    mixture_shape(n_components, n_dims, covariance_type, min_weight, min_scale),
-                    beta_1, beta_2, epsilon, parameters, isa);
-              }),
-              py::arg("layer_sizes"), py::arg("activation"), py::arg("n_components"),
-              py::arg("n_dims"), py::arg("covariance_type"), py::arg("min_weight"),
-              py::arg("min_scale"), py::arg("beta_1"), py::arg("beta_2"), py::arg("epsilon"),
-              py::arg("parameters"), py::arg("isa"));
+  mixture.def(
+      py::init([](const Sizes& sizes, const std::string& activation, std::int64_t n_components,
+                  std::int64_t n_dims, const std::string& covariance_type, double min_weight,
+                  double min_scale, double beta_1, double beta_2, double epsilon,
+                  const py::array& parameters, const std::string& isa) {
+        return std::make_unique<Mixture>(
+            sizes, activation,
+            mixture_shape(n_components, n_dims, covariance_type, min_weight, min_scale), beta_1,
+            beta_2, epsilon, parameters, isa);
+      }),
+      py::arg("layer_sizes"), py::arg("activation"), py::arg("n_components"), py::arg("n_dims"),
+      py::arg("covariance_type"), py::arg("min_weight"), py::arg("min_scale"), py::arg("beta_1"),
+      py::arg("beta_2"), py::arg("epsilon"), py::arg("parameters"), py::arg("isa"));
   def_trainer_methods<Mixture>(mixture);
 }
 
@@ -90,8 +88,8 @@ void register_mixture(py::module_& m) {
   register_for<float>(m, "Float32");
   register_for<double>(m, "Float64");
   m.def("mixture_nll", &nll, py::arg("raw"), py::arg("targets"), py::arg("n_components"),
-        py::arg("n_dims"), py::arg("covariance_type"), py::arg("min_weight"),
-        py::arg("min_scale"), py::arg("n_threads"), py::arg("isa"));
+        py::arg("n_dims"), py::arg("covariance_type"), py::arg("min_weight"), py::arg("min_scale"),
+        py::arg("n_threads"), py::arg("isa"));
 }
 
 }  // namespace fastinv

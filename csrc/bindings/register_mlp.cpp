@@ -37,8 +37,8 @@ void register_for(py::module_& m, const std::string& suffix) {
 
   using Py = PyTrainer<T>;
   py::class_<Py> trainer(m, ("Trainer" + suffix).c_str());
-  trainer.def(py::init<const Sizes&, const std::string&, const std::string&, double, double,
-                       double, double, const py::array&, const std::string&>(),
+  trainer.def(py::init<const Sizes&, const std::string&, const std::string&, double, double, double,
+                       double, const py::array&, const std::string&>(),
               py::arg("layer_sizes"), py::arg("activation"), py::arg("loss"),
               py::arg("huber_delta"), py::arg("beta_1"), py::arg("beta_2"), py::arg("epsilon"),
               py::arg("parameters"), py::arg("isa"));

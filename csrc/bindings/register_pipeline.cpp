@@ -61,8 +61,7 @@ void solve_into(const Pipeline& self, py::handle given, std::int64_t n_candidate
   const std::int64_t k = residual.shape(1);
   require_function(self);
   require_counts(self, n_candidates, k);
-  const Ranked out =
-      ranked_of(x, residual, anchor, status, goal.view.n, k, self.n_inputs());
+  const Ranked out = ranked_of(x, residual, anchor, status, goal.view.n, k, self.n_inputs());
   checked_threads(n_threads);
   const ReleasedGil released;
   self.solve(goal.view, n_candidates, out, n_threads);
@@ -149,8 +148,8 @@ void register_pipeline(py::module_& m) {
            py::arg("n_threads"))
       .def("solve_into", &solve_into, py::arg("goal"), py::arg("n_candidates"), py::arg("x"),
            py::arg("residual"), py::arg("anchor"), py::arg("status"), py::arg("n_threads"))
-      .def("rank", &rank, py::arg("goal"), py::arg("candidates"), py::arg("x"),
-           py::arg("residual"), py::arg("anchor"), py::arg("status"));
+      .def("rank", &rank, py::arg("goal"), py::arg("candidates"), py::arg("x"), py::arg("residual"),
+           py::arg("anchor"), py::arg("status"));
   const auto def_link = [&pipeline](const char* name, auto link) {
     pipeline.def(name, link, py::arg("goal"), py::arg("candidates"), py::arg("n_threads"));
   };

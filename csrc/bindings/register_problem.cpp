@@ -43,9 +43,9 @@ RowCode address_of(const py::object& code) {
 std::shared_ptr<Function> compiled_function(std::int64_t n_inputs, std::int64_t n_outputs,
                                             const py::object& values, const py::object& jacobian) {
   require_sizes(n_inputs, n_outputs);
-  return std::make_shared<CompiledFunction>(
-      n_inputs, n_outputs, address_of(values), jacobian.is_none() ? nullptr : address_of(jacobian),
-      owner_of(py::make_tuple(values, jacobian)));
+  return std::make_shared<CompiledFunction>(n_inputs, n_outputs, address_of(values),
+                                            jacobian.is_none() ? nullptr : address_of(jacobian),
+                                            owner_of(py::make_tuple(values, jacobian)));
 }
 
 std::shared_ptr<Function> learned_function(const py::dict& d, const std::string& isa) {
@@ -139,8 +139,7 @@ void register_problem(py::module_& m) {
       .def(py::init(&make_region), py::arg("lower"), py::arg("upper"), py::arg("scale"),
            py::arg("periods"));
   py::class_<Problem, std::shared_ptr<Problem>>(m, "Problem")
-      .def(py::init(&make_problem), py::arg("function"), py::arg("region"),
-           py::arg("n_outputs"));
+      .def(py::init(&make_problem), py::arg("function"), py::arg("region"), py::arg("n_outputs"));
   py::class_<Anchors, std::shared_ptr<Anchors>>(m, "Anchors")
       .def(py::init(&make_anchors), py::arg("x"), py::arg("y"), py::arg("isa"))
       .def("nearest", &nearest, py::arg("targets"), py::arg("k"), py::arg("distances"),

@@ -51,8 +51,7 @@ double fma_rate(double seconds, int n_threads, const std::string& isa) {
   const Kernels<float>& table = kernels<float>(isa);
   checked_threads(n_threads);
   if (!(seconds > 0.0 && seconds <= 10.0)) {
-    throw py::value_error("seconds must be above 0 and at most 10, got " +
-                          std::to_string(seconds));
+    throw py::value_error("seconds must be above 0 and at most 10, got " + std::to_string(seconds));
   }
   std::atomic<std::int64_t> n_calls{0};
   double elapsed = 0.0;
@@ -88,10 +87,10 @@ void register_runtime(py::module_& m) {
   m.def("environment", environment, py::arg("name"));
   m.def("get_num_threads", fastinv_get_num_threads);
   m.def("set_num_threads", fastinv_set_num_threads, py::arg("n_threads"));
-  m.def("elementary_float32", elementary<float>, py::arg("function"), py::arg("x"),
-        py::arg("out"), py::arg("isa"));
-  m.def("elementary_float64", elementary<double>, py::arg("function"), py::arg("x"),
-        py::arg("out"), py::arg("isa"));
+  m.def("elementary_float32", elementary<float>, py::arg("function"), py::arg("x"), py::arg("out"),
+        py::arg("isa"));
+  m.def("elementary_float64", elementary<double>, py::arg("function"), py::arg("x"), py::arg("out"),
+        py::arg("isa"));
   m.def("fma_rate_float32", fma_rate, py::arg("seconds"), py::arg("n_threads"), py::arg("isa"));
 }
 

@@ -30,12 +30,11 @@ void polish(const Search& self, py::handle given, const py::array& x, const py::
             int n_threads) {
   const GoalArrays goal(given, self.n_inputs(), self.n_outputs());
   const std::int64_t n = goal.view.n;
-  const PolishedArrays arrays{
-      out_matrix<double>(x, "x", n, self.n_inputs()).data,
-      out_matrix<double>(fx, "fx", n, self.n_outputs()).data,
-      out_vector<double>(residual, "residual", n).data,
-      out_vector<std::int64_t>(n_evaluations, "n_evaluations", n).data,
-      out_vector<std::int8_t>(end, "end", n).data};
+  const PolishedArrays arrays{out_matrix<double>(x, "x", n, self.n_inputs()).data,
+                              out_matrix<double>(fx, "fx", n, self.n_outputs()).data,
+                              out_vector<double>(residual, "residual", n).data,
+                              out_vector<std::int64_t>(n_evaluations, "n_evaluations", n).data,
+                              out_vector<std::int8_t>(end, "end", n).data};
   checked_threads(n_threads);
   const ReleasedGil released;
   self.polish(goal.view, arrays, n_threads);
@@ -56,17 +55,17 @@ void solve_all(const Search& self, py::handle given, std::int64_t n_starts, cons
   detail::require(residual.ndim() == 2 && residual.shape(1) >= 1, "residual",
                   "2-dimensional with at least one column");
   require_starts(n_starts);
-  const Ranked out = ranked_of(x, residual, anchor, status, goal.view.n, residual.shape(1),
-                               self.n_inputs());
+  const Ranked out =
+      ranked_of(x, residual, anchor, status, goal.view.n, residual.shape(1), self.n_inputs());
   std::int64_t* const counts = out_vector<std::int64_t>(count, "count", goal.view.n).data;
   checked_threads(n_threads);
   const ReleasedGil released;
   self.solve_all(goal.view, n_starts, out, counts, n_threads);
 }
 
-void solve_path(const Search& self, py::handle given, const py::array& start,
-                std::int64_t n_starts, const py::array& x, const py::array& residual,
-                const py::array& status, const py::array& jumped) {
+void solve_path(const Search& self, py::handle given, const py::array& start, std::int64_t n_starts,
+                const py::array& x, const py::array& residual, const py::array& status,
+                const py::array& jumped) {
   const GoalArrays goal(given, self.n_inputs(), self.n_outputs());
   require_starts(n_starts);
   const std::int64_t n = goal.view.n;

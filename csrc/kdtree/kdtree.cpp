@@ -46,8 +46,8 @@ KDTree<T>::KDTree(const T* points, std::int64_t n_points, std::int64_t n_dims,
 
 template <class T>
 KDTreeView<T> KDTree<T>::view() const {
-  return {nodes_.data(),  boxes_.data(), blocks_.points.data(), blocks_.indices.data(), n_points_,
-          n_dims_, height_};
+  return {nodes_.data(), boxes_.data(), blocks_.points.data(), blocks_.indices.data(), n_points_,
+          n_dims_,       height_};
 }
 
 template <class T>
@@ -87,8 +87,8 @@ void KDTree<T>::query_slab(const T* queries, std::int64_t n_queries, const std::
       const std::int64_t end = std::min((chunk + 1) * kChunk, n_queries);
       for (std::int64_t place = chunk * kChunk; place < end; ++place) {
         const std::int64_t i = order ? order[place] : place;
-        kernels_->kdtree_query({tree, queries + i * n_dims_, k, distances + i * k,
-                                indices + i * k});
+        kernels_->kdtree_query(
+            {tree, queries + i * n_dims_, k, distances + i * k, indices + i * k});
       }
     }
   });

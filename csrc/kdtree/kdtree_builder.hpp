@@ -181,8 +181,8 @@ class KDTreeBuilder {
     const T value = partition(run, middle, widest, family.side);
     const int side = 1 - family.side;
     const Family left{family.node, family.first, n_left, {run.begin, middle}, side};
-    const Family right{family.node, family.first + n_left, family.count - n_left,
-                       {middle, run.end}, side};
+    const Family right{
+        family.node, family.first + n_left, family.count - n_left, {middle, run.end}, side};
     if (team.count == 1) {
       cut_within(left, level, team, 2 * widest + 1, value);
       cut_within(right, level, team, 2 * widest, value);
@@ -212,8 +212,8 @@ class KDTreeBuilder {
   void add_child(const Family& family, std::int64_t level, Team team) {
     T* box = box_of(team.first, level + 1);
     measure(family.run, family.side, box);
-    T* column = boxes.data() + family.node * 2 * block_size_ + family.first -
-                nodes[family.node].first;
+    T* column =
+        boxes.data() + family.node * 2 * block_size_ + family.first - nodes[family.node].first;
     for (std::int64_t i = 0; i < 2 * n_dims_; ++i) column[i * kKDWidth] = box[i];
     add_subtree(family.first, level + 1, family.side, team);
   }
@@ -252,8 +252,7 @@ class KDTreeBuilder {
     T* copies = on(1 - side).points.data() + run.begin * block_size_;
     for (std::int64_t b = run.begin; b < run.end; ++b)
       std::copy_n(keys + b * block_size_, kKDWidth, copies + (b - run.begin) * kKDWidth);
-    CutValue<T> cut =
-        cut_value(copies, run.size() * kKDWidth, (middle - run.begin) * kKDWidth);
+    CutValue<T> cut = cut_value(copies, run.size() * kKDWidth, (middle - run.begin) * kKDWidth);
     const T value = cut.value;
     if (cut.all_equal) {
       move_run(run, middle, side, keys, [=](T key) { return key <= value; });

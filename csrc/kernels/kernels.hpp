@@ -65,11 +65,11 @@ struct ForwardTask {
 template <class T>
 struct InputGradientTask {
   PackedLayer<T> layer;
-  const T* delta_out;    // (n_rows, out_stride)
-  const T* delta_out_t;  // (n_out, batch_stride)
-  T* delta_in;           // (n_rows, in_stride)
-  T* delta_in_t;         // (padded_in, batch_stride)
-  const T* below;        // (n_rows, in_stride): the layer below's values, or its slopes
+  const T* delta_out;     // (n_rows, out_stride)
+  const T* delta_out_t;   // (n_out, batch_stride)
+  T* delta_in;            // (n_rows, in_stride)
+  T* delta_in_t;          // (padded_in, batch_stride)
+  const T* below;         // (n_rows, in_stride): the layer below's values, or its slopes
   Activation activation;  // the layer below's; `below` are values where its slope follows them
   std::int64_t n_rows, batch_stride, in_stride, out_stride;
 };

@@ -32,17 +32,17 @@ template <class T>
 struct Trainer<T>::Batch {
   struct Layer {
     std::int64_t size, padded, stride;  // of a row, in whole registers, between rows
-    T* values;    // (max_rows, stride)
-    T* slopes;    // (max_rows, stride), if they do not follow from the values
-    T* deltas;    // (max_rows, stride), except for the input
-    T* deltas_t;  // (padded, batch_stride), except for the input
+    T* values;                          // (max_rows, stride)
+    T* slopes;                          // (max_rows, stride), if they do not follow from the values
+    T* deltas;                          // (max_rows, stride), except for the input
+    T* deltas_t;                        // (padded, batch_stride), except for the input
   };
   std::int64_t n_rows = 0, max_rows;
   std::int64_t batch_stride;  // row stride of transposed deltas
   std::vector<Layer> layers;
-  T* targets;          // (max_rows, n_targets)
-  double* row_losses;  // (max_rows)
-  T* mixture_losses;   // (max_rows)
+  T* targets;                              // (max_rows, n_targets)
+  double* row_losses;                      // (max_rows)
+  T* mixture_losses;                       // (max_rows)
   std::vector<MixtureScratch<T>> mixture;  // one per thread
 
   Batch(Taker& take, const Trainer& trainer, std::int64_t max_rows_, int n_threads)
@@ -50,8 +50,13 @@ struct Trainer<T>::Batch {
     const NetworkShape& shape = trainer.shape_;
     for (std::size_t l = 0; l < shape.sizes.size(); ++l) {
       const std::int64_t size = shape.sizes[l];
-      Layer layer{size, round_up(size, trainer.kernels_.lanes),
-                  l == 0 ? size : row_stride<T>(size), nullptr, nullptr, nullptr, nullptr};
+      Layer layer{size,
+                  round_up(size, trainer.kernels_.lanes),
+                  l == 0 ? size : row_stride<T>(size),
+                  nullptr,
+                  nullptr,
+                  nullptr,
+                  nullptr};
       take(layer.values, max_rows * layer.stride);
       const bool hidden = l > 0 && l + 1 < shape.sizes.size();
       if (hidden && !slope_follows_value(shape.activation)) {
@@ -92,7 +97,10 @@ template <class T>
 class Trainer<T>::Step {
  public:
   Step(Trainer& trainer, Batch& batch, int thread, int n_threads, Barrier& barrier)
-      : trainer_(trainer), batch_(batch), thread_(thread), n_threads_(n_threads),
+      : trainer_(trainer),
+        batch_(batch),
+        thread_(thread),
+        n_threads_(n_threads),
         barrier_(barrier) {}
 
   // Copies rows order[0..n) of X and Y, or the first n if order is null, into the batch.
@@ -112,14 +120,11 @@ class Trainer<T>::Step {
     for (std::int64_t l = 1; l <= n_layers; ++l) {
       const PackedLayer<T>& layer = trainer_.parameters_.layers()[l - 1];
       const auto &below = batch_.layers[l - 1], &own = batch_.layers[l];
-      ForwardTask<T> task{layer,
-                          below.values,
-                          own.values,
-                          own.slopes,
-                          batch_.n_rows,
-                          below.stride,
-                          own.stride,
-                          l == n_layers ? Activation::identity : trainer_.shape_.activation};
+      ForwardTask<T> task{
+          layer,         below.values,
+          own.values,    own.slopes,
+          batch_.n_rows, below.stride,
+          own.stride,    l == n_layers ? Activation::identity : trainer_.shape_.activation};
       if (layer.n_panels >= n_threads_) {
         const Range panels = part_of(layer.n_panels, thread_, n_threads_);
         trainer_.kernels_.forward(task, panels.begin, panels.end);
@@ -190,17 +195,11 @@ class Trainer<T>::Step {
   void input_gradient(const PackedLayer<T>& layer, std::int64_t l) {
     const Activation activation = trainer_.shape_.activation;
     const auto &below = batch_.layers[l - 1], &own = batch_.layers[l];
-    const InputGradientTask<T> task{layer,
-                                    own.deltas,
-                                    own.deltas_t,
-                                    below.deltas,
-                                    below.deltas_t,
-                                    slope_follows_value(activation) ? below.values : below.slopes,
-                                    activation,
-                                    batch_.n_rows,
-                                    batch_.batch_stride,
-                                    below.stride,
-                                    own.stride};
+    const InputGradientTask<T> task{
+        layer,        own.deltas,     own.deltas_t,
+        below.deltas, below.deltas_t, slope_follows_value(activation) ? below.values : below.slopes,
+        activation,   batch_.n_rows,  batch_.batch_stride,
+        below.stride, own.stride};
     const std::int64_t unit_block = trainer_.kernels_.unit_block;
     const Range part = part_of((layer.n_in + unit_block - 1) / unit_block, thread_, n_threads_);
     trainer_.kernels_.input_gradient(task, part.begin, part.end);
@@ -293,8 +292,8 @@ Trainer<T>::~Trainer() = default;
 
 template <class T>
 double Trainer<T>::train_epoch(const T* X, const T* Y, const std::int64_t* order,
-                               std::int64_t n_order, std::int64_t batch_size,
-                               double learning_rate, int n_threads, InterruptCheck& check) {
+                               std::int64_t n_order, std::int64_t batch_size, double learning_rate,
+                               int n_threads, InterruptCheck& check) {
   using Clock = std::chrono::steady_clock;
   const std::int64_t max_rows = std::min(batch_size, n_order);
   Workspaces memory(1, bytes_of<Batch>(*this, max_rows, n_threads));

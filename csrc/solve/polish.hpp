@@ -29,7 +29,7 @@ struct PolishResult {
 // target, never away from it. If the image is not finite, the start stays where it is.
 struct PolishBatch {
   std::int64_t n;
-  const double* targets;           // each (q); start i has target i / starts_per_target
+  const double* targets;  // each (q); start i has target i / starts_per_target
   std::int64_t starts_per_target;
   double* x;              // (n, p)
   double* fx;             // (n, q)

@@ -41,8 +41,8 @@ py::array matrix_argument(py::handle object, const char* name, std::int64_t rows
   if (!has_dtype<T>(array)) {
     refuse_dtype(array, name, py::str(static_cast<py::handle>(py::dtype::of<T>())));
   }
-  const bool fits = array.ndim() == 2 && (rows == kAnyLength || array.shape(0) == rows) &&
-                    array.shape(1) == cols;
+  const bool fits =
+      array.ndim() == 2 && (rows == kAnyLength || array.shape(0) == rows) && array.shape(1) == cols;
   if (!fits) {
     throw py::value_error(std::string(name) + " must have shape (" +
                           (rows == kAnyLength ? "n" : std::to_string(rows)) + ", " +

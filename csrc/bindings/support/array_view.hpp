@@ -86,7 +86,7 @@ Matrix<T> out_matrix(const py::array& a, const char* name, std::int64_t rows, st
 // A three-dimensional array as the matrix (rows, middle * cols).
 template <class T>
 T* block(const py::array& a, const char* name, std::int64_t rows, std::int64_t middle,
-            std::int64_t cols, bool writable = false) {
+         std::int64_t cols, bool writable = false) {
   detail::check<T>(a, name, 3, writable);
   if (a.shape(0) != rows || a.shape(1) != middle || a.shape(2) != cols) {
     throw py::value_error(std::string(name) + " must have shape (" + std::to_string(rows) + ", " +

@@ -34,11 +34,11 @@ inline Network<float> network_of(const py::dict& d, std::int64_t n_in, std::int6
   NetworkShape shape(d["layer_sizes"].cast<std::vector<std::int64_t>>(),
                      activation_from(d["activation"].cast<std::string>()));
   if (shape.n_inputs() != n_in || shape.n_outputs() != n_out) {
-    throw py::value_error("layer_sizes must start with " + std::to_string(n_in) +
-                          " and end with " + std::to_string(n_out));
+    throw py::value_error("layer_sizes must start with " + std::to_string(n_in) + " and end with " +
+                          std::to_string(n_out));
   }
-  const auto flat = in_vector<float>(d["parameters"].cast<py::array>(), "parameters",
-                                     shape.n_parameters());
+  const auto flat =
+      in_vector<float>(d["parameters"].cast<py::array>(), "parameters", shape.n_parameters());
   return Network<float>(std::move(shape), flat.data, kernels<float>(isa));
 }
 
@@ -59,7 +59,8 @@ struct GoalArrays {
   Goal view;
 
   GoalArrays(py::handle goal, std::int64_t n_inputs, std::int64_t n_outputs)
-      : targets(matrix_argument<double>(attribute<kTargets>(goal), "targets", kAnyLength, n_outputs)) {
+      : targets(
+            matrix_argument<double>(attribute<kTargets>(goal), "targets", kAnyLength, n_outputs)) {
     const std::int64_t n = targets.shape(0);
     const double* states = nullptr;
     const py::object given = attribute<kNear>(goal);
@@ -96,7 +97,8 @@ struct CandidateArrays {
     detail::check<double>(anchor_distance, "candidates.anchor_distance", 1, writable);
     if (anchor.shape(0) != n_targets || flags.shape(0) != n_targets || flags.shape(1) != k ||
         anchor_distance.shape(0) != n_targets) {
-      throw py::value_error("candidates must have one row per target, and as many flags as anchors");
+      throw py::value_error(
+          "candidates must have one row per target, and as many flags as anchors");
     }
     view = {n_targets,
             k,

@@ -58,9 +58,8 @@ struct PyTrainer {
   PyTrainer(const Sizes& sizes, const std::string& activation, const std::string& loss,
             double huber_delta, double beta_1, double beta_2, double epsilon,
             const py::array& parameters, const std::string& isa)
-      : trainer(checked(sizes, activation, parameters),
-                detail::pointer<const T>(parameters), {loss_from(loss), huber_delta, {}},
-                {beta_1, beta_2, epsilon}, kernels<T>(isa)) {}
+      : trainer(checked(sizes, activation, parameters), detail::pointer<const T>(parameters),
+                {loss_from(loss), huber_delta, {}}, {beta_1, beta_2, epsilon}, kernels<T>(isa)) {}
 
   PyTrainer(const Sizes& sizes, const std::string& activation, const MixtureShape& mixture,
             double beta_1, double beta_2, double epsilon, const py::array& parameters,

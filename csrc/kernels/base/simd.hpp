@@ -29,8 +29,8 @@ struct vec<double> {
   FASTINV_INLINE void store(double* p) const { _mm512_storeu_pd(p, r); }
 };
 
-#define FASTINV_UNARY(name, f, d)                                                      \
-  FASTINV_INLINE vec<float> name(vec<float> a) { return {f(a.r)}; }                    \
+#define FASTINV_UNARY(name, f, d)                                   \
+  FASTINV_INLINE vec<float> name(vec<float> a) { return {f(a.r)}; } \
   FASTINV_INLINE vec<double> name(vec<double> a) { return {d(a.r)}; }
 #define FASTINV_BINARY(name, f, d)                                                     \
   FASTINV_INLINE vec<float> name(vec<float> a, vec<float> b) { return {f(a.r, b.r)}; } \
@@ -97,8 +97,8 @@ struct vec<double> {
   FASTINV_INLINE void store(double* p) const { _mm256_storeu_pd(p, r); }
 };
 
-#define FASTINV_UNARY(name, f, d)                                                      \
-  FASTINV_INLINE vec<float> name(vec<float> a) { return {f(a.r)}; }                    \
+#define FASTINV_UNARY(name, f, d)                                   \
+  FASTINV_INLINE vec<float> name(vec<float> a) { return {f(a.r)}; } \
   FASTINV_INLINE vec<double> name(vec<double> a) { return {d(a.r)}; }
 #define FASTINV_BINARY(name, f, d)                                                     \
   FASTINV_INLINE vec<float> name(vec<float> a, vec<float> b) { return {f(a.r, b.r)}; } \
@@ -128,8 +128,8 @@ FASTINV_INLINE vec<double> select_less(vec<double> a, vec<double> b, vec<double>
 }
 // 2^n for an integral n in the normal range of exponents.
 FASTINV_INLINE vec<float> exp2i(vec<float> n) {
-  return {_mm256_castsi256_ps(_mm256_slli_epi32(
-      _mm256_add_epi32(_mm256_cvtps_epi32(n.r), _mm256_set1_epi32(127)), 23))};
+  return {_mm256_castsi256_ps(
+      _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n.r), _mm256_set1_epi32(127)), 23))};
 }
 FASTINV_INLINE vec<double> exp2i(vec<double> n) {
   const __m256i i = _mm256_cvtepi32_epi64(_mm256_cvtpd_epi32(n.r));
@@ -176,8 +176,8 @@ struct vec<double> {
   FASTINV_INLINE void store(double* p) const { _mm_storeu_pd(p, r); }
 };
 
-#define FASTINV_UNARY(name, f, d)                                                      \
-  FASTINV_INLINE vec<float> name(vec<float> a) { return {f(a.r)}; }                    \
+#define FASTINV_UNARY(name, f, d)                                   \
+  FASTINV_INLINE vec<float> name(vec<float> a) { return {f(a.r)}; } \
   FASTINV_INLINE vec<double> name(vec<double> a) { return {d(a.r)}; }
 #define FASTINV_BINARY(name, f, d)                                                     \
   FASTINV_INLINE vec<float> name(vec<float> a, vec<float> b) { return {f(a.r, b.r)}; } \
@@ -252,8 +252,8 @@ struct vec<double> {
   FASTINV_INLINE void store(double* p) const { vst1q_f64(p, r); }
 };
 
-#define FASTINV_UNARY(name, f, d)                                                      \
-  FASTINV_INLINE vec<float> name(vec<float> a) { return {f(a.r)}; }                    \
+#define FASTINV_UNARY(name, f, d)                                   \
+  FASTINV_INLINE vec<float> name(vec<float> a) { return {f(a.r)}; } \
   FASTINV_INLINE vec<double> name(vec<double> a) { return {d(a.r)}; }
 #define FASTINV_BINARY(name, f, d)                                                     \
   FASTINV_INLINE vec<float> name(vec<float> a, vec<float> b) { return {f(a.r, b.r)}; } \
@@ -284,12 +284,11 @@ FASTINV_INLINE vec<double> min(vec<double> a, vec<double> b) { return select_les
 FASTINV_INLINE vec<float> max(vec<float> a, vec<float> b) { return select_less(b, a, a, b); }
 FASTINV_INLINE vec<double> max(vec<double> a, vec<double> b) { return select_less(b, a, a, b); }
 FASTINV_INLINE vec<float> exp2i(vec<float> n) {
-  return {vreinterpretq_f32_s32(
-      vshlq_n_s32(vaddq_s32(vcvtnq_s32_f32(n.r), vdupq_n_s32(127)), 23))};
+  return {vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtnq_s32_f32(n.r), vdupq_n_s32(127)), 23))};
 }
 FASTINV_INLINE vec<double> exp2i(vec<double> n) {
-  return {vreinterpretq_f64_s64(
-      vshlq_n_s64(vaddq_s64(vcvtnq_s64_f64(n.r), vdupq_n_s64(1023)), 52))};
+  return {
+      vreinterpretq_f64_s64(vshlq_n_s64(vaddq_s64(vcvtnq_s64_f64(n.r), vdupq_n_s64(1023)), 52))};
 }
 
 FASTINV_INLINE vec<float> exponent(vec<float> x) {

@@ -154,10 +154,8 @@ FASTINV_INLINE void mixture_weights(const MixtureTask<T>& task, const MixtureBlo
   for (std::int64_t k = 0; k < k_max; ++k) {
     const vec<T> p = at(block.weights, k) * inverse;
     put(block.weights, k, p);
-    const vec<T> log_weight =
-        task.min_weight > 0
-            ? log(fma(rest, p, vec<T>::set1(task.min_weight)))
-            : logit(k) - largest - log_sum;
+    const vec<T> log_weight = task.min_weight > 0 ? log(fma(rest, p, vec<T>::set1(task.min_weight)))
+                                                  : logit(k) - largest - log_sum;
     put(block.joint, k, log_weight);
   }
 }

@@ -33,8 +33,7 @@ struct Tile {
   // Loads from and stores to rows of memory.
   FASTINV_INLINE void load(const T* from, std::int64_t stride) {
     for (int r = 0; r < MR; ++r)
-      for (int v = 0; v < NV; ++v)
-        sum[r][v] = vec<T>::load(from + r * stride + v * vec<T>::lanes);
+      for (int v = 0; v < NV; ++v) sum[r][v] = vec<T>::load(from + r * stride + v * vec<T>::lanes);
   }
   FASTINV_INLINE void store(T* to, std::int64_t stride) const {
     for (int r = 0; r < MR; ++r)

@@ -63,8 +63,7 @@ FASTINV_INLINE void add_panels(const InputGradientTask<T>& task, std::int64_t be
 }
 
 template <class T>
-void input_gradient_narrow(const InputGradientTask<T>& task, std::int64_t begin,
-                           std::int64_t end) {
+void input_gradient_narrow(const InputGradientTask<T>& task, std::int64_t begin, std::int64_t end) {
   constexpr int lanes = vec<T>::lanes;
   const PackedLayer<T>& layer = task.layer;
   for (std::int64_t unit = begin; unit < end; unit += lanes) {
@@ -85,8 +84,7 @@ void input_gradient_narrow(const InputGradientTask<T>& task, std::int64_t begin,
 }
 
 template <class T>
-void input_gradient_blocks(const InputGradientTask<T>& task, std::int64_t begin,
-                           std::int64_t end) {
+void input_gradient_blocks(const InputGradientTask<T>& task, std::int64_t begin, std::int64_t end) {
   constexpr int lanes = vec<T>::lanes;
   constexpr std::int64_t columns_per_tile = kRegistersPerPanel * lanes;
   constexpr std::int64_t kPanels = kInnerBlock / columns_per_tile;
@@ -126,8 +124,7 @@ FASTINV_INLINE void adam_step(const UpdateTask<T>& task, std::int64_t at, vec<T>
                               T* v) {
   const vec<T> beta_1 = vec<T>::set1(task.beta_1), beta_2 = vec<T>::set1(task.beta_2);
   const vec<T> first = fma(vec<T>::set1(T(1) - task.beta_1), g, beta_1 * vec<T>::load(m + at));
-  const vec<T> second =
-      fma(vec<T>::set1(T(1) - task.beta_2) * g, g, beta_2 * vec<T>::load(v + at));
+  const vec<T> second = fma(vec<T>::set1(T(1) - task.beta_2) * g, g, beta_2 * vec<T>::load(v + at));
   const vec<T> scale =
       fma(sqrt(second), vec<T>::set1(task.second_unbiasing), vec<T>::set1(task.epsilon));
   first.store(m + at);
@@ -141,8 +138,7 @@ FASTINV_INLINE void apply_gradient(const UpdateTask<T>& task, std::int64_t at, v
   if (task.gradient.weights) {
     g.store((bias ? task.gradient.biases : task.gradient.weights) + at);
   } else if (bias) {
-    adam_step(task, at, g, task.layer.biases, task.first_moment.biases,
-              task.second_moment.biases);
+    adam_step(task, at, g, task.layer.biases, task.first_moment.biases, task.second_moment.biases);
   } else {
     adam_step(task, at, g, task.layer.weights, task.first_moment.weights,
               task.second_moment.weights);
@@ -202,13 +198,12 @@ void update_blocks(const UpdateTask<T>& task, std::int64_t begin, std::int64_t e
   const std::int64_t blocks = (layer.n_in + kRowsPerTile - 1) / kRowsPerTile;
   for (std::int64_t i = begin; i < end; ++i) {
     const std::int64_t p = i / blocks, unit = i % blocks * kRowsPerTile;
-    const std::int64_t units =
-        layer.n_in - unit < kRowsPerTile ? layer.n_in - unit : kRowsPerTile;
+    const std::int64_t units = layer.n_in - unit < kRowsPerTile ? layer.n_in - unit : kRowsPerTile;
     const std::int64_t column = p * layer.panel, width = panel_width(layer, p);
     with_tile<T>(units, width / lanes, [&](auto& tile) {
       tile.fill(constant<T>(0.0));
-      tile.multiply_add(task.in + unit, 1, task.in_stride, task.delta_out + column,
-                        task.out_stride, task.n_rows);
+      tile.multiply_add(task.in + unit, 1, task.in_stride, task.delta_out + column, task.out_stride,
+                        task.n_rows);
       std::int64_t at = column * layer.n_in + unit * width;
       for (auto& sums : tile.sum) {
         for (auto& g : sums) {

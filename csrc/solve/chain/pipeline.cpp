@@ -50,42 +50,43 @@ void Pipeline::solve(const Goal& goal, std::int64_t n_candidates, const Ranked& 
   const std::size_t bytes = bytes_of_tile(per_tile, n_candidates);
   for_each_tile(goal.n, per_tile, bytes, n_threads,
                 [&](std::int64_t first, std::int64_t count, const Workspace& workspace) {
-    Tile tile = workspace.lay_out<Tile>(*this, per_tile, n_candidates);
-    Scratch& scratch = tile.scratch;
-    const Goal part = goal.rows(first, count);
-    const Candidates candidates = tile.candidates.rows(0, count);
-    propose_rows(part, candidates, scratch);
-    correct_anchors(part, candidates, scratch);
-    evaluate_rows(candidates, scratch);
-    for (std::int64_t pass = 1; twin_ && pass < options_.n_passes; ++pass) {
-      improve_rows(part, candidates, scratch);
-    }
-    if (options_.polish) polish_rows(part, candidates, scratch);
-    for (std::int64_t row = 0; row < count; ++row) {
-      const std::int64_t k = out.k, done = (first + row) * k;
-      rank_row(part, row, candidates.rows(row, 1),
-               {k, out.x + done * p_, out.residual + done, out.anchor + done, out.status + done},
-               scratch);
-    }
-  });
+                  Tile tile = workspace.lay_out<Tile>(*this, per_tile, n_candidates);
+                  Scratch& scratch = tile.scratch;
+                  const Goal part = goal.rows(first, count);
+                  const Candidates candidates = tile.candidates.rows(0, count);
+                  propose_rows(part, candidates, scratch);
+                  correct_anchors(part, candidates, scratch);
+                  evaluate_rows(candidates, scratch);
+                  for (std::int64_t pass = 1; twin_ && pass < options_.n_passes; ++pass) {
+                    improve_rows(part, candidates, scratch);
+                  }
+                  if (options_.polish) polish_rows(part, candidates, scratch);
+                  for (std::int64_t row = 0; row < count; ++row) {
+                    const std::int64_t k = out.k, done = (first + row) * k;
+                    rank_row(part, row, candidates.rows(row, 1),
+                             {k, out.x + done * p_, out.residual + done, out.anchor + done,
+                              out.status + done},
+                             scratch);
+                  }
+                });
 }
 
 void Pipeline::propose(const Goal& goal, const Candidates& candidates, int n_threads) const {
   const std::int64_t k = candidates.n_per_target, per_tile = targets_per_tile(goal.n, k);
   for_each_tile(goal.n, per_tile, bytes_of<Scratch>(*this, per_tile, k), n_threads,
                 [&](std::int64_t first, std::int64_t count, const Workspace& workspace) {
-    Scratch scratch = workspace.lay_out<Scratch>(*this, per_tile, k);
-    propose_rows(goal.rows(first, count), candidates.rows(first, count), scratch);
-  });
+                  Scratch scratch = workspace.lay_out<Scratch>(*this, per_tile, k);
+                  propose_rows(goal.rows(first, count), candidates.rows(first, count), scratch);
+                });
 }
 
 void Pipeline::correct(const Goal& goal, const Candidates& candidates, int n_threads) const {
   const std::int64_t k = candidates.n_per_target, per_tile = targets_per_tile(goal.n, k);
   for_each_tile(goal.n, per_tile, bytes_of<Scratch>(*this, per_tile, k), n_threads,
                 [&](std::int64_t first, std::int64_t count, const Workspace& workspace) {
-    Scratch scratch = workspace.lay_out<Scratch>(*this, per_tile, k);
-    correct_rows(goal.rows(first, count), candidates.rows(first, count), scratch);
-  });
+                  Scratch scratch = workspace.lay_out<Scratch>(*this, per_tile, k);
+                  correct_rows(goal.rows(first, count), candidates.rows(first, count), scratch);
+                });
 }
 
 void Pipeline::evaluate(const Candidates& candidates, int n_threads) const {
@@ -93,18 +94,18 @@ void Pipeline::evaluate(const Candidates& candidates, int n_threads) const {
   const std::int64_t per_tile = targets_per_tile(n, k);
   for_each_tile(n, per_tile, bytes_of<Scratch>(*this, per_tile, k), n_threads,
                 [&](std::int64_t first, std::int64_t count, const Workspace& workspace) {
-    Scratch scratch = workspace.lay_out<Scratch>(*this, per_tile, k);
-    evaluate_rows(candidates.rows(first, count), scratch);
-  });
+                  Scratch scratch = workspace.lay_out<Scratch>(*this, per_tile, k);
+                  evaluate_rows(candidates.rows(first, count), scratch);
+                });
 }
 
 void Pipeline::polish(const Goal& goal, const Candidates& candidates, int n_threads) const {
   const std::int64_t k = candidates.n_per_target, per_tile = targets_per_tile(goal.n, k);
   for_each_tile(goal.n, per_tile, bytes_of<Scratch>(*this, per_tile, k), n_threads,
                 [&](std::int64_t first, std::int64_t count, const Workspace& workspace) {
-    Scratch scratch = workspace.lay_out<Scratch>(*this, per_tile, k);
-    polish_rows(goal.rows(first, count), candidates.rows(first, count), scratch);
-  });
+                  Scratch scratch = workspace.lay_out<Scratch>(*this, per_tile, k);
+                  polish_rows(goal.rows(first, count), candidates.rows(first, count), scratch);
+                });
 }
 
 void Pipeline::rank(const Goal& goal, const Candidates& candidates, const Ranked& out) const {

@@ -69,8 +69,8 @@ class Pipeline {
   void clip_rows(const Candidates& candidates) const;
   void evaluate_rows(const Candidates& candidates, Scratch& scratch) const;
   void polish_rows(const Goal& goal, const Candidates& candidates, Scratch& scratch) const;
-  void rank_row(const Goal& goal, std::int64_t row, const Candidates& candidates,
-                const Ranked& out, Scratch& scratch) const;
+  void rank_row(const Goal& goal, std::int64_t row, const Candidates& candidates, const Ranked& out,
+                Scratch& scratch) const;
   void find_residuals(const double* y, const Candidates& candidates, Scratch& scratch) const;
   void classify(const Goal& goal, const double* state, const Candidates& candidates,
                 Scratch& scratch) const;

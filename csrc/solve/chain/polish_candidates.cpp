@@ -6,8 +6,7 @@
 namespace fastinv {
 
 // Polishes each candidate, or its anchor if that is exact and closer.
-void Pipeline::polish_rows(const Goal& goal, const Candidates& candidates,
-                           Scratch& scratch) const {
+void Pipeline::polish_rows(const Goal& goal, const Candidates& candidates, Scratch& scratch) const {
   const std::int64_t k = candidates.n_per_target;
   for (std::int64_t row = 0; row < goal.n; ++row) {
     const double* const y = goal.target(row);

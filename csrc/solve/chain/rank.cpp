@@ -65,12 +65,12 @@ void Pipeline::classify(const Goal& goal, const double* state, const Candidates&
   for (std::int64_t j = 0; j < n; ++j) {
     const double residual = scratch.residual[j];
     const std::uint8_t flags = scratch.replaced[j] ? 0 : candidates.flags[j];
-    const Status status = !std::isfinite(residual)    ? Status::invalid
-                          : residual <= goal.tol      ? Status::converged
-                          : unreachable               ? Status::unreachable
-                          : (flags & kClipped)        ? Status::out_of_bounds
-                          : (flags & kExtrapolated)   ? Status::extrapolated
-                                                      : Status::approximate;
+    const Status status = !std::isfinite(residual)  ? Status::invalid
+                          : residual <= goal.tol    ? Status::converged
+                          : unreachable             ? Status::unreachable
+                          : (flags & kClipped)      ? Status::out_of_bounds
+                          : (flags & kExtrapolated) ? Status::extrapolated
+                                                    : Status::approximate;
     scratch.status[j] = status;
     double key = residual;
     int group = 1;

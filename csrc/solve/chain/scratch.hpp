@@ -33,8 +33,8 @@ struct Pipeline::Scratch {
   Scratch(Taker& take, const Pipeline& self, std::int64_t n_targets, std::int64_t n_per_target) {
     const std::int64_t rows = n_targets * n_per_target;
     n_nearby = self.options_.branch_distance > 0
-                 ? std::min(self.anchors_->size(), self.options_.pool_factor * n_per_target)
-                 : 0;
+                   ? std::min(self.anchors_->size(), self.options_.pool_factor * n_per_target)
+                   : 0;
     take(distances, n_per_target);
     take(nearby_distances, n_nearby);
     take(nearby, n_nearby);

@@ -18,7 +18,7 @@ inline std::int64_t targets_per_tile(std::int64_t n_targets, std::int64_t n_per_
 }
 
 // Runs work(first, count, workspace of `bytes`) over [0, n), per_tile at a time, on n_threads. All
-// memory is allocated before a thread starts: an exception in a thread would end the process.
+// memory is allocated before a thread starts.
 template <class F>
 void for_each_tile(std::int64_t n, std::int64_t per_tile, std::size_t bytes, int n_threads,
                    const F& work) {

@@ -54,8 +54,7 @@ bool Search::follow(const double* y, double tol, Path& path, Scratch& scratch) c
 bool Search::step_towards(const double* y, double tol, Path& path, Scratch& scratch) const {
   std::copy(path.x.begin(), path.x.end(), scratch.x);
   std::copy(path.fx.begin(), path.fx.end(), scratch.fx);
-  polish_.run({1, y, 1, scratch.x, scratch.fx, scratch.polished}, scratch.polish,
-              scratch.function);
+  polish_.run({1, y, 1, scratch.x, scratch.fx, scratch.polished}, scratch.polish, scratch.function);
   const PolishResult& result = scratch.polished[0];
   if (!(result.residual <= tol)) return false;
   if (result.first_step > kLongestStep || result.later_steps > kBend * result.first_step + 1e-9) {

@@ -20,7 +20,7 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kRounding = 64 * std::numeric_limits<double>::epsilon();
 
 // Runs work(row, layout of the thread) for every row, on n_threads that fetch one row at a time.
-// All memory is allocated before a thread starts: an exception in a thread would end the process.
+// All memory is allocated before a thread starts.
 template <class Layout, class F, class... Arguments>
 void for_each_row(std::int64_t n, int n_threads, const F& work, const Arguments&... arguments) {
   const int threads = static_cast<int>(std::clamp<std::int64_t>(n, 1, n_threads));
@@ -96,8 +96,8 @@ void Search::search(const double* y, double tol, std::int64_t n_starts, std::int
       if (scratch.n_found == k) return;
       const std::int64_t anchor = scratch.starts[first + i];
       const double* const fx = scratch.fx + i * q_;
-      const bool is_new = take_polished(y, tol, anchor, scratch.x + i * p_, fx,
-                                        scratch.polished[i], scratch);
+      const bool is_new =
+          take_polished(y, tol, anchor, scratch.x + i * p_, fx, scratch.polished[i], scratch);
       if (is_new) try_partner(y, tol, anchor, fx, scratch);
     }
   }
@@ -130,8 +130,7 @@ void Search::polish_starts(const double* y, std::int64_t first, std::int64_t n,
     std::copy_n(anchors_->x(anchor), p_, scratch.x + s * p_);
     std::copy_n(image, q_, fx);
   }
-  polish_.run({n, y, n, scratch.x, scratch.fx, scratch.polished}, scratch.polish,
-              scratch.function);
+  polish_.run({n, y, n, scratch.x, scratch.fx, scratch.polished}, scratch.polish, scratch.function);
 }
 
 // Takes the result x of polishing, with the image fx; true if it is a new solution.
@@ -194,8 +193,7 @@ void Search::try_nearest_anchor(const double* y, double tol, Scratch& scratch) c
   std::copy_n(anchors_->x(nearest), p_, scratch.nearest);
   std::copy_n(anchors_->x(nearest), p_, scratch.x);
   std::copy_n(anchors_->y(nearest), q_, scratch.fx);
-  polish_.run({1, y, 1, scratch.x, scratch.fx, scratch.polished}, scratch.polish,
-              scratch.function);
+  polish_.run({1, y, 1, scratch.x, scratch.fx, scratch.polished}, scratch.polish, scratch.function);
   take_polished(y, tol, nearest, scratch.x, scratch.fx, scratch.polished[0], scratch);
 }
 

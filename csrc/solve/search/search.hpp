@@ -88,8 +88,7 @@ class Search {
   struct Path;
   bool follow(const double* y, double tol, Path& path, Scratch& scratch) const;
   bool step_towards(const double* y, double tol, Path& path, Scratch& scratch) const;
-  bool jump(const double* y, double tol, std::int64_t n_starts, Path& path,
-            Scratch& scratch) const;
+  bool jump(const double* y, double tol, std::int64_t n_starts, Path& path, Scratch& scratch) const;
 
   std::shared_ptr<const Problem> problem_;
   std::shared_ptr<const Anchors> anchors_;
