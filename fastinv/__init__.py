@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from fastinv.mixture import Mixture
     from fastinv.neighbors import KDTree
     from fastinv.problems import Problem
-    from fastinv.solutions import Solution, SolutionPath, Solutions, Status
+    from fastinv.solutions import SearchStatus, Solution, SolutionPath, Solutions, Status
     from fastinv.solvers import (
         DirectSolver,
         FrozenSolver,
@@ -81,6 +81,7 @@ __all__ = [
     "NearestSolver",
     "Problem",
     "Region",
+    "SearchStatus",
     "Solution",
     "SolutionPath",
     "Solutions",
@@ -128,7 +129,13 @@ _HOMES = {
     "fastinv.mixture": ("Mixture",),
     "fastinv.neighbors": ("KDTree",),
     "fastinv.problems": ("Problem",),
-    "fastinv.solutions": ("Solution", "SolutionPath", "Solutions", "Status"),
+    "fastinv.solutions": (
+        "SearchStatus",
+        "Solution",
+        "SolutionPath",
+        "Solutions",
+        "Status",
+    ),
     "fastinv.solvers": (
         "DirectSolver",
         "FrozenSolver",

@@ -73,4 +73,39 @@ inline void cholesky_solve(const double* factor, std::int64_t n, double* b) {
   }
 }
 
+// Finds the direction v (p) of length 1 in which jac (q, p) changes least, among those in which it
+// changes at all if p > q, and returns that change: its smallest singular value, by inverse
+// iteration from a start that favours no coordinate. Uses matrix (m, m) and u (m), m = min(p, q).
+inline double weakest_direction(const double* jac, std::int64_t q, std::int64_t p, double* matrix,
+                                double* u, double* v) {
+  const std::int64_t m = std::min(p, q);
+  gram(jac, q, p, matrix);
+  const double size = trace(matrix, m);
+  add_to_diagonal(matrix, m, 1e-14 * size);
+  const bool usable = size > 0 && std::isfinite(size) && cholesky(matrix, m);
+  for (std::int64_t a = 0; a < m; ++a) u[a] = 1.0 / static_cast<double>(a + 1);
+  constexpr int kIterations = 6;
+  for (int iteration = 0; iteration < kIterations; ++iteration) {
+    if (usable) cholesky_solve(matrix, m, u);
+    const double length = norm(u, m);
+    for (std::int64_t a = 0; a < m; ++a) u[a] /= length;
+  }
+  if (p > q) {
+    std::fill(v, v + p, 0.0);
+    for (std::int64_t j = 0; j < q; ++j) {
+      for (std::int64_t i = 0; i < p; ++i) v[i] += u[j] * jac[j * p + i];
+    }
+    const double length = norm(v, p), even = 1 / std::sqrt(static_cast<double>(p));
+    for (std::int64_t i = 0; i < p; ++i) v[i] = length > 0 ? v[i] / length : even;
+    return length;
+  }
+  std::copy_n(u, p, v);
+  double squared = 0;
+  for (std::int64_t j = 0; j < q; ++j) {
+    const double along = dot(jac + j * p, v, p);
+    squared += along * along;
+  }
+  return std::sqrt(squared);
+}
+
 }  // namespace fastinv

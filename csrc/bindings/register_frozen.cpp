@@ -32,12 +32,14 @@ struct FrozenCall {
   const Pipeline* pipeline;   // null: every call goes through Python
   std::int64_t n_candidates, n_candidates_near, k, p = 0, q = 0;
   double tol = 0;
+  std::vector<double> error_tol;  // empty: the solution must be a root
   py::object solution_type;
   bool releases_gil = false;
 
   // Solves for out.target(), near `state` unless that is null.
   void solve(const double* state, SolutionObject& out) const {
-    pipeline->solve({out.target(), state, 1, p, q, tol}, state ? n_candidates_near : n_candidates,
+    const double* const errors = error_tol.empty() ? nullptr : error_tol.data();
+    pipeline->solve({out.target(), state, 1, p, q, tol, errors, !errors}, state ? n_candidates_near : n_candidates,
                     {k, out.x(), out.residual(), out.anchor(), out.status()}, 1);
   }
 };
@@ -68,7 +70,8 @@ bool takes_long(const FrozenCall& self, const Matrix<const double>& probes) {
 
 std::unique_ptr<FrozenCall> make_frozen(py::object solver, py::object pipeline,
                                         std::int64_t n_candidates, std::int64_t n_candidates_near,
-                                        std::int64_t k, double tol, py::object solution_type,
+                                        std::int64_t k, double tol,
+                                        std::vector<double> error_tol, py::object solution_type,
                                         const py::array& probes) {
   const py::object buffer = py::module_::import("fastinv._core").attr("SolutionBuffer");
   if (!PyType_Check(solution_type.ptr()) ||
@@ -84,6 +87,7 @@ std::unique_ptr<FrozenCall> make_frozen(py::object solver, py::object pipeline,
   self->n_candidates_near = n_candidates_near;
   self->k = k;
   self->tol = tol;
+  self->error_tol = std::move(error_tol);
   if (pipeline.is_none()) return self;
   self->pipeline = pipeline.cast<const Pipeline*>();
   self->pipeline_owner = std::move(pipeline);
@@ -96,6 +100,9 @@ std::unique_ptr<FrozenCall> make_frozen(py::object solver, py::object pipeline,
   }
   self->p = native.n_inputs();
   self->q = native.n_outputs();
+  if (!self->error_tol.empty() && self->error_tol.size() != static_cast<std::size_t>(self->q)) {
+    throw py::value_error("error_tol must have one number per output, or none");
+  }
   self->releases_gil = takes_long(*self, in_matrix<double>(probes, "probes", self->q));
   return self;
 }
@@ -235,8 +242,8 @@ void register_frozen(py::module_& m) {
   register_solution(m);
   py::class_<FrozenCall>(m, "FrozenCall", py::custom_type_setup(&set_call))
       .def(py::init(&make_frozen), py::arg("solver"), py::arg("pipeline"), py::arg("n_candidates"),
-           py::arg("n_candidates_near"), py::arg("k"), py::arg("tol"), py::arg("solution_type"),
-           py::arg("probes"))
+           py::arg("n_candidates_near"), py::arg("k"), py::arg("tol"), py::arg("error_tol"),
+           py::arg("solution_type"), py::arg("probes"))
       .def_readonly("k", &FrozenCall::k, "Solutions per target.")
       .def_readonly("_solver", &FrozenCall::solver)
       .def_property_readonly("_is_native",

@@ -17,7 +17,7 @@ std::unique_ptr<Pipeline> make_pipeline(const std::shared_ptr<Problem>& problem,
                                         const std::shared_ptr<Anchors>& anchors,
                                         const std::optional<py::dict>& twin, py::handle options,
                                         const std::string& isa) {
-  const std::int64_t p = problem->n_inputs(), q = problem->n_outputs;
+  const std::int64_t p = problem->n_inputs(), q = problem->n_outputs();
   if (anchors->n_inputs() != p || anchors->n_outputs() != q) {
     throw py::value_error("anchors must have the inputs and outputs of the problem");
   }
@@ -88,12 +88,12 @@ py::tuple solve(const Pipeline& self, py::handle given, std::int64_t n_candidate
   return py::make_tuple(x, residual, anchor, status);
 }
 
-enum class Link { propose, correct, evaluate, polish };
+enum class Link { propose, correct, evaluate, polish, verify };
 
 template <Link link>
 void run_link(const Pipeline& self, py::handle given, py::handle candidates, int n_threads) {
   const GoalArrays goal(given, self.n_inputs(), self.n_outputs());
-  if (link == Link::evaluate || link == Link::polish) require_function(self);
+  if (link >= Link::evaluate) require_function(self);
   if (link != Link::propose) {  // the only link that does not read the anchors' indices
     CandidateArrays(candidates, goal.view.n, self.n_inputs(), self.n_outputs(),
                     self.anchors().size(), false);
@@ -112,6 +112,8 @@ void run_link(const Pipeline& self, py::handle given, py::handle candidates, int
       return self.evaluate(arrays.view, n_threads);
     case Link::polish:
       return self.polish(goal.view, arrays.view, n_threads);
+    case Link::verify:
+      return self.verify(goal.view, arrays.view, n_threads);
   }
 }
 
@@ -157,6 +159,7 @@ void register_pipeline(py::module_& m) {
   def_link("correct", &run_link<Link::correct>);
   def_link("evaluate", &run_link<Link::evaluate>);
   def_link("polish", &run_link<Link::polish>);
+  def_link("verify", &run_link<Link::verify>);
   m.def("rank", &order, py::arg("residuals"), py::arg("order"));
 }
 

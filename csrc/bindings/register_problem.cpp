@@ -91,28 +91,47 @@ Region make_region(const py::array& lower, const py::array& upper, const py::arr
                 vector_of(scale, "scale", p), vector_of(periods, "periods", p));
 }
 
+Metric make_metric(const py::array& y_scale) {
+  std::vector<double> scale = vector_of(y_scale, "y_scale", kAnyLength);
+  for (const double unit : scale) {
+    if (!(unit > 0) || !std::isfinite(unit) || !std::isfinite(1 / unit)) {
+      throw py::value_error("y_scale must be positive and finite, and so must be its inverse");
+    }
+  }
+  return Metric(std::move(scale));
+}
+
 std::shared_ptr<Problem> make_problem(const std::optional<std::shared_ptr<Function>>& given,
-                                      const Region& region, std::int64_t n_outputs) {
+                                      const Region& region, const py::array& y_scale,
+                                      const py::array& resolution) {
   const std::shared_ptr<Function> function = given.value_or(nullptr);
+  Metric metric = make_metric(y_scale);
+  const std::int64_t n_outputs = metric.n_outputs();
   require_sizes(region.n_inputs(), n_outputs);
   if (function &&
       (function->n_inputs() != region.n_inputs() || function->n_outputs() != n_outputs)) {
     throw py::value_error("function must have the inputs of the region, and n_outputs outputs");
   }
-  return std::make_shared<Problem>(Problem{function, region, n_outputs});
+  return std::make_shared<Problem>(Problem{
+      function, region, std::move(metric), vector_of(resolution, "resolution", n_outputs)});
 }
 
 std::shared_ptr<Anchors> make_anchors(const py::array& x, const py::array& y,
+                                      const py::array& y_scale,
                                       const std::string& isa) {
   const auto points = in_matrix<double>(x, "x");
   const auto images = in_matrix<double>(y, "y");
   if (points.rows != images.rows || points.rows < 1 || points.cols < 1 || images.cols < 1) {
     throw py::value_error("x and y of anchors must have the same number of rows, at least 1");
   }
+  Metric metric = make_metric(y_scale);
+  if (metric.n_outputs() != images.cols) {
+    throw py::value_error("y_scale must have as many numbers as y has outputs");
+  }
   return std::make_shared<Anchors>(
       std::vector<double>(points.data, points.data + points.rows * points.cols),
       std::vector<double>(images.data, images.data + images.rows * images.cols), points.cols,
-      kernels<double>(isa));
+      std::move(metric), kernels<double>(isa));
 }
 
 void nearest(const Anchors& self, const py::array& targets, std::int64_t k,
@@ -122,7 +141,11 @@ void nearest(const Anchors& self, const py::array& targets, std::int64_t k,
   const auto found = out_matrix<std::int64_t>(indices, "indices", y.rows, k);
   checked_threads(n_threads);
   const ReleasedGil released;
-  self.tree().query(y.data, y.rows, k, d.data, found.data, n_threads);
+  std::vector<double> scaled(static_cast<std::size_t>(y.rows * y.cols));
+  for (std::int64_t row = 0; row < y.rows; ++row) {
+    self.metric().scaled(y.data + row * y.cols, scaled.data() + row * y.cols);
+  }
+  self.tree().query(scaled.data(), y.rows, k, d.data, found.data, n_threads);
 }
 
 }  // namespace
@@ -139,9 +162,11 @@ void register_problem(py::module_& m) {
       .def(py::init(&make_region), py::arg("lower"), py::arg("upper"), py::arg("scale"),
            py::arg("periods"));
   py::class_<Problem, std::shared_ptr<Problem>>(m, "Problem")
-      .def(py::init(&make_problem), py::arg("function"), py::arg("region"), py::arg("n_outputs"));
+      .def(py::init(&make_problem), py::arg("function"), py::arg("region"), py::arg("y_scale"),
+           py::arg("resolution"));
   py::class_<Anchors, std::shared_ptr<Anchors>>(m, "Anchors")
-      .def(py::init(&make_anchors), py::arg("x"), py::arg("y"), py::arg("isa"))
+      .def(py::init(&make_anchors), py::arg("x"), py::arg("y"), py::arg("y_scale"),
+           py::arg("isa"))
       .def("nearest", &nearest, py::arg("targets"), py::arg("k"), py::arg("distances"),
            py::arg("indices"), py::arg("n_threads"));
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -34,6 +35,8 @@ class Function {
   std::int64_t n_outputs() const { return q_; }
   // The cost of a Jacobian, in evaluations of f.
   virtual std::int64_t evaluations_per_jacobian() const = 0;
+  // The rounding unit of what it computes with.
+  virtual double rounding() const { return std::numeric_limits<double>::epsilon(); }
   // Memory for `values` of up to n_rows rows at a time, and for `jacobian`.
   virtual FunctionScratch lay_out(Taker& take, std::int64_t n_rows) const = 0;
   // Images fx (n_rows, q) of x (n_rows, p).
@@ -94,6 +97,7 @@ class LearnedFunction final : public Function {
         scaling_(std::move(scaling)) {}
 
   std::int64_t evaluations_per_jacobian() const override { return 1; }
+  double rounding() const override { return std::numeric_limits<float>::epsilon(); }
   FunctionScratch lay_out(Taker& take, std::int64_t n_rows) const override;
   void values(const double* x, double* fx, std::int64_t n_rows,
               const FunctionScratch& scratch) const override;

@@ -77,6 +77,18 @@ class Region {
     return false;
   }
 
+  // Whether a comes before b, by coordinates. Differences below `separation` units do not count:
+  // rounding must not decide.
+  bool comes_first(const double* a, const double* b, double separation) const {
+    for (std::size_t i = 0; i < lower_.size(); ++i) {
+      const double unit = separation * scale_[i];
+      const double at = unit > 0 ? std::round(a[i] / unit) : a[i];
+      const double bt = unit > 0 ? std::round(b[i] / unit) : b[i];
+      if (at != bt) return at < bt;
+    }
+    return false;
+  }
+
   // The distance in units of `scale`, modulo the periods.
   double distance(const double* a, const double* b) const {
     double sum = 0;

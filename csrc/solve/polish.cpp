@@ -10,12 +10,16 @@ namespace fastinv {
 
 namespace {
 
-constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
-constexpr double kRounding = 2 * kEpsilon;  // largest ||f(x) - y|| / (||y|| + ||f(x)||) of rounding
+constexpr double kRounding = 2;  // rounding units of f(x) and y that each output may be off
+constexpr double kExact = 8;     // the same for a root to the accuracy of f
 constexpr double kFirstDamping = 1e-4, kMostDamping = 1e10;
+constexpr double kTiny = 1e-200;      // squares below this may vanish
 constexpr double kStationary = 1e-9;  // cosine between the residual and what J can reach
 // After a step that shrinks the squared residual by this factor, the next keeps the derivatives.
 constexpr double kKeepDerivatives = 1e-3;
+// Steps towards a multiple root: the least and the largest ratio of one to the next, how steady it
+// is, and how much closer an extrapolation must come, in squares.
+constexpr double kLeastRatio = 0.3, kLargestRatio = 0.98, kSteady = 0.1, kMuchCloser = 0.25;
 
 }  // namespace
 
@@ -30,6 +34,9 @@ Polish::Scratch::Scratch(Taker& take, std::int64_t p, std::int64_t q) {
   take(matrix, m * m);
   take(system, m);
   take(first_x, p);
+  take(last_step, p);
+  take(rounding, q);
+  take(generous, q);
 }
 
 // The state of one start. Its Jacobian is in units of the box's scale; its columns are zero for
@@ -40,9 +47,18 @@ struct Polish::Run : Polish::Scratch {
   double size = 0;  // squared Frobenius norm of jac
   std::int64_t n_evaluations = 0;
   double first_step = 0;
+  double last_ratio = 0;
+  double unit = 1;  // a power of two that keeps squares of tiny residuals from vanishing
 
   Run(const Scratch& scratch, const FunctionScratch& function_)
       : Scratch(scratch), function(function_) {}
+  // No derivative is known at this point.
+  void forget(std::int64_t p, std::int64_t q) {
+    std::fill(rounding, rounding + q, 0.0);
+    std::fill(generous, generous + q, 0.0);
+    std::fill(last_step, last_step + p, 0.0);
+    last_ratio = 0;
+  }
 };
 
 void Polish::run(const PolishBatch& batch, const Scratch& scratch,
@@ -87,7 +103,7 @@ void Polish::find_step(Run& run) const {
 // Takes the step from x to run.x within the bounds and evaluates f there into run.fx. Returns the
 // squared residual there, or infinity if it is not finite.
 double Polish::advance(const double* y, const double* x, Run& run) const {
-  const std::int64_t p = f_.n_inputs(), q = f_.n_outputs();
+  const std::int64_t p = f_.n_inputs();
   for (std::int64_t i = 0; i < p; ++i) {
     const double moved = x[i] + box_.scale[i] * run.step[i];
     run.x[i] = std::min(std::max(moved, box_.lower[i]), box_.upper[i]);
@@ -95,20 +111,18 @@ double Polish::advance(const double* y, const double* x, Run& run) const {
   f_.values(run.x, run.fx, 1, run.function);
   ++run.n_evaluations;
   double sum = 0;
-  for (std::int64_t r = 0; r < q; ++r) sum += (run.fx[r] - y[r]) * (run.fx[r] - y[r]);
+  for (std::int64_t r = 0; r < f_.n_outputs(); ++r) {
+    const double error = run.unit * metric_.error(run.fx, y, r);
+    sum += error * error;
+  }
   return std::isfinite(sum) ? sum : std::numeric_limits<double>::infinity();
 }
 
 PolishResult Polish::polish_one(const double* y, double* x, double* fx, Run& run) const {
   const std::int64_t p = f_.n_inputs(), q = f_.n_outputs();
   find_residual(y, fx, run);
+  run.forget(p, q);
   double squared = dot(run.residual, run.residual, q);
-  const double size = norm(y, q);
-  const auto solved = [&] {
-    const double rounding = kRounding * (size + norm(fx, q));
-    const double enough = std::max(rounding, options_.sufficient_residual);
-    return squared <= enough * enough;
-  };
   const auto capped = [&] { return run.n_evaluations >= options_.max_evaluations; };
   const auto finish = [&](PolishEnd end) {
     double later = 0;
@@ -116,11 +130,12 @@ PolishResult Polish::polish_one(const double* y, double* x, double* fx, Run& run
       const double d = (x[i] - run.first_x[i]) / box_.scale[i];
       later += d * d;
     }
-    return PolishResult{std::sqrt(squared), run.n_evaluations, end, run.first_step,
-                        std::sqrt(later)};
+    return PolishResult{metric_.distance(fx, y), run.n_evaluations, end, exact(fx, run),
+                        run.first_step,          std::sqrt(later)};
   };
   if (!std::isfinite(squared)) return finish(PolishEnd::stationary);
-  while (!solved()) {
+  while (!solved(y, fx, squared, run)) {
+    if (squared < kTiny) squared = in_larger_unit(y, fx, run);
     if (capped()) return finish(PolishEnd::evaluations);
     f_.jacobian(x, box_, run.jac, run.function);
     run.n_evaluations += f_.evaluations_per_jacobian();
@@ -129,9 +144,8 @@ PolishResult Polish::polish_one(const double* y, double* x, double* fx, Run& run
     if (!(reached < squared)) {
       return finish(capped() ? PolishEnd::evaluations : PolishEnd::stationary);
     }
-    // While steps with the same derivatives are good enough, each costs one evaluation.
-    for (bool again = true; again && reached < squared;) {
-      again = reached <= kKeepDerivatives * squared;
+    const bool steady = steps_shrink_steadily(run);
+    const auto move = [&] {
       squared = reached;
       if (run.first_step == 0) {
         run.first_step = norm(run.step, p);
@@ -140,16 +154,83 @@ PolishResult Polish::polish_one(const double* y, double* x, double* fx, Run& run
       std::copy(run.x, run.x + p, x);
       std::copy(run.fx, run.fx + q, fx);
       find_residual(y, fx, run);
-      if (!again || solved() || capped()) break;
+    };
+    // While steps with the same derivatives are good enough, each costs one evaluation.
+    for (bool again = true; again && reached < squared;) {
+      again = reached <= kKeepDerivatives * squared;
+      move();
+      if (!again || solved(y, fx, squared, run) || capped()) break;
       find_step(run);
       reached = advance(y, x, run);
     }
+    if (!steady || solved(y, fx, squared, run) || capped()) continue;
+    // All further steps together, if each is the last one times the ratio.
+    const double rest = run.last_ratio / (1 - run.last_ratio);
+    for (std::int64_t i = 0; i < p; ++i) run.step[i] = rest * run.last_step[i];
+    reached = advance(y, x, run);
+    if (!(reached < kMuchCloser * squared)) continue;
+    move();
+    run.forget(p, q);
   }
   return finish(PolishEnd::solved);
 }
 
+// Whether the residual is only rounding: steps cannot reduce it in earnest.
+bool Polish::solved(const double* y, const double* fx, double squared, const Run& run) const {
+  const double enough = run.unit * options_.sufficient_residual;
+  if (enough > 0 && squared <= enough * enough) return true;
+  for (std::int64_t r = 0; r < f_.n_outputs(); ++r) {
+    const double digits = f_.rounding() * run.unit * metric_.weight(r) * (std::abs(y[r]) + std::abs(fx[r]));
+    if (!(std::abs(run.residual[r]) <= kRounding * digits + run.rounding[r])) return false;
+  }
+  return true;
+}
+
+// Whether x is a root to the accuracy of f, by the last derivatives. Steps end where x is as good
+// as the rounding of the region's scale.
+bool Polish::exact(const double* fx, const Run& run) const {
+  for (std::int64_t r = 0; r < f_.n_outputs(); ++r) {
+    const double weight = run.unit * metric_.weight(r);
+    const double digits = f_.rounding() * weight * std::abs(fx[r]) + run.generous[r];
+    const double allowed = kExact * digits + resolution_[r] * weight;
+    if (!(std::abs(run.residual[r]) <= allowed)) return false;
+  }
+  return true;
+}
+
+// Compares the present step, which new derivatives gave, with the one before.
+bool Polish::steps_shrink_steadily(Run& run) const {
+  const std::int64_t p = f_.n_inputs();
+  const double before = dot(run.last_step, run.last_step, p);
+  const double ratio = before > 0 ? dot(run.step, run.last_step, p) / before : 0;
+  const double now = dot(run.step, run.step, p);
+  const bool aligned = now - ratio * ratio * before <= kSteady * kSteady * now;
+  const bool steady = aligned && kLeastRatio < ratio && ratio < kLargestRatio &&
+                      std::abs(ratio - run.last_ratio) <= kSteady;
+  run.last_ratio = ratio;
+  std::copy(run.step, run.step + p, run.last_step);
+  return steady;
+}
+
 void Polish::find_residual(const double* y, const double* fx, Run& run) const {
-  for (std::int64_t r = 0; r < f_.n_outputs(); ++r) run.residual[r] = fx[r] - y[r];
+  for (std::int64_t r = 0; r < f_.n_outputs(); ++r) 
+    run.residual[r] = run.unit * metric_.error(fx, y, r);
+}
+
+// Measures the residual in a larger unit; returns its new square.
+double Polish::in_larger_unit(const double* y, const double* fx, Run& run) const {
+  const std::int64_t q = f_.n_outputs();
+  const double largest = std::abs(*std::max_element(
+      run.residual, run.residual + q, [](double a, double b) { return std::abs(a) < std::abs(b); }));
+  const double factor = std::ldexp(1.0, -std::ilogb(largest));
+  if (!std::isfinite(factor * run.unit)) return 0;
+  run.unit *= factor;
+  for (std::int64_t r = 0; r < q; ++r) {
+    run.rounding[r] *= factor;
+    run.generous[r] *= factor;
+  }
+  find_residual(y, fx, run);
+  return dot(run.residual, run.residual, q);
 }
 
 // Scales the Jacobian, holds coordinates at bounds where the gradient points outside, and computes
@@ -159,8 +240,10 @@ bool Polish::prepare(const double* x, double squared, Run& run) const {
   std::fill(run.gradient, run.gradient + p, 0.0);
   for (std::int64_t r = 0; r < q; ++r) {
     for (std::int64_t i = 0; i < p; ++i) {
-      run.jac[r * p + i] *= box_.scale[i];
-      run.gradient[i] += run.jac[r * p + i] * run.residual[r];
+      double& slope = run.jac[r * p + i];
+      slope *= box_.scale[i];
+      slope *= metric_.weight(r) * run.unit;
+      run.gradient[i] += slope * run.residual[r];
     }
   }
   for (std::int64_t i = 0; i < p; ++i) {
@@ -169,6 +252,17 @@ bool Polish::prepare(const double* x, double squared, Run& run) const {
       hold(i, run);
       run.gradient[i] = 0;
     }
+  }
+  // What rounding of x changes. Of coordinates that are held nothing is rounded.
+  for (std::int64_t r = 0; r < q; ++r) {
+    double own = 0, whole = 0;
+    for (std::int64_t i = 0; i < p; ++i) {
+      const double size = std::abs(x[i]) / box_.scale[i], slope = std::abs(run.jac[r * p + i]);
+      own += slope * size;
+      whole += slope * std::max(size, 1.0);
+    }
+    run.rounding[r] = f_.rounding() * own;
+    run.generous[r] = f_.rounding() * whole;
   }
   run.size = dot(run.jac, run.jac, p * q);
   return std::isfinite(run.size) &&

@@ -1,7 +1,8 @@
 // Damped Gauss-Newton within bounds (Levenberg 1944; Marquardt 1963; bounds by projection onto the
 // active set, Bertsekas 1982, "Projected Newton Methods for Optimization Problems with Simple
 // Constraints"): from starts x towards f(x) = y. With more unknowns than equations the step is the
-// shortest one, in units of Box::scale.
+// shortest one, in units of Box::scale. Near a multiple root steps shrink by a constant ratio
+// only, and their sum is extrapolated (Aitken 1926; Schroeder 1870).
 #pragma once
 
 #include <cstdint>
@@ -18,9 +19,10 @@ enum class PolishEnd : int {
 };
 
 struct PolishResult {
-  double residual;  // ||f(x) - y||
+  double residual;  // the distance of f(x) from y
   std::int64_t n_evaluations;
   PolishEnd end;
+  bool exact;  // the residual is rounding of f or of x; false if that is not known
   // In units of Box::scale: the length of the first step taken, and the distance from its end to x.
   double first_step, later_steps;
 };
@@ -41,11 +43,16 @@ class Polish {
  public:
   // `problem`, whose function is not null, must outlive this object.
   Polish(const Problem& problem, const PipelineOptions& options)
-      : f_(*problem.function), box_(problem.region.box()), options_(options) {}
+      : f_(*problem.function),
+        box_(problem.region.box()),
+        metric_(problem.metric),
+        resolution_(problem.resolution.data()),
+        options_(options) {}
 
   // Memory of one thread, in addition to that of the function.
   struct Scratch {
     double *jac, *residual, *gradient, *step, *x, *fx, *matrix, *system, *first_x;
+    double *last_step, *rounding, *generous;
     Scratch() = default;
     Scratch(Taker& take, std::int64_t p, std::int64_t q);
   };
@@ -64,9 +71,15 @@ class Polish {
   void find_step(Run& run) const;
   double advance(const double* y, const double* x, Run& run) const;
   double take_step(const double* y, const double* x, double squared, Run& run) const;
+  bool solved(const double* y, const double* fx, double squared, const Run& run) const;
+  bool exact(const double* fx, const Run& run) const;
+  double in_larger_unit(const double* y, const double* fx, Run& run) const;
+  bool steps_shrink_steadily(Run& run) const;
 
   const Function& f_;
   Box box_;
+  const Metric& metric_;
+  const double* resolution_;
   PipelineOptions options_;
 };
 

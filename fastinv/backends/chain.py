@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from fastinv._common.arrays import Float64Array
 from fastinv.backends.distances import distance
 from fastinv.backends.solving import Candidates, Pipeline, Ranked
 from fastinv.functions.goal import Goal
@@ -36,24 +37,27 @@ def finish(
     n_threads: int = 1,
 ) -> Ranked:
     """The rest of the chain, for candidates with images: `n_passes` of the twin network, each kept
-    if it brings a candidate closer, then polish and rank."""
+    if it brings a candidate closer, then polish, verify and rank."""
     for _ in range(n_passes):
         corrected = pipeline.correct(goal, candidates, n_threads=n_threads)
         corrected = pipeline.evaluate(goal, corrected, n_threads=n_threads)
-        candidates = closer(goal, candidates, corrected)
+        candidates = closer(goal, candidates, corrected, pipeline.problem.y_weight)
     if pipeline.options.polish:
         candidates = pipeline.polish(goal, candidates, n_threads=n_threads)
+    candidates = pipeline.verify(goal, candidates, n_threads=n_threads)
     return pipeline.rank(goal, candidates, k)
 
 
-def closer(goal: Goal, before: Candidates, after: Candidates) -> Candidates:
+def closer(
+    goal: Goal, before: Candidates, after: Candidates, weight: Float64Array
+) -> Candidates:
     """Each candidate of `after`, or of `before` if `after` is not closer to its target.
 
     A candidate without a finite image cannot start a pass and stays as it is.
     """
     y = goal.targets[:, None, :]
     usable = np.isfinite(before.fx).all(axis=2)
-    better = usable & (distance(after.fx, y) < distance(before.fx, y))
+    better = usable & (distance(after.fx, y, weight) < distance(before.fx, y, weight))
     return replace(
         after,
         x=np.where(better[:, :, None], after.x, before.x),

@@ -12,8 +12,10 @@ from fastinv.backends.networks import Network, Trainer
 from fastinv.backends.solving import (
     FEATURE_LIMIT,
     Anchors,
+    Assessed,
     CandidateFlag,
     Candidates,
+    Found,
     Pipeline,
     PipelineOptions,
     Polished,
@@ -28,9 +30,11 @@ from fastinv.functions.problem import Problem
 __all__ = [
     "FEATURE_LIMIT",
     "Anchors",
+    "Assessed",
     "Backend",
     "CandidateFlag",
     "Candidates",
+    "Found",
     "NeighborIndex",
     "Network",
     "Pipeline",
@@ -146,8 +150,11 @@ class Backend(Protocol):
         order, NaN last."""
         ...
 
-    def anchors(self, x: Float64Array, y: Float64Array) -> Anchors:
-        """Anchors with x ``(n, p)`` and y ``(n, q)``, finite, n at least 1."""
+    def anchors(
+        self, x: Float64Array, y: Float64Array, y_scale: Float64Array | None = None
+    ) -> Anchors:
+        """Anchors with x ``(n, p)`` and y ``(n, q)``, finite, n at least 1; distances in y are in
+        units of `y_scale` ``(q,)``, by default 1."""
         ...
 
     def pipeline(

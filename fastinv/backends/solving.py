@@ -1,7 +1,7 @@
 """The protocol for solving: the chain, the polish and the search.
 
-The chain has five links: *propose* candidates for a target, *correct* them by a twin network,
-*evaluate* f, *polish*, and *rank*. A pipeline runs them all, or one by one.
+The chain has six links: *propose* candidates for a target, *correct* them by a twin network,
+*evaluate* f, *polish*, *verify* that they are near a root, and *rank*. A pipeline runs them all, or one by one.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ class CandidateFlag:
 
     EXTRAPOLATED = 1  # the network left the region that its training pairs were drawn from
     CLIPPED = 2  # x lies on a bound
+    EXACT = 4  # the residual is only rounding of f
+    ROOT = 8  # f - y has a root near x, as far as f tells
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +61,8 @@ class Candidates:
     flags : ndarray of shape (n, k), uint8
         Bits of :class:`CandidateFlag`.
     anchor_distance : ndarray of shape (n,), float64
-        From each target to its nearest anchor, in y; NaN where the target is not finite.
+        From each target to its nearest anchor, in y, in units of the outputs; NaN where the target
+        is not finite.
     """
 
     x: Float64Array
@@ -154,8 +157,8 @@ class PipelineOptions:
     Parameters
     ----------
     coverage : float, default=inf
-        A target whose nearest anchor and best residual are both farther than this in y is
-        UNREACHABLE.
+        A target whose nearest anchor and best residual are both farther than this in y, in units
+        of the outputs, is UNREACHABLE.
     anchors_exact : bool, default=True
         Whether the anchors' y are f(x). A candidate with a larger residual than its anchor, or one
         that is not finite, is then replaced by the anchor, without flags.
@@ -177,11 +180,13 @@ class PipelineOptions:
     max_evaluations : int, default=200
         Evaluations of f for each polished candidate and each start of a search.
     sufficient_residual : float, default=0.0
-        Residual at which a polish stops; 0 continues down to rounding error.
+        Residual at which a polish stops, in units of the outputs; 0 continues down to rounding
+        error.
     longest_step : float, default=inf
         Longest step of a polish, in units of the region: short steps stay on their branch.
     separation : float, default=1e-6
-        Largest distance, in units of the region, between solutions that count as the same.
+        Largest distance, in units of the region, between solutions that count as the same, however
+        sharply they are determined.
     """
 
     coverage: float = _option(np.inf, minimum=0.0)
@@ -236,6 +241,24 @@ class Ranked(NamedTuple):
         return out
 
 
+class Found(NamedTuple):
+    """All solutions of n targets: `ranked`, their number ``count`` (n,), and how each search ended,
+    ``search`` (n,), as in fi.SearchStatus."""
+
+    ranked: Ranked
+    count: IntArray
+    search: StatusArray
+
+
+class Assessed(NamedTuple):
+    """What is known of n points: ``x_error`` (n,), the radius in units of the region within which
+    the true root lies, infinite if none is known to be near; and whether it is ``isolated`` (n,).
+    """
+
+    x_error: Float64Array
+    isolated: BoolArray
+
+
 class Polished(NamedTuple):
     """Results of polishing: ``x`` (n, p), ``fx`` (n, q), ``residual``, ``n_evaluations`` and
     ``end`` (n,). An end is 0 if the residual is only rounding, 1 if nothing inside the bounds
@@ -258,12 +281,17 @@ class Track(NamedTuple):
 
 
 class Anchors(Protocol):
-    """Points ``x`` (n, p) with their images ``y`` (n, q), indexed once. Immutable."""
+    """Points ``x`` (n, p) with their images ``y`` (n, q), indexed once. Immutable.
+
+    Distances in y are norms of differences in units of the outputs, ``y_scale`` (q,).
+    """
 
     @property
     def x(self) -> Float64Array: ...
     @property
     def y(self) -> Float64Array: ...
+    @property
+    def y_scale(self) -> Float64Array: ...
 
     def __len__(self) -> int: ...
 
@@ -330,19 +358,30 @@ class Pipeline(Protocol):
         steps."""
         ...
 
+    def verify(self, goal: Goal, candidates: Candidates, *, n_threads: int = 1) -> Candidates:
+        """Candidates, or their anchors where those are exact and closer; and, if the goal asks for
+        roots, those that it allows flagged ROOT if f - y has one near them.
+
+        Without a polish, a candidate whose residual is an eighth of its anchor's counts as near
+        one; otherwise a Newton step is tried.
+        """
+        ...
+
     def rank(self, goal: Goal, candidates: Candidates, k: int) -> Ranked:
         """The best `k` of the candidates.
 
-        They are ranked by group, then by key, then by their order. With ``goal.near``, the first
-        group is CONVERGED; their key is the distance to that state in units of the
-        region. Then come all others by residual. If residuals cannot be trusted, those flagged
-        EXTRAPOLATED follow by residual, converged or not. After a polish, copies of CONVERGED
-        solutions follow. INVALID ones come last.
+        They are ranked by group, then by key, then by their order. The first group is CONVERGED
+        and EXACT; the key is the distance to ``goal.near`` in units of the region, or their order
+        by coordinates. With ``goal.near``, other CONVERGED ones follow by that distance. Then come
+        all others by residual. If residuals cannot be trusted, those flagged EXTRAPOLATED follow
+        by residual, converged or not. After a polish, copies of CONVERGED solutions follow.
+        INVALID ones come last.
 
         The status is the first of these that holds: INVALID (target, x or residual not finite; the
         residual is then inf, and for a target that is not finite x is NaN and the anchor -1),
-        CONVERGED (residual <= tol), UNREACHABLE (of the whole row), OUT_OF_BOUNDS (clipped),
-        EXTRAPOLATED, APPROXIMATE.
+        CONVERGED (the goal allows its residual and errors; if it asks for roots, flagged ROOT and
+        allowed, or EXACT), UNREACHABLE (of the whole row), OUT_OF_BOUNDS (clipped), EXTRAPOLATED,
+        APPROXIMATE.
         """
         ...
 
@@ -366,15 +405,19 @@ class Search(Protocol):
         """dy_i/dx_j ``(n, q, p)`` at points `x` ``(n, p)`` within the bounds."""
         ...
 
-    def solve_all(
-        self, goal: Goal, *, k: int, n_starts: int, n_threads: int = 1
-    ) -> tuple[Ranked, IntArray]:
-        """Up to `k` distinct solutions of each target, and their counts ``(n,)``.
+    def assess(self, goal: Goal, x: Float64Array, *, n_threads: int = 1) -> Assessed:
+        """How sharply the roots near points `x` ``(n, p)``, one for each target, are determined;
+        x may be NaN."""
+        ...
+
+    def solve_all(self, goal: Goal, *, k: int, n_starts: int, n_threads: int = 1) -> Found:
+        """Up to `k` distinct solutions of each target.
 
         They are sorted by residual (rounding counts as 0) and then by coordinates;
-        the rest is NaN, ``inf``, -1 and INVALID. A target without any has count 0, and its first
-        place holds the nearest attainable point found, UNREACHABLE (APPROXIMATE if evaluations ran
-        out). `n_starts` anchors are tried.
+        the rest is NaN, ``inf``, -1 and INVALID. What f cannot tell apart is one solution; a set of
+        solutions that are not isolated is represented by a few members. A target without any has
+        count 0, and its first place holds the nearest attainable point found, UNREACHABLE
+        (APPROXIMATE if evaluations ran out). `n_starts` anchors are tried.
         """
         ...
 

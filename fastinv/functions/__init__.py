@@ -17,7 +17,7 @@ from fastinv.functions.networks import (
 )
 from fastinv.functions.problem import Problem
 from fastinv.functions.region import Region
-from fastinv.functions.status import Status
+from fastinv.functions.status import SearchStatus, Status
 from fastinv.functions.wrapped import CallableFunction, LearnedFunction
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "Problem",
     "Region",
     "RowCode",
+    "SearchStatus",
     "Status",
     "as_forward",
     "forward",

@@ -16,14 +16,22 @@ class Goal:
     targets : ndarray of shape (n, q), float64
         A row that is not finite makes only its own results INVALID.
     tol : float
-        Largest residual of a solution, in the units of y.
+        Largest residual of a solution: the norm of its errors in units of the outputs, which the
+        problem says. May be infinite.
     near : ndarray of shape (n, p), float64, or None
         States; solutions near them are preferred. Finite.
+    error_tol : ndarray of shape (q,), float64, or None
+        Largest error of each output of a solution, in the units of y.
+    root : bool
+        Whether f - y must have a root near a solution, as far as f tells. One that is exact to f's
+        rounding is a solution then whatever the tolerance.
     """
 
     targets: Float64Array
     tol: float
     near: Float64Array | None = None
+    error_tol: Float64Array | None = None
+    root: bool = False
 
     def __len__(self) -> int:
         return len(self.targets)

@@ -121,6 +121,13 @@ class Region:
             difference = self.difference(a, b) / self.scale
             return np.asarray(np.sqrt((difference**2).sum(axis=-1)))
 
+    def units(self, x: Float64Array, separation: float) -> Float64Array:
+        """`x` ``(..., p)`` in units of `separation` times the scale, rounded, to compare by
+        coordinates: smaller differences do not count, so that rounding does not decide."""
+        unit = separation * self.scale
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(unit > 0, np.round(x / unit), x)
+
     @cached_property
     def _middle(self) -> Float64Array:
         """Of the period that :meth:`wrap` moves cyclic inputs into, (p,)."""

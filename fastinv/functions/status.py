@@ -1,4 +1,4 @@
-"""The status of a solution."""
+"""The status of a solution, and of a search for all solutions."""
 
 from __future__ import annotations
 
@@ -8,16 +8,33 @@ from enum import IntEnum
 class Status(IntEnum):
     """The status of one solution. The description of each member is its message."""
 
-    CONVERGED = 0, "the residual is within the tolerance"
-    APPROXIMATE = 1, "the residual is above the tolerance"
+    CONVERGED = 0, "it is within the tolerance"
+    APPROXIMATE = 1, "it is not within the tolerance, or no root of f - y is near it"
     EXTRAPOLATED = 2, "the network left the region that its training pairs were drawn from"
-    OUT_OF_BOUNDS = 3, "on the bounds the residual is above the tolerance"
+    OUT_OF_BOUNDS = 3, "like APPROXIMATE, on the bounds"
     UNREACHABLE = 4, "nothing found is near enough to the target"
     INVALID = 5, "the target, the solution or its image is not finite"
 
     description: str
 
     def __new__(cls, value: int, description: str) -> Status:
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.description = description
+        return member
+
+
+class SearchStatus(IntEnum):
+    """How the search for all solutions of one target ended."""
+
+    ENDED = 0, "all starts were tried"
+    CUT = 1, "there are more solutions than max_solutions"
+    SET = 2, "some solutions are not isolated: a few members of their set are given"
+    INVALID = 3, "the target is not finite, or the call was interrupted before it"
+
+    description: str
+
+    def __new__(cls, value: int, description: str) -> SearchStatus:
         member = int.__new__(cls, value)
         member._value_ = value
         member.description = description

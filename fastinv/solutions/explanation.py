@@ -28,18 +28,24 @@ class Circumstances:
     Attributes
     ----------
     anchors_y : ndarray of shape (n_anchors, q)
+    y_scale : ndarray of shape (q,)
+        Units of the outputs, of distances in y.
     coverage : float
         Largest distance of an attainable target from its nearest anchor.
-    tol : float
+    residual_tol : float
         Largest residual of a CONVERGED solution.
+    error_tol : ndarray of shape (q,) or None
+        Largest error of each output of one, in the units of y.
     lower, upper : ndarray of shape (p,)
     noise : float or None
         Root mean square of f(x) - y on the data that f was learned from; None for an exact f.
     """
 
     anchors_y: Float64Array
+    y_scale: Float64Array
     coverage: float
-    tol: float
+    residual_tol: float
+    error_tol: Float64Array | None
     lower: Float64Array
     upper: Float64Array
     noise: float | None
@@ -49,16 +55,26 @@ def explain(
     target: Float64Array,
     x: Float64Array,
     residual: Float64Array,
+    error: Float64Array | None,
     status: Sequence[Described],
     known: Circumstances,
 ) -> str:
-    """A line about the `target` (q,) and one for each of its solutions `x` (k, p)."""
+    """A line about the `target` (q,) and one for each of its solutions `x` (k, p), with
+    their errors (k, q) where those are known."""
     lines = [f"target {_numbers(target)}: {_about_target(target, known)}"]
     if np.isfinite(target).all() and np.isnan(x).all():
         return "\n".join([*lines, "nothing that was found is wanted, or finite"])
     for i in range(len(x)):
         reason = "" if status[i].name == "CONVERGED" else f", {status[i].description}"
-        facts = f"residual {residual[i]:.3g}, tolerance {known.tol:.3g}"
+        facts = f"residual {residual[i]:.3g}"
+        if np.isfinite(known.residual_tol):
+            facts += f", tolerance {known.residual_tol:.3g}"
+        if error is not None:
+            facts += f"; error {_numbers(error[i], 3)}"
+        tolerated = known.residual_tol * known.y_scale
+        if known.error_tol is not None:
+            tolerated = np.minimum(tolerated, known.error_tol)
+        facts += f", tolerated {_numbers(tolerated, 3)}"
         if known.noise is not None:
             facts += f", noise of the data {known.noise:.3g}"
         lines.append(f"{i + 1}. {status[i].name}{reason}: {facts}{_bounds_hit(x[i], known)}")
@@ -68,11 +84,11 @@ def explain(
 def _about_target(target: Float64Array, known: Circumstances) -> str:
     if not np.isfinite(target).all():
         return "it is not finite"
-    distances = np.linalg.norm(known.anchors_y - target, axis=1)
+    distances = np.linalg.norm((known.anchors_y - target) / known.y_scale, axis=1)
     nearest = int(distances.argmin())
     return (
-        f"its nearest anchor, {nearest}, is {distances[nearest]:.3g} away in y; attainable ones "
-        f"are up to {known.coverage:.3g}"
+        f"its nearest anchor, {nearest}, is {distances[nearest]:.3g} away in y, in units of "
+        f"{_numbers(known.y_scale, 3)}; attainable ones are up to {known.coverage:.3g}"
     )
 
 
@@ -85,5 +101,5 @@ def _bounds_hit(x: Float64Array, known: Circumstances) -> str:
     return "; " + ", ".join(hit) if hit else ""
 
 
-def _numbers(values: Float64Array) -> str:
-    return "(" + ", ".join(f"{value:.6g}" for value in values) + ")"
+def _numbers(values: Float64Array, digits: int = 6) -> str:
+    return "(" + ", ".join(f"{value:.{digits}g}" for value in values) + ")"

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastinv import _core
-from fastinv.functions.status import Status
+from fastinv.functions.status import SearchStatus, Status
 from fastinv.solutions.explanation import Circumstances, explain
+
+
+class Judge(Protocol):
+    """Tells more of solutions than a solver must know to find them."""
+
+    def errors(
+        self, targets: NDArray[np.float64], x: NDArray[np.float64]
+    ) -> NDArray[np.float64]: ...
+    def facts(
+        self, targets: NDArray[np.float64], x: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]: ...
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -24,8 +36,8 @@ class Solutions:
     x : ndarray of shape (n, k, p), float64
         Solutions, best first.
     residual : ndarray of shape (n, k), float64
-        ``||f(x) - y||`` (Euclidean, in the units of y), by the exact or the learned f;
-        ``inf`` where the status is INVALID.
+        ``sqrt(sum(((f(x) - y) / y_scale)**2))`` over the outputs, with the solver's `y_scale_`, by
+        the exact or the learned f; ``inf`` where the status is INVALID.
     anchor : ndarray of shape (n, k), int64
         Row of the solver's ``anchors_x_`` that each solution came from, -1 if none.
     status : ndarray of shape (n, k), int8
@@ -33,6 +45,21 @@ class Solutions:
     count : ndarray of shape (n,), int64, or None
         From `solve_all`: how many solutions each target has; the others are padding. None from
         `solve`, which gives k candidates.
+    search_status : ndarray of shape (n,), int8, or None
+        From `solve_all`: how the search ended, a :class:`SearchStatus` each.
+    error : ndarray of shape (n, k, q), float64
+        ``f(x) - y``, in the units of y; NaN for padding.
+    x_error : ndarray of shape (n, k), float64
+        How far the true root is from x at most, in standard deviations of the anchors' x: by f's
+        rounding, or its noise, and its derivative. ``inf`` where no root is known to be near.
+    isolated : ndarray of shape (n, k), bool
+        Whether the root is isolated, as opposed to one of a curve or a surface of roots; False
+        where no root is known.
+
+    Notes
+    -----
+    `error`, `x_error` and `isolated` are computed when they are first asked for, which evaluates f,
+    and only for solutions that a solver made, not for those loaded from a pickle.
 
     Examples
     --------
@@ -53,6 +80,8 @@ class Solutions:
     status: NDArray[np.int8]
     count: NDArray[np.int64] | None = None
     circumstances: Circumstances | None = None
+    search_status: NDArray[np.int8] | None = None
+    judge: Judge | None = None
 
     def __init__(
         self,
@@ -63,6 +92,8 @@ class Solutions:
         status: NDArray[np.int8],
         count: NDArray[np.int64] | None = None,
         circumstances: Circumstances | None = None,
+        search_status: NDArray[np.int8] | None = None,
+        judge: Judge | None = None,
     ) -> None:
         # The __init__ of a frozen dataclass takes more than twice the time.
         fields = self.__dict__
@@ -73,6 +104,44 @@ class Solutions:
         fields["status"] = status
         fields["count"] = count
         fields["circumstances"] = circumstances
+        fields["search_status"] = search_status
+        fields["judge"] = judge
+
+    @cached_property
+    def error(self) -> NDArray[np.float64]:
+        return self._judge.errors(self.targets, self.x)
+
+    @property
+    def x_error(self) -> NDArray[np.float64]:
+        return self._facts[0]
+
+    @property
+    def isolated(self) -> NDArray[np.bool_]:
+        return self._facts[1]
+
+    @cached_property
+    def _facts(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        return self._judge.facts(self.targets, self.x)
+
+    @property
+    def _judge(self) -> Judge:
+        if self.judge is None:
+            raise ValueError(
+                "error, x_error and isolated are known only of solutions that a solver made, in "
+                "the process that made them"
+            )
+        return self.judge
+
+    def refilled(self, circumstances: Circumstances, judge: Judge) -> Solutions:
+        """This object, after its arrays were written to; what was computed of them is forgotten."""
+        fields = self.__dict__
+        fields.pop("error", None)
+        fields.pop("_facts", None)
+        fields["circumstances"], fields["judge"] = circumstances, judge
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "judge": None}
 
     @property
     def best(self) -> NDArray[np.float64]:
@@ -102,6 +171,8 @@ class Solutions:
             self.status[rows],
             None if self.count is None else self.count[rows],
             self.circumstances,
+            None if self.search_status is None else self.search_status[rows],
+            self.judge,
         )
 
     def explain(self, i: int) -> str:
@@ -142,13 +213,19 @@ class Solutions:
         is_padding = np.zeros(self.n_solutions, dtype=bool)
         if row.count is not None:
             is_padding[max(1, int(row.count[0])) :] = True
-        return explain(
+        error = None if row.judge is None else row.error[0][~is_padding]
+        lines = explain(
             row.targets[0],
             row.x[0][~is_padding],
             row.residual[0][~is_padding],
+            error,
             [list(Status)[s] for s in row.status[0][~is_padding]],
             self.circumstances,
         )
+        if row.search_status is not None and row.search_status[0] != SearchStatus.ENDED:
+            ended = list(SearchStatus)[row.search_status[0]]
+            lines += f"\nsearch {ended.name}: {ended.description}"
+        return lines
 
     def __iter__(self) -> Iterator[Solutions]:
         return (self[i] for i in range(len(self)))

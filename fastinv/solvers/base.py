@@ -60,6 +60,9 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
     ) -> Solutions:
         """Solutions x of f(x) = y, best first.
 
+        Solutions that are exact to rounding are equally good, and come first, by coordinates; the
+        others follow by residual.
+
         Parameters
         ----------
         y : array-like of shape (n, q) or (q,); (n,) or a number where q is 1
@@ -69,9 +72,9 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
         k : int, default=None
             Solutions per target. None gives as many as the solver tries by itself.
         near : array-like of shape (p,) or (n, p), default=None
-            Prefer solutions near these states: the CONVERGED ones come first, by their distance
-            to the state in standard deviations of the anchors; the others follow by residual.
-            Four times as many anchors are tried.
+            Prefer solutions near these states: those that are exact to rounding come first, by
+            their distance to the state in standard deviations of the anchors; then other CONVERGED
+            ones likewise; the others follow by residual. Four times as many anchors are tried.
         out : Solutions, default=None
             Solutions of as many targets, k each, whose arrays are written to instead of new ones;
             `near` may be a part of them.
@@ -93,10 +96,12 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
         self._require_fit()
         targets = _own_targets(y, self.n_outputs_)
         states = None if near is None else self._check_near(near, len(targets))
-        goal = Goal(targets, self.residual_tol_, states)
+        goal = self._goal(targets, states)
         if out is None:
             ranked = self._ranked(goal, k)
-            return Solutions(targets, *ranked, circumstances=self._circumstances)
+            return Solutions(
+                targets, *ranked, circumstances=self._circumstances, judge=self._judge
+            )
         if not isinstance(out, Solutions):
             raise TypeError(f"out must be a Solutions, got {type(out).__name__}")
         check_written("out.targets", out.targets, targets.shape, FLOAT64)
@@ -104,14 +109,15 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
         check_no_overlap("out.targets", out.targets, arrays)
         self._ranked_into(arrays, goal, k)
         np.copyto(out.targets, targets)
-        return out
+        return out.refilled(self._circumstances, self._judge)
 
     def solve_all(
         self,
         y: ArrayLike,
         *,
         residual_tol: float | None = None,
-        max_solutions: int = 16,
+        error_tol: ArrayLike | None = None,
+        max_solutions: int | None = None,
         effort: float = 1.0,
         near: ArrayLike | None = None,
         weights: ArrayLike | None = None,
@@ -123,17 +129,23 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
         Each anchor's derivative says how far the target is from it *in x*; from those that are
         nearest, one for each place they point to, damped Gauss-Newton steps lead to solutions; and
         from each solution near a fold a second start looks for its partner on the other side.
-        Solutions that are the same are counted once.
+        Solutions that f cannot tell apart are counted once, as a multiple root is. A set of
+        solutions that are not isolated is represented by up to eight members.
 
         Parameters
         ----------
         y : array-like of targets
             As in :meth:`solve`.
         residual_tol : float, default=None
-            Largest residual of a solution, in units of the spread of the anchors' y. None takes
-            1e-9, or 1e-5 where f is a learned network, which computes in single precision.
-        max_solutions : int, default=16
-            Per target.
+            Largest residual of a solution. None takes 1e-9, or 1e-5 where f is a learned network,
+            which computes in single precision. f - y must also have a root near a solution, as far
+            as f tells; one that is exact to f's rounding is a solution in any case.
+        error_tol : float or array-like of shape (q,), default=None
+            Largest error of each output of a solution, in the units of y: everything up to it is a
+            solution, whether f reaches the target or not. None takes the solver's, unless
+            `residual_tol` is given.
+        max_solutions : int, default=None
+            Per target; None keeps all. Where there are more, `search_status` is CUT.
         effort : float, default=1.0
             At most 24 times this many starts are polished per target: more starts find more
             of the solutions that are hard to find, and take longer.
@@ -151,7 +163,7 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
         -------
         Solutions
             Padded with NaN, ``inf``, -1 and INVALID; ``count`` (n,) says how many there are of
-            each target. They are sorted by residual, all that is rounding counting as zero, then
+            each target, ``search_status`` (n,) how the search ended. They are sorted by residual, all that is rounding counting as zero, then
             by coordinates. A target without a solution has count 0 and in its first place the
             nearest attainable point that was found, its residual being the distance: UNREACHABLE,
             or APPROXIMATE if evaluations ran out on the way.
@@ -179,14 +191,18 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
         [2, 0]
         """
         search = self.search()
-        goal = Goal(check_targets(y, self.n_outputs_).copy(), self._largest_residual(residual_tol))
+        tolerances = self._tolerances_for_all(residual_tol, error_tol)
+        goal = tolerances.goal(check_targets(y, self.n_outputs_).copy())
         return all_solutions(
             search,
             goal,
             max_solutions=max_solutions,
             effort=effort,
             preference=Preference(near, weights, within, cost),
-            known=replace(self._circumstances, tol=goal.tol),
+            known=replace(
+                self._circumstances, residual_tol=tolerances.residual, error_tol=tolerances.error
+            ),
+            judge=self._judge,
             n_threads=self.n_threads,
         )
 
@@ -196,6 +212,7 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
         start: ArrayLike,
         *,
         residual_tol: float | None = None,
+        error_tol: ArrayLike | None = None,
         effort: float = 1.0,
     ) -> SolutionPath:
         """The solution that begins at `start`, followed along a path of targets.
@@ -210,7 +227,7 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
         start : array-like of shape (p,)
             The state before the first target, for example the present one. Inputs that may have
             all values of their period may lie outside their bounds, as in the path.
-        residual_tol : float, default=None
+        residual_tol, error_tol : default=None
             As in :meth:`solve_all`.
         effort : float, default=1.0
             As in :meth:`solve_all`, where it has to jump.
@@ -238,8 +255,8 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
         >>> path.n_jumps, bool((path.residual < 1e-12).all())
         (0, True)
         """
-        search, tol = self.search(), self._largest_residual(residual_tol)
-        return solution_path(search, targets, start, tol=tol, effort=effort)
+        tolerances = self._tolerances_for_all(residual_tol, error_tol)
+        return solution_path(self.search(), targets, start, tolerances=tolerances, effort=effort)
 
     def sample_solutions(
         self,
@@ -247,6 +264,7 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
         n_samples: int = 100,
         *,
         residual_tol: float | None = None,
+        error_tol: ArrayLike | None = None,
         n_steps: int = 20,
         random_state: RandomState = None,
     ) -> Float64Array:
@@ -263,7 +281,7 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
         y : array-like of shape (q,)
             One target.
         n_samples : int, default=100
-        residual_tol : float, default=None
+        residual_tol, error_tol : default=None
             As in :meth:`solve_all`.
         n_steps : int, default=20
             Steps of each walk.
@@ -292,12 +310,11 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
         >>> bool(np.allclose((circle**2).sum(axis=1), 1.0))
         True
         """
-        search, tol = self.search(), self._largest_residual(residual_tol)
+        search, tolerances = self.search(), self._tolerances_for_all(residual_tol, error_tol)
         return sample_solutions(
             search,
-            check_targets(y, self.n_outputs_),
+            tolerances.goal(check_targets(y, self.n_outputs_)),
             n_samples,
-            tol=tol,
             n_steps=n_steps,
             random_state=random_state,
         )

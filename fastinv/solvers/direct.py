@@ -27,7 +27,7 @@ class DirectSolver(ComposedSolver, BaseSolver):
 
     Parameters
     ----------
-    forward, bounds, n_anchors, residual_tol, refine, periods, backend, n_threads,
+    forward, bounds, n_anchors, residual_tol, error_tol, y_scale, refine, periods, backend, n_threads,
     random_state
         As in :class:`TwinSolver`; the anchors drawn are the training data, by default 1000.
     network : MLPRegressor or None, default=None
@@ -44,7 +44,7 @@ class DirectSolver(ComposedSolver, BaseSolver):
         The network that was trained.
     n_iter_, stopped_
         Those of `network_`.
-    forward_, anchors_x_, anchors_y_, bounds_, residual_tol_, n_features_in_, n_outputs_
+    forward_, anchors_x_, anchors_y_, bounds_, residual_tol_, error_tol_, y_scale_, n_features_in_, n_outputs_
         As in :class:`TwinSolver`.
 
     Examples
@@ -68,7 +68,9 @@ class DirectSolver(ComposedSolver, BaseSolver):
         bounds: Any = None,
         n_anchors: int = 1000,
         network: MLPRegressor | None = None,
-        residual_tol: float = 1e-3,
+        residual_tol: float | None = None,
+        error_tol: ArrayLike | None = None,
+        y_scale: ArrayLike | None = None,
         refine: bool | None = None,
         periods: float | ArrayLike | None = None,
         backend: str | Backend = "auto",
@@ -81,6 +83,8 @@ class DirectSolver(ComposedSolver, BaseSolver):
         self.n_anchors = n_anchors
         self.network = network
         self.residual_tol = residual_tol
+        self.error_tol = error_tol
+        self.y_scale = y_scale
         self.refine = refine
         self.periods = periods
         self.backend = backend

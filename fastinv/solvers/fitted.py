@@ -12,15 +12,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import validate_data
 
 from fastinv._common.threads import resolve_n_threads
-from fastinv._common.validation import (
-    RandomState,
-    check_number,
-    check_random_state,
-)
+from fastinv._common.validation import RandomState, check_random_state
 from fastinv.backends import get_backend
-from fastinv.backends.checks.solving import (
-    check_runs_natively,
-)
 from fastinv.backends.protocol import (
     Anchors,
     Pipeline,
@@ -28,8 +21,8 @@ from fastinv.backends.protocol import (
     Search,
     TwinModel,
 )
-from fastinv.estimators.networks import mean_and_scale
 from fastinv.functions.function import Function
+from fastinv.functions.goal import Goal
 from fastinv.functions.problem import Problem
 from fastinv.functions.region import Region
 from fastinv.solutions.explanation import Circumstances
@@ -37,10 +30,10 @@ from fastinv.solvers.fitting.anchors import (
     branch_distance,
     coverage_of_data,
     coverage_of_formula,
-    overall_spread,
 )
 from fastinv.solvers.fitting.fit_data import FitData, check_fit_data, check_range
 from fastinv.solvers.fitting.learned_forward import noise_of, train_forward
+from fastinv.solvers.enumeration.judge import Judge
 from fastinv.solvers.fitting.refinement import (
     check_periods,
     evaluations_of,
@@ -48,13 +41,19 @@ from fastinv.solvers.fitting.refinement import (
     resolve_refine,
     separation,
 )
+from fastinv.solvers.fitting.tolerances import (
+    Tolerances,
+    column_spread,
+    output_units,
+    resolve_tolerances,
+)
 
 AnchorChoice = Literal["spread", "nearest"]
 Fitted = TypeVar("Fitted", bound="FittedChain")
 
-# Largest residual of an enumerated solution, in units of the spread of y.
+# Largest residual of an enumerated solution.
 _TOL, _TOL_LEARNED = 1e-9, 1e-5
-_MADE_AGAIN = ("_anchors", "_pipeline", "_search")  # native objects, from what is pickled
+_MADE_AGAIN = ("_anchors", "_pipeline", "_judge")  # native objects, from what is pickled
 
 
 class FittedChain(BaseEstimator):  # type: ignore[misc]
@@ -64,13 +63,16 @@ class FittedChain(BaseEstimator):  # type: ignore[misc]
     forward: Any
     bounds: Any
     n_anchors: int
-    residual_tol: float
+    residual_tol: float | None
+    error_tol: Any
+    y_scale: Any
     refine: bool | None
     periods: Any
     random_state: RandomState
     n_threads: int | None
     _anchors: Anchors
     _pipeline: Pipeline
+    _judge: Judge
     _falls_back_on_anchors = True  # if an anchor is closer than its candidate
 
     def _require_fit(self) -> None:
@@ -82,7 +84,6 @@ class FittedChain(BaseEstimator):  # type: ignore[misc]
         for name in ("forward_", "problem_", *_MADE_AGAIN):
             if hasattr(self, name):
                 delattr(self, name)  # a fit that fails must not leave a mixture of two
-        check_number(self.residual_tol, "residual_tol", minimum=0.0)
         choice = getattr(self, "anchor_choice", "nearest")
         if choice not in get_args(AnchorChoice):
             raise ValueError(f"anchor_choice must be 'spread' or 'nearest', got {choice!r}")
@@ -99,7 +100,10 @@ class FittedChain(BaseEstimator):  # type: ignore[misc]
         self.n_features_in_, self.n_outputs_ = (array.shape[1] for array in data.points)
         self.periods_ = check_periods(self.periods, self.n_features_in_)
         self._y_ndim = data.y_ndim
-        self._anchors = get_backend(self.backend).anchors(*data.anchors)
+        self._tolerances = resolve_tolerances(self.residual_tol, self.error_tol, self.n_outputs_)
+        self.residual_tol_, self.error_tol_ = self._tolerances
+        self.y_scale_ = output_units(self.y_scale, data.anchors[1])
+        self._anchors = get_backend(self.backend).anchors(*data.anchors, self.y_scale_)
         return data, rng
 
     def _known_or_learned(self, data: FitData, rng: np.random.Generator) -> Function:
@@ -114,16 +118,15 @@ class FittedChain(BaseEstimator):  # type: ignore[misc]
         backend = get_backend(self.backend)
         self.forward_ = function = self._known_or_learned(data, rng)
         self.anchors_x_, self.anchors_y_ = data.anchors
-        self.residual_tol_ = self.residual_tol * overall_spread(self.anchors_y_)
         if function.exact and self.bounds_ is not None:
             coverage = coverage_of_formula(backend, function, self.bounds_, self._anchors, rng)
         else:
-            coverage = coverage_of_data(backend, self.anchors_y_)
+            coverage = coverage_of_data(backend, self.anchors_y_, self.y_scale_)
         refines = resolve_refine(self.refine, function)
         if function.code is not None:
             check_range(self.anchors_x_, "the anchors' x")
             check_range(self.anchors_y_, "the anchors' y")
-        scale = mean_and_scale(self.anchors_x_, "X")[1]
+        scale = column_spread(self.anchors_x_)
         spreads = getattr(self, "anchor_choice", "nearest") == "spread"
         infinite = np.full(self.n_features_in_, np.inf)
         low, high = (-infinite, infinite) if self.bounds_ is None else self.bounds_.T
@@ -139,11 +142,11 @@ class FittedChain(BaseEstimator):  # type: ignore[misc]
             max_evaluations=evaluations_of(function),
             separation=separation(function),
         )
-        self.problem_ = Problem(function, region)
-        self._pipeline = self._make_pipeline()
+        self.problem_ = Problem(function, region, self.y_scale_)
+        self._make_native()
         noise = None if function.exact else noise_of(function, data.points)
         self._circumstances = Circumstances(
-            self.anchors_y_, coverage, self.residual_tol_, low, high, noise
+            self.anchors_y_, self.y_scale_, coverage, *self._tolerances, low, high, noise
         )
 
     def with_options(self: Fitted, **changes: Any) -> Fitted:
@@ -162,8 +165,14 @@ class FittedChain(BaseEstimator):  # type: ignore[misc]
         self._require_fit()
         other = copy.copy(self)
         other.options_ = replace(self.options_, **changes)
-        other._pipeline = other._make_pipeline()
+        other._make_native()
         return other
+
+    def _make_native(self) -> None:
+        """The objects that pickles leave out."""
+        self._pipeline = self._make_pipeline()
+        backend = get_backend(self.backend)
+        self._judge = Judge(backend, self.problem_, self._anchors, self.options_)
 
     def _make_pipeline(self) -> Pipeline:
         return get_backend(self.backend).pipeline(
@@ -185,23 +194,21 @@ class FittedChain(BaseEstimator):  # type: ignore[misc]
             f runs only in Python.
         """
         self._require_fit()
-        search: Search | None = getattr(self, "_search", None)
-        if search is not None:
-            return search
-        check_runs_natively(self.problem_)
-        backend, anchors = get_backend(self.backend), self._anchors
-        if not self.forward_.exact:
-            # A value measured at an anchor is not f there, but starts need f.
-            anchors = backend.anchors(anchors.x, self.forward_.images(anchors.x))
-        self._search = backend.search(self.problem_, anchors, self.options_)
-        return self._search
+        return self._judge.search
 
-    def _largest_residual(self, residual_tol: float | None) -> float:
-        """Largest residual of an enumerated solution, in the units of y."""
-        if residual_tol is None:
-            residual_tol = _TOL if self.forward_.exact else _TOL_LEARNED
-        check_number(residual_tol, "residual_tol", minimum=0.0)
-        return residual_tol * overall_spread(self.anchors_y_)
+    def _goal(self, targets: Float64Array, near: Float64Array | None = None) -> Goal:
+        """What `solve` asks for."""
+        goal = self._tolerances.goal(targets, near)
+        # Predictions of other regressors may have steps, and no derivative that leads to a root.
+        goal.root &= self.forward_.exact or self.forward_.code is not None
+        return goal
+
+    def _tolerances_for_all(self, residual_tol: float | None, error_tol: Any) -> Tolerances:
+        """Those of enumerated solutions."""
+        if residual_tol is None and error_tol is None:
+            error_tol = self.error_tol_
+        default = _TOL if self.forward_.exact else _TOL_LEARNED
+        return resolve_tolerances(residual_tol, error_tol, self.n_outputs_, default)
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
@@ -211,5 +218,5 @@ class FittedChain(BaseEstimator):  # type: ignore[misc]
         super().__setstate__(state)
         if "problem_" in state:
             backend = get_backend(self.backend)
-            self._anchors = backend.anchors(self.anchors_x_, self.anchors_y_)
-            self._pipeline = self._make_pipeline()
+            self._anchors = backend.anchors(self.anchors_x_, self.anchors_y_, self.y_scale_)
+            self._make_native()

@@ -111,6 +111,7 @@ class FrozenSolver(_core.FrozenCall):
             native.n_candidates_near,
             k,
             own.residual_tol_,
+            [] if own.error_tol_ is None else own.error_tol_.tolist(),
             Solution,
             probes,
         )

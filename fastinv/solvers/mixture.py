@@ -54,7 +54,7 @@ class MixtureSolver(ComposedSolver, BaseSolver):
 
     Parameters
     ----------
-    forward, bounds, residual_tol, refine, periods, backend, n_threads,
+    forward, bounds, residual_tol, error_tol, y_scale, refine, periods, backend, n_threads,
     random_state
         As in :class:`TwinSolver`.
     n_anchors : int, default=5000
@@ -82,7 +82,7 @@ class MixtureSolver(ComposedSolver, BaseSolver):
     corrector_ : TwinSolver or None
     n_iter_, stopped_
         Those of `density_`.
-    forward_, anchors_x_, anchors_y_, bounds_, residual_tol_, n_features_in_, n_outputs_
+    forward_, anchors_x_, anchors_y_, bounds_, residual_tol_, error_tol_, y_scale_, n_features_in_, n_outputs_
         As in :class:`TwinSolver`.
 
     Examples
@@ -111,7 +111,9 @@ class MixtureSolver(ComposedSolver, BaseSolver):
         propose: Propose = "modes",
         n_candidates: int = 5,
         corrector: TwinSolver | None = None,
-        residual_tol: float = 1e-3,
+        residual_tol: float | None = None,
+        error_tol: ArrayLike | None = None,
+        y_scale: ArrayLike | None = None,
         refine: bool | None = None,
         periods: float | ArrayLike | None = None,
         backend: str | Backend = "auto",
@@ -127,6 +129,8 @@ class MixtureSolver(ComposedSolver, BaseSolver):
         self.n_candidates = n_candidates
         self.corrector = corrector
         self.residual_tol = residual_tol
+        self.error_tol = error_tol
+        self.y_scale = y_scale
         self.refine = refine
         self.periods = periods
         self.backend = backend

@@ -35,8 +35,17 @@ class NearestSolver(ComposedSolver, AnchoredSolver):
         Anchors to draw.
     n_candidates : int, default=5
         Anchors tried, hence candidates, per target.
-    residual_tol : float, default=1e-3
-        Residuals up to this, in units of the spread of the anchors' y, count as CONVERGED.
+    residual_tol : float, default=None
+        Largest residual of a CONVERGED solution: of the norm of its errors, each in the unit of its
+        output. f - y must also have a root near it, as far as f tells. None takes 1e-3, or no limit
+        where `error_tol` is given.
+    error_tol : float or array-like of shape (q,), default=None
+        Largest error of each output of a CONVERGED solution, in the units of y, such as 0.5, or
+        ``[1e-4, 1e-3]`` for metres and radians. What it allows counts whether or not f reaches the
+        target.
+    y_scale : float or array-like of shape (q,), default=None
+        The unit of each output, in which distances in y are measured: the size of changes that
+        matter. None takes the standard deviation over the anchors.
     anchor_choice : {"spread", "nearest"}, default="spread"
         "nearest" tries the anchors nearest to the target in y, as the paper does. "spread" tries
         of those the nearest ones that are far apart in x first, which lie on different branches.
@@ -58,7 +67,9 @@ class NearestSolver(ComposedSolver, AnchoredSolver):
     anchors_x_, anchors_y_ : ndarray of shape (n_anchors, p), (n_anchors, q)
     bounds_ : ndarray of shape (p, 2) or None
     residual_tol_ : float
-        `residual_tol` in the units of y.
+    error_tol_ : ndarray of shape (q,) or None
+    y_scale_ : ndarray of shape (q,)
+        The tolerances and units in use.
     n_features_in_, n_outputs_ : int
         p and q.
 
@@ -81,7 +92,9 @@ class NearestSolver(ComposedSolver, AnchoredSolver):
         bounds: Any = None,
         n_anchors: int = 1000,
         n_candidates: int = 5,
-        residual_tol: float = 1e-3,
+        residual_tol: float | None = None,
+        error_tol: ArrayLike | None = None,
+        y_scale: ArrayLike | None = None,
         anchor_choice: AnchorChoice = "spread",
         refine: bool | None = None,
         periods: float | ArrayLike | None = None,
@@ -94,6 +107,8 @@ class NearestSolver(ComposedSolver, AnchoredSolver):
         self.n_anchors = n_anchors
         self.n_candidates = n_candidates
         self.residual_tol = residual_tol
+        self.error_tol = error_tol
+        self.y_scale = y_scale
         self.anchor_choice = anchor_choice
         self.refine = refine
         self.periods = periods

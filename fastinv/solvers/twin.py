@@ -69,8 +69,17 @@ class TwinSolver(ComposedSolver, AnchoredSolver):
     pairs : SolvedPairs, NearPairs or None, default=None
         What it is trained on. None takes ``SolvedPairs()``, but ``NearPairs()`` where f is a
         regressor of another kind than fastinv's, which may be slow or without a derivative.
-    residual_tol : float, default=1e-3
-        Residuals up to this, in units of the spread of the anchors' y, count as CONVERGED.
+    residual_tol : float, default=None
+        Largest residual of a CONVERGED solution: of the norm of its errors, each in the unit of its
+        output. f - y must also have a root near it, as far as f tells. None takes 1e-3, or no limit
+        where `error_tol` is given.
+    error_tol : float or array-like of shape (q,), default=None
+        Largest error of each output of a CONVERGED solution, in the units of y, such as 0.5, or
+        ``[1e-4, 1e-3]`` for metres and radians. What it allows counts whether or not f reaches the
+        target.
+    y_scale : float or array-like of shape (q,), default=None
+        The unit of each output, in which distances in y are measured: the size of changes that
+        matter. None takes the standard deviation over the anchors.
     n_passes : int or None, default=None
         How often the network is applied to each candidate: first to an anchor, then to what came
         of it, with its image by f, in the anchor's place. What comes no closer is left out. Each
@@ -105,7 +114,9 @@ class TwinSolver(ComposedSolver, AnchoredSolver):
     twin_ : TwinModel
         The trained network with its scales, ``network_.model_``.
     residual_tol_ : float
-        `residual_tol` in the units of y.
+    error_tol_ : ndarray of shape (q,) or None
+    y_scale_ : ndarray of shape (q,)
+        The tolerances and units in use.
     loss_curve_, validation_loss_curve_, n_iter_, stopped_
         Those of `network_`.
     n_features_in_, n_outputs_ : int
@@ -136,7 +147,9 @@ class TwinSolver(ComposedSolver, AnchoredSolver):
         n_candidates: int = 5,
         network: TwinNetwork | None = None,
         pairs: TrainingPairs | None = None,
-        residual_tol: float = 1e-3,
+        residual_tol: float | None = None,
+        error_tol: ArrayLike | None = None,
+        y_scale: ArrayLike | None = None,
         n_passes: int | None = None,
         anchor_choice: AnchorChoice = "spread",
         refine: bool | None = None,
@@ -153,6 +166,8 @@ class TwinSolver(ComposedSolver, AnchoredSolver):
         self.network = network
         self.pairs = pairs
         self.residual_tol = residual_tol
+        self.error_tol = error_tol
+        self.y_scale = y_scale
         self.n_passes = n_passes
         self.anchor_choice = anchor_choice
         self.refine = refine

@@ -51,11 +51,12 @@ py::object attribute(py::handle object) {
   return py::reinterpret_steal<py::object>(value);
 }
 inline constexpr char kTargets[] = "targets", kNear[] = "near", kTol[] = "tol";
+inline constexpr char kErrorTol[] = "error_tol", kMustBeRoot[] = "root";
 
 // A fastinv.functions.goal.Goal, and the arrays that the view reads.
 struct GoalArrays {
   py::array targets;
-  std::optional<py::array> near;
+  std::optional<py::array> near, error_tol;
   Goal view;
 
   GoalArrays(py::handle goal, std::int64_t n_inputs, std::int64_t n_outputs)
@@ -73,7 +74,15 @@ struct GoalArrays {
     }
     const double tol = attribute<kTol>(goal).cast<double>();
     if (!(tol >= 0)) throw py::value_error("tol must be at least 0, got " + std::to_string(tol));
-    view = {detail::pointer<const double>(targets), states, n, n_inputs, n_outputs, tol};
+    const double* errors = nullptr;
+    const py::object limits = attribute<kErrorTol>(goal);
+    if (!limits.is_none()) {
+      error_tol = limits.cast<py::array>();
+      errors = in_vector<double>(*error_tol, "error_tol", n_outputs).data;
+    }
+    const bool root = attribute<kMustBeRoot>(goal).ptr() == Py_True;
+    view = {detail::pointer<const double>(targets), states, n, n_inputs, n_outputs, tol, errors,
+            root};
   }
 };
 

@@ -8,6 +8,8 @@ namespace fastinv {
 // Bits of a candidate's flags.
 constexpr std::uint8_t kExtrapolated = 1;  // the network left the region it was trained in
 constexpr std::uint8_t kClipped = 2;       // x lies on a bound
+constexpr std::uint8_t kExact = 4;         // the residual is only rounding of f
+constexpr std::uint8_t kRoot = 8;          // f - y has a root near x, as far as f tells
 
 // n_targets rows of n_per_target candidates each.
 struct Candidates {

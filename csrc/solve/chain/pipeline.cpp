@@ -15,10 +15,14 @@ Pipeline::Pipeline(std::shared_ptr<const Problem> problem, std::shared_ptr<const
       twin_(std::move(twin)),
       options_(options),
       p_(problem_->n_inputs()),
-      q_(problem_->n_outputs),
+      q_(problem_->n_outputs()),
       region_(problem_->region),
+      metric_(problem_->metric),
       tree_(anchors_->tree().view()) {
-  if (has_function()) polish_.emplace(*problem_, options_);
+  if (has_function()) {
+    polish_.emplace(*problem_, options_);
+    roots_.emplace(*problem_);
+  }
   if (!twin_) return;
   // An anchor's own features do not depend on the target: they are scaled here, once. The
   // differences are not folded into the weights, because float32 would lose digits far from 0 or in
@@ -61,6 +65,7 @@ void Pipeline::solve(const Goal& goal, std::int64_t n_candidates, const Ranked& 
                     improve_rows(part, candidates, scratch);
                   }
                   if (options_.polish) polish_rows(part, candidates, scratch);
+                  verify_rows(part, candidates, scratch);
                   for (std::int64_t row = 0; row < count; ++row) {
                     const std::int64_t k = out.k, done = (first + row) * k;
                     rank_row(part, row, candidates.rows(row, 1),
@@ -105,6 +110,15 @@ void Pipeline::polish(const Goal& goal, const Candidates& candidates, int n_thre
                 [&](std::int64_t first, std::int64_t count, const Workspace& workspace) {
                   Scratch scratch = workspace.lay_out<Scratch>(*this, per_tile, k);
                   polish_rows(goal.rows(first, count), candidates.rows(first, count), scratch);
+                });
+}
+
+void Pipeline::verify(const Goal& goal, const Candidates& candidates, int n_threads) const {
+  const std::int64_t k = candidates.n_per_target, per_tile = targets_per_tile(goal.n, k);
+  for_each_tile(goal.n, per_tile, bytes_of<Scratch>(*this, per_tile, k), n_threads,
+                [&](std::int64_t first, std::int64_t count, const Workspace& workspace) {
+                  Scratch scratch = workspace.lay_out<Scratch>(*this, per_tile, k);
+                  verify_rows(goal.rows(first, count), candidates.rows(first, count), scratch);
                 });
 }
 

@@ -1,5 +1,5 @@
 // One target -> anchors -> network -> candidates -> polish -> ranked solutions: the chain
-// propose, correct, evaluate, polish, rank. Inverse twin neural network regression, algorithm 2 of
+// propose, correct, evaluate, polish, verify, rank. Inverse twin neural network regression, algorithm 2 of
 // Wetzel (2026), "Inverting Non-Injective Functions with Twin Neural Network Regression".
 #pragma once
 
@@ -18,6 +18,7 @@
 #include "solve/options.hpp"
 #include "solve/chain/twin.hpp"
 #include "solve/polish.hpp"
+#include "solve/roots.hpp"
 
 namespace fastinv {
 
@@ -51,6 +52,9 @@ class Pipeline {
   void evaluate(const Candidates& candidates, int n_threads) const;
   // Changes x, fx and flags.
   void polish(const Goal& goal, const Candidates& candidates, int n_threads) const;
+  // Changes all but anchor_distance: puts anchors, if they are exact and closer, in the place of
+  // their candidates, and flags those that the goal allows if f - y has a root near them.
+  void verify(const Goal& goal, const Candidates& candidates, int n_threads) const;
   // Ranks by the rules of fastinv.backends.solving.Pipeline.rank.
   void rank(const Goal& goal, const Candidates& candidates, const Ranked& out) const;
 
@@ -69,14 +73,16 @@ class Pipeline {
   void clip_rows(const Candidates& candidates) const;
   void evaluate_rows(const Candidates& candidates, Scratch& scratch) const;
   void polish_rows(const Goal& goal, const Candidates& candidates, Scratch& scratch) const;
+  void verify_rows(const Goal& goal, const Candidates& candidates, Scratch& scratch) const;
+  bool shows_root(const double* y, const Candidates& own, std::int64_t j, double residual,
+                  double anchor_residual, Scratch& scratch) const;
   void rank_row(const Goal& goal, std::int64_t row, const Candidates& candidates, const Ranked& out,
                 Scratch& scratch) const;
   void find_residuals(const double* y, const Candidates& candidates, Scratch& scratch) const;
-  void classify(const Goal& goal, const double* state, const Candidates& candidates,
+  void classify(const Goal& goal, std::int64_t row, const Candidates& candidates,
                 Scratch& scratch) const;
+  void order_exact(const double* state, const Candidates& candidates, Scratch& scratch) const;
   void find_duplicates(const Candidates& candidates, Scratch& scratch) const;
-  const double* solution(const Candidates& candidates, const Scratch& scratch,
-                         std::int64_t place) const;
 
   std::shared_ptr<const Problem> problem_;
   std::shared_ptr<const Anchors> anchors_;
@@ -84,8 +90,10 @@ class Pipeline {
   PipelineOptions options_;
   std::int64_t p_, q_;
   const Region& region_;
+  const Metric& metric_;
   KDTreeView<double> tree_;
   std::optional<Polish> polish_;
+  std::optional<Roots> roots_;
   std::vector<float> anchor_features_;  // (n_anchors, n_own_features)
   // Candidates and bytes of the last tile with one target, in 32 bits each. In a loop over single
   // targets, counting the bytes again would take a tenth of the time.

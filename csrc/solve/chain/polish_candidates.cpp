@@ -14,7 +14,7 @@ void Pipeline::polish_rows(const Goal& goal, const Candidates& candidates, Scrat
     const Candidates own = candidates.rows(row, 1);
     for (std::int64_t j = 0; options_.anchors_exact && j < k; ++j) {
       const double* const image = anchors_->y(own.anchor[j]);
-      if (distance(own.fx + j * q_, y, q_) <= distance(image, y, q_)) continue;
+      if (metric_.distance(own.fx + j * q_, y) <= metric_.distance(image, y)) continue;
       copy_few(anchors_->x(own.anchor[j]), p_, own.x + j * p_);
       copy_few(image, q_, own.fx + j * q_);
       own.flags[j] = 0;
@@ -23,8 +23,9 @@ void Pipeline::polish_rows(const Goal& goal, const Candidates& candidates, Scrat
     for (std::int64_t j = 0; j < k; ++j) {
       double* const x = own.x + j * p_;
       region_.wrap(x);
-      own.flags[j] &= static_cast<std::uint8_t>(~kClipped);
+      own.flags[j] &= kExtrapolated;
       if (region_.touches(x)) own.flags[j] |= kClipped;
+      if (scratch.polished[j].exact) own.flags[j] |= kExact | kRoot;
     }
   }
 }

@@ -15,7 +15,8 @@ void Pipeline::propose_rows(const Goal& goal, const Candidates& candidates,
     const double* const y = goal.target(row);
     std::int64_t* const anchor = candidates.anchor + row * k;
     if (all_finite(y, q_)) {
-      find_anchors(y, k, anchor, scratch.distances, scratch);
+      metric_.scaled(y, scratch.target);
+      find_anchors(scratch.target, k, anchor, scratch.distances, scratch);
     } else {
       for (std::int64_t j = 0; j < k; ++j) anchor[j] = j;
       scratch.distances[0] = std::numeric_limits<double>::quiet_NaN();
@@ -30,7 +31,7 @@ void Pipeline::propose_rows(const Goal& goal, const Candidates& candidates,
   }
 }
 
-// Finds n anchors for one target and their distances in y.
+// Finds n anchors for one target y, in units of the metric, and their distances in y.
 void Pipeline::find_anchors(const double* y, std::int64_t n, std::int64_t* anchor,
                             double* distances, Scratch& scratch) const {
   const auto query = anchors_->kernels().kdtree_query;

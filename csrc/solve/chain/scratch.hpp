@@ -14,7 +14,7 @@ namespace fastinv {
 struct Pipeline::Scratch {
   // One target: its anchors, and the nearest ones that they are chosen from.
   std::int64_t n_nearby;
-  double *distances, *nearby_distances;
+  double *target, *distances, *nearby_distances;
   std::int64_t* nearby;
   // All rows: the network's inputs and outputs, and the candidates before a pass.
   float *features, *steps;
@@ -24,17 +24,18 @@ struct Pipeline::Scratch {
   // Scratch for ranking one row.
   double* residual;
   Status* status;
-  std::uint8_t* replaced;
   Rank* order;
   Polish::Scratch polish;
   PolishResult* polished;  // (n_per_target)
   FunctionScratch function;
+  Roots::Scratch roots;
 
   Scratch(Taker& take, const Pipeline& self, std::int64_t n_targets, std::int64_t n_per_target) {
     const std::int64_t rows = n_targets * n_per_target;
     n_nearby = self.options_.branch_distance > 0
                    ? std::min(self.anchors_->size(), self.options_.pool_factor * n_per_target)
                    : 0;
+    take(target, self.q_);
     take(distances, n_per_target);
     take(nearby_distances, n_nearby);
     take(nearby, n_nearby);
@@ -49,10 +50,10 @@ struct Pipeline::Scratch {
     }
     take(residual, n_per_target);
     take(status, n_per_target);
-    take(replaced, n_per_target);
     take(order, n_per_target);
-    if (self.has_function()) function = self.problem_->function->lay_out(take, rows);
     if (!self.polish_) return;
+    function = self.problem_->function->lay_out(take, std::max(rows, Roots::kPoints));
+    roots = Roots::Scratch(take, self.p_, self.q_);
     polish = Polish::Scratch(take, self.p_, self.q_);
     take(polished, n_per_target);
   }

@@ -18,12 +18,12 @@ constexpr double kPartnerReach = 6;  // in anchor spacings: longest distance to 
 // The partner lies on the fold's other side: to second order at -2 sigma / c along v, where sigma
 // is the smallest singular value and c the second derivative along v, both along the image of v. fx
 // is the image of the last solution found.
-void Search::try_partner(const double* y, double tol, std::int64_t anchor, const double* fx,
+void Search::try_partner(const Goal& goal, const double* y, std::int64_t anchor, const double* fx,
                          Scratch& scratch) const {
   if (p_ > q_) return;  // solutions are not isolated
   const double* const x = scratch.solutions + scratch.found[scratch.n_found - 1].place * p_;
   double* const v = scratch.direction;
-  const double sigma = weakest_direction(x, v, scratch);
+  const double sigma = flattest(x, v, scratch);
   if (!(sigma > 0)) return;
   const Box box = region_.box();
   double* const below = scratch.points;
@@ -41,8 +41,8 @@ void Search::try_partner(const double* y, double tol, std::int64_t anchor, const
   double curvature = 0;
   for (std::int64_t j = 0; j < q_; ++j) {
     const double low = scratch.images[j], high = scratch.images[q_ + j];
-    scratch.along[j] = (high - low) / (2 * h);
-    curvature += scratch.along[j] * (high + low - 2 * fx[j]) / (h * h);
+    scratch.along[j] = (high - low) * metric_.weight(j) / (2 * h);
+    curvature += scratch.along[j] * ((high + low - 2 * fx[j]) * metric_.weight(j) / (h * h));
   }
   const double step = -2 * sigma * sigma / curvature;  // along = sigma u
   if (!(std::abs(step) < kPartnerReach * spacing_)) return;
@@ -53,43 +53,13 @@ void Search::try_partner(const double* y, double tol, std::int64_t anchor, const
   PolishResult result;
   polish_.run({1, y, 1, scratch.partner_x, scratch.partner_fx, &result}, scratch.polish,
               scratch.function);
-  take_polished(y, tol, anchor, scratch.partner_x, scratch.partner_fx, result, scratch);
+  take_polished(goal, y, anchor, scratch.partner_x, scratch.partner_fx, result, scratch);
 }
 
 // Finds v (p) in units of scale, the direction in which f changes least at x; returns that change.
-double Search::weakest_direction(const double* x, double* v, Scratch& scratch) const {
-  const Box box = region_.box();
-  double* const matrix = scratch.matrix;
-  f_.jacobian(x, box, scratch.jac, scratch.function);
-  for (std::int64_t a = 0; a < p_; ++a) {
-    for (std::int64_t b = 0; b <= a; ++b) {
-      double sum = 0;
-      for (std::int64_t j = 0; j < q_; ++j) {
-        sum += scratch.jac[j * p_ + a] * box.scale[a] * scratch.jac[j * p_ + b] * box.scale[b];
-      }
-      matrix[a * p_ + b] = sum;
-    }
-  }
-  const double size = trace(matrix, p_);
-  add_to_diagonal(matrix, p_, 1e-14 * size);
-  if (!std::isfinite(size) || !cholesky(matrix, p_)) return 0;
-  // Inverse iteration from a start that favours no coordinate.
-  constexpr int kIterations = 6;
-  for (std::int64_t i = 0; i < p_; ++i) v[i] = 1.0 / static_cast<double>(i + 1);
-  for (int iteration = 0; iteration < kIterations; ++iteration) {
-    cholesky_solve(matrix, p_, v);
-    const double length = norm(v, p_);
-    for (std::int64_t i = 0; i < p_; ++i) v[i] /= length;
-  }
-  double squared = 0;
-  for (std::int64_t j = 0; j < q_; ++j) {
-    double image = 0;
-    for (std::int64_t i = 0; i < p_; ++i) {
-      image += scratch.jac[j * p_ + i] * box.scale[i] * v[i];
-    }
-    squared += image * image;
-  }
-  return std::sqrt(squared);
+double Search::flattest(const double* x, double* v, Scratch& scratch) const {
+  differentiate(x, scratch);
+  return weakest_direction(scratch.jac, q_, p_, scratch.matrix, scratch.column, v);
 }
 
 }  // namespace fastinv

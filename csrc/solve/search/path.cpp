@@ -27,15 +27,15 @@ struct Search::Path {
 
 // Follows the branch to y, in pieces if one step is not enough. If the branch does not lead there,
 // returns false and restores the path.
-bool Search::follow(const double* y, double tol, Path& path, Scratch& scratch) const {
-  if (step_towards(y, tol, path, scratch)) return true;
+bool Search::follow(const Goal& goal, const double* y, Path& path, Scratch& scratch) const {
+  if (step_towards(goal, y, path, scratch)) return true;
   constexpr double kSmallest = 1e-5;
   const std::vector<double> x = path.x, fx = path.fx;
   double done = 0, piece = 0.5;
   while (done < 1) {
     const double next = std::min(done + piece, 1.0);
     for (std::int64_t j = 0; j < q_; ++j) path.target[j] = fx[j] + next * (y[j] - fx[j]);
-    if (step_towards(next < 1 ? path.target.data() : y, tol, path, scratch)) {
+    if (step_towards(goal, next < 1 ? path.target.data() : y, path, scratch)) {
       done = next;
       piece *= 2;
       continue;
@@ -51,12 +51,12 @@ bool Search::follow(const double* y, double tol, Path& path, Scratch& scratch) c
 
 // One step: polishes from the end of the path. The step continues the branch if it ends about where
 // the derivative predicts.
-bool Search::step_towards(const double* y, double tol, Path& path, Scratch& scratch) const {
+bool Search::step_towards(const Goal& goal, const double* y, Path& path, Scratch& scratch) const {
   std::copy(path.x.begin(), path.x.end(), scratch.x);
   std::copy(path.fx.begin(), path.fx.end(), scratch.fx);
   polish_.run({1, y, 1, scratch.x, scratch.fx, scratch.polished}, scratch.polish, scratch.function);
   const PolishResult& result = scratch.polished[0];
-  if (!(result.residual <= tol)) return false;
+  if (!is_solution(goal, y, scratch.x, scratch.fx, result, scratch)) return false;
   if (result.first_step > kLongestStep || result.later_steps > kBend * result.first_step + 1e-9) {
     return false;
   }
@@ -66,9 +66,9 @@ bool Search::step_towards(const double* y, double tol, Path& path, Scratch& scra
 }
 
 // Moves to the solution nearest to the end of the path; false if none was found.
-bool Search::jump(const double* y, double tol, std::int64_t n_starts, Path& path,
+bool Search::jump(const Goal& goal, const double* y, std::int64_t n_starts, Path& path,
                   Scratch& scratch) const {
-  search(y, tol, n_starts, scratch.max_found, scratch);
+  search(goal, y, n_starts, scratch);
   const double* nearest = nullptr;
   double least = kInfinity;
   for (std::int64_t f = 0; f < scratch.n_found; ++f) {
@@ -102,8 +102,8 @@ void Search::solve_path(const Goal& goal, std::int64_t n_starts, const PathArray
     arrays.jumped[t] = false;
     if (!all_finite(y, q_)) {
       status = Status::invalid;
-    } else if (!follow(y, goal.tol, path, scratch)) {
-      arrays.jumped[t] = jump(y, goal.tol, tried, path, scratch);
+    } else if (!follow(goal, y, path, scratch)) {
+      arrays.jumped[t] = jump(goal, y, tried, path, scratch);
       if (!arrays.jumped[t]) status = Status::unreachable;
     }
     double* const x = arrays.x + t * p_;
@@ -112,7 +112,7 @@ void Search::solve_path(const Goal& goal, std::int64_t n_starts, const PathArray
     } else {
       std::copy_n(path.x.begin(), p_, x);
     }
-    arrays.residual[t] = status == Status::invalid ? kInfinity : distance(path.fx.data(), y, q_);
+    arrays.residual[t] = status == Status::invalid ? kInfinity : metric_.distance(path.fx.data(), y);
     arrays.status[t] = static_cast<std::int8_t>(status);
   }
 }

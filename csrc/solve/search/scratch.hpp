@@ -13,6 +13,8 @@ namespace fastinv {
 struct Search::Found {
   double rank;  // the residual, or zero if it is only rounding
   double residual;
+  double x_error;
+  bool in_set;  // not isolated
   std::int64_t anchor;
   std::int64_t place;  // the place of its x in Scratch::solutions
 };
@@ -33,7 +35,8 @@ struct Search::Scratch {
   // The solutions found, or the nearest attainable point if there is none.
   Found* found;       // (max_found)
   double* solutions;  // (max_found, p)
-  std::int64_t n_found = 0, max_found;
+  std::int64_t n_found = 0, n_in_set = 0, max_found;
+  bool set_is_cut = false;  // members of a set were left out
   double* nearest;  // (p)
   double nearest_residual = std::numeric_limits<double>::infinity();
   std::int64_t nearest_anchor = -1;
@@ -44,6 +47,7 @@ struct Search::Scratch {
   // along it, and the partner with its image.
   double *direction, *points, *images, *along, *partner_x, *partner_fx;
   Polish::Scratch polish;
+  Roots::Scratch roots;
   FunctionScratch function;
 
   Scratch(Taker& take, const Search& self, std::int64_t max_starts, std::int64_t max_found_)
@@ -70,7 +74,8 @@ struct Search::Scratch {
     take(partner_x, p);
     take(partner_fx, q);
     polish = Polish::Scratch(take, p, q);
-    function = self.f_.lay_out(take, kBatch);
+    roots = Roots::Scratch(take, p, q);
+    function = self.f_.lay_out(take, std::max(kBatch, Roots::kPoints));
   }
 };
 

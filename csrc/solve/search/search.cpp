@@ -17,7 +17,10 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr double kRounding = 64 * std::numeric_limits<double>::epsilon();
+// Of a set of solutions that are not isolated: its members, and how far apart they are at least, in
+// units of the region.
+constexpr std::int64_t kMostMembers = 8;
+constexpr double kBetweenMembers = 0.25;
 
 // Runs work(row, layout of the thread) for every row, on n_threads that fetch one row at a time.
 // All memory is allocated before a thread starts.
@@ -40,11 +43,13 @@ Search::Search(std::shared_ptr<const Problem> problem, std::shared_ptr<const Anc
       anchors_(std::move(anchors)),
       options_(options),
       p_(problem_->n_inputs()),
-      q_(problem_->n_outputs),
+      q_(problem_->n_outputs()),
       n_(anchors_->size()),
       f_(*problem_->function),
       region_(problem_->region),
-      polish_(*problem_, options) {}
+      metric_(problem_->metric),
+      polish_(*problem_, options),
+      roots_(*problem_) {}
 
 void Search::polish(const Goal& goal, const PolishedArrays& arrays, int n_threads) const {
   const auto work = [&](std::int64_t row, PolishOnly& scratch) {
@@ -67,24 +72,42 @@ void Search::jacobians(const double* x, std::int64_t n, double* jac) const {
   for_each_row<PolishOnly>(n, 1, work, f_);
 }
 
-void Search::solve_all(const Goal& goal, std::int64_t n_starts, const Ranked& out,
-                       std::int64_t* count, int n_threads) const {
+void Search::solve_all(const Goal& goal, std::int64_t n_starts, const AllArrays& out,
+                       int n_threads) const {
   prepare();
-  const std::int64_t tried = std::min(n_starts, n_), k = out.k;
+  const std::int64_t tried = std::min(n_starts, n_);
   const auto work = [&](std::int64_t row, Scratch& scratch) {
     const double* const y = goal.target(row);
-    search(y, goal.tol, tried, k, scratch);
-    const std::int64_t done = row * k;
-    write_row(y, {k, out.x + done * p_, out.residual + done, out.anchor + done, out.status + done},
-              count + row, scratch);
+    search(goal, y, tried, scratch);
+    write_row(y, out.row(row, p_), scratch);
   };
-  for_each_row<Scratch>(goal.n, n_threads, work, *this, tried, k);
+  // One more than asked for shows that there are more.
+  for_each_row<Scratch>(goal.n, n_threads, work, *this, tried, out.ranked.k + 1);
 }
 
-// Finds up to k solutions. If there is none, scratch.nearest is the nearest attainable point.
-void Search::search(const double* y, double tol, std::int64_t n_starts, std::int64_t k,
+void Search::assess(const Goal& goal, const AssessedArrays& arrays, int n_threads) const {
+  const auto work = [&](std::int64_t row, Scratch& scratch) {
+    const double* const y = goal.target(row);
+    const double* const x = arrays.x + row * p_;
+    arrays.x_error[row] = kInfinity;
+    arrays.isolated[row] = false;
+    if (!all_finite(y, q_) || !all_finite(x, p_)) return;
+    double* const fx = scratch.fx;
+    f_.values(x, fx, 1, scratch.function);
+    if (!all_finite(fx, q_) || !roots_.shows(y, x, fx, scratch.roots, scratch.function)) return;
+    const RootFacts facts = roots_.assess(y, x, fx, scratch.roots, scratch.function);
+    arrays.x_error[row] = facts.x_error;
+    arrays.isolated[row] = !belongs_to_set(y, x, facts.singular, scratch);
+  };
+  for_each_row<Scratch>(goal.n, n_threads, work, *this, std::int64_t{1}, std::int64_t{1});
+}
+
+// Finds up to scratch.max_found solutions. If there is none, scratch.nearest is the nearest
+// attainable point.
+void Search::search(const Goal& goal, const double* y, std::int64_t n_starts,
                     Scratch& scratch) const {
-  scratch.n_found = 0;
+  scratch.n_found = scratch.n_in_set = 0;
+  scratch.set_is_cut = false;
   scratch.nearest_residual = kInfinity;
   scratch.nearest_anchor = -1;
   if (!all_finite(y, q_)) return;
@@ -93,15 +116,15 @@ void Search::search(const double* y, double tol, std::int64_t n_starts, std::int
     const std::int64_t n = std::min(Scratch::kBatch, scratch.n_starts - first);
     polish_starts(y, first, n, scratch);
     for (std::int64_t i = 0; i < n; ++i) {
-      if (scratch.n_found == k) return;
+      if (scratch.n_found == scratch.max_found) return;
       const std::int64_t anchor = scratch.starts[first + i];
       const double* const fx = scratch.fx + i * q_;
       const bool is_new =
-          take_polished(y, tol, anchor, scratch.x + i * p_, fx, scratch.polished[i], scratch);
-      if (is_new) try_partner(y, tol, anchor, fx, scratch);
+          take_polished(goal, y, anchor, scratch.x + i * p_, fx, scratch.polished[i], scratch);
+      if (is_new) try_partner(goal, y, anchor, fx, scratch);
     }
   }
-  if (scratch.n_found == 0) try_nearest_anchor(y, tol, scratch);
+  if (scratch.n_found == 0) try_nearest_anchor(goal, y, scratch);
 }
 
 // Polishes n starts from `first` on, each from the point that the anchor's derivative predicts, or
@@ -121,24 +144,27 @@ void Search::polish_starts(const double* y, std::int64_t first, std::int64_t n,
     const std::int64_t anchor = scratch.starts[first + s];
     double* const fx = scratch.fx + s * q_;
     const double* const image = anchors_->y(anchor);
-    double moved = 0, own = 0;
-    for (std::int64_t j = 0; j < q_; ++j) {
-      moved += (fx[j] - y[j]) * (fx[j] - y[j]);
-      own += (image[j] - y[j]) * (image[j] - y[j]);
-    }
-    if (moved < own) continue;
+    if (metric_.distance(fx, y) < metric_.distance(image, y)) continue;
     std::copy_n(anchors_->x(anchor), p_, scratch.x + s * p_);
     std::copy_n(image, q_, fx);
   }
   polish_.run({n, y, n, scratch.x, scratch.fx, scratch.polished}, scratch.polish, scratch.function);
 }
 
+bool Search::is_solution(const Goal& goal, const double* y, const double* x, const double* fx,
+                         const PolishResult& result, const Scratch& scratch) const {
+  if (!goal.root) return goal.allows(y, fx, result.residual);
+  if (result.exact) return true;  // as small as it can be, whatever the tolerance
+  return goal.allows(y, fx, result.residual) &&
+         roots_.shows(y, x, fx, scratch.roots, scratch.function);
+}
+
 // Takes the result x of polishing, with the image fx; true if it is a new solution.
-bool Search::take_polished(const double* y, double tol, std::int64_t anchor, double* x,
+bool Search::take_polished(const Goal& goal, const double* y, std::int64_t anchor, double* x,
                            const double* fx, const PolishResult& result, Scratch& scratch) const {
   region_.wrap(x);
-  if (result.residual <= tol) {
-    return add_solution(y, tol, result.residual, anchor, x, fx, scratch);
+  if (is_solution(goal, y, x, fx, result, scratch)) {
+    return add_solution(y, result, anchor, x, fx, scratch);
   }
   if (result.residual < scratch.nearest_residual) {
     scratch.nearest_residual = result.residual;
@@ -149,39 +175,57 @@ bool Search::take_polished(const double* y, double tol, std::int64_t anchor, dou
   return false;
 }
 
+// Whether x is a known solution, as far as f can tell them apart.
+bool Search::same(const Found& found, const double* x, double x_error,
+                  const Scratch& scratch) const {
+  const double* const other = scratch.solutions + found.place * p_;
+  const double apart = 2 * (found.x_error + x_error);
+  return region_.distance(x, other) <= std::max(apart, options_.separation);
+}
+
 // Adds x unless it is a known solution; of two that are the same, the better one stays.
-bool Search::add_solution(const double* y, double tol, double residual, std::int64_t anchor,
+bool Search::add_solution(const double* y, const PolishResult& result, std::int64_t anchor,
                           const double* x, const double* fx, Scratch& scratch) const {
   if (!region_.contains(x)) return false;
-  const double rounding = kRounding * (norm(y, q_) + norm(fx, q_));
-  // Rounding is relative to the target, or to `tol` if the target is near 0.
-  const double rank = residual <= std::max(rounding, 1e-4 * tol) ? 0.0 : residual;
+  const RootFacts facts = roots_.assess(y, x, fx, scratch.roots, scratch.function);
+  const double rank = result.exact ? 0.0 : result.residual;
+  bool known = false;
   for (std::int64_t f = 0; f < scratch.n_found; ++f) {
     Found& found = scratch.found[f];
-    double* const other = scratch.solutions + found.place * p_;
-    if (region_.distance(x, other) > options_.separation) continue;
-    if (residual < found.residual) {
-      std::copy_n(x, p_, other);
-      found.residual = residual;
+    if (!same(found, x, facts.x_error, scratch)) continue;
+    if (!known && result.residual < found.residual) {
+      std::copy_n(x, p_, scratch.solutions + found.place * p_);
+      found.residual = result.residual;
       found.rank = rank;
       found.anchor = anchor;
+      found.x_error = facts.x_error;
     }
+    known = true;
+  }
+  if (known) return false;
+  const bool in_set = belongs_to_set(y, x, facts.singular, scratch);
+  for (std::int64_t f = 0; in_set && f < scratch.n_found; ++f) {
+    const double* const other = scratch.solutions + scratch.found[f].place * p_;
+    const bool near = scratch.found[f].in_set && region_.distance(x, other) < kBetweenMembers;
+    if (!near && scratch.n_in_set < kMostMembers) continue;
+    scratch.set_is_cut = true;
     return false;
   }
   if (scratch.n_found == scratch.max_found) return false;
+  scratch.n_in_set += in_set;
   const std::int64_t place = scratch.n_found++;
   std::copy_n(x, p_, scratch.solutions + place * p_);
-  scratch.found[place] = {rank, residual, anchor, place};
+  scratch.found[place] = {rank, result.residual, facts.x_error, in_set, anchor, place};
   return true;
 }
 
 // Tries the anchor with the nearest image, unless something nearer was found. Its derivative may be
 // zero or not finite and say nothing, or the target so far away that squares overflow.
-void Search::try_nearest_anchor(const double* y, double tol, Scratch& scratch) const {
+void Search::try_nearest_anchor(const Goal& goal, const double* y, Scratch& scratch) const {
   std::int64_t nearest = 0;
   double least = kInfinity;
   for (std::int64_t a = 0; a < n_; ++a) {
-    const double d = distance(anchors_->y(a), y, q_);
+    const double d = metric_.distance(anchors_->y(a), y);
     if (!(d < least)) continue;
     least = d;
     nearest = a;
@@ -194,32 +238,28 @@ void Search::try_nearest_anchor(const double* y, double tol, Scratch& scratch) c
   std::copy_n(anchors_->x(nearest), p_, scratch.x);
   std::copy_n(anchors_->y(nearest), q_, scratch.fx);
   polish_.run({1, y, 1, scratch.x, scratch.fx, scratch.polished}, scratch.polish, scratch.function);
-  take_polished(y, tol, nearest, scratch.x, scratch.fx, scratch.polished[0], scratch);
+  take_polished(goal, y, nearest, scratch.x, scratch.fx, scratch.polished[0], scratch);
 }
 
-// Compares by coordinates. Differences below `separation` do not count: rounding must not decide.
-bool Search::comes_first(const double* a, const double* b) const {
-  for (std::int64_t i = 0; i < p_; ++i) {
-    const double unit = options_.separation * region_.scale()[i];
-    const double at = unit > 0 ? std::round(a[i] / unit) : a[i];
-    const double bt = unit > 0 ? std::round(b[i] / unit) : b[i];
-    if (at != bt) return at < bt;
-  }
-  return false;
-}
-
-void Search::write_row(const double* y, const Ranked& out, std::int64_t* count,
-                       Scratch& scratch) const {
+void Search::write_row(const double* y, const AllArrays& arrays, Scratch& scratch) const {
+  const Ranked& out = arrays.ranked;
   std::fill(out.x, out.x + out.k * p_, kNaN);
   std::fill(out.residual, out.residual + out.k, kInfinity);
   std::fill(out.anchor, out.anchor + out.k, std::int64_t{-1});
   std::fill(out.status, out.status + out.k, static_cast<std::int8_t>(Status::invalid));
   std::sort(scratch.found, scratch.found + scratch.n_found, [&](const Found& a, const Found& b) {
     if (a.rank != b.rank) return a.rank < b.rank;
-    return comes_first(scratch.solutions + a.place * p_, scratch.solutions + b.place * p_);
+    const double* const x = scratch.solutions;
+    return region_.comes_first(x + a.place * p_, x + b.place * p_, options_.separation);
   });
-  *count = scratch.n_found;
-  for (std::int64_t s = 0; s < scratch.n_found; ++s) {
+  const std::int64_t n = std::min(scratch.n_found, out.k);
+  const SearchStatus status = !all_finite(y, q_)        ? SearchStatus::invalid
+                              : scratch.n_found > out.k ? SearchStatus::cut
+                              : scratch.n_in_set > 0    ? SearchStatus::set
+                                                        : SearchStatus::ended;
+  *arrays.count = n;
+  *arrays.search = static_cast<std::int8_t>(status);
+  for (std::int64_t s = 0; s < n; ++s) {
     const Found& found = scratch.found[s];
     std::copy_n(scratch.solutions + found.place * p_, p_, out.x + s * p_);
     out.residual[s] = found.residual;

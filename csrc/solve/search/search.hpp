@@ -5,7 +5,8 @@
 // measure is near a solution, however steep or flat f is there, so every branch offers its own
 // anchors. Of anchors that point to the same place, one is enough. With more outputs than inputs
 // most of y - y_a cannot be reached by any step: it counts too, in units of the derivative. Damped
-// Gauss-Newton runs from each start, and its result is kept if it is new.
+// Gauss-Newton runs from each start, and its result is kept if it is new. Results that f cannot tell
+// apart are one solution. A set of solutions that are not isolated is represented by a few members.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +20,7 @@
 #include "function/status.hpp"
 #include "solve/chain/candidates.hpp"
 #include "solve/polish.hpp"
+#include "solve/roots.hpp"
 
 namespace fastinv {
 
@@ -29,6 +31,30 @@ struct PolishedArrays {
   double* residual;             // (n)
   std::int64_t* n_evaluations;  // (n)
   std::int8_t* end;             // (n): PolishEnd
+};
+
+// How the search for the solutions of a target ended, with the values of fastinv.SearchStatus.
+enum class SearchStatus : std::int8_t { ended = 0, cut = 1, set = 2, invalid = 3 };
+
+// All solutions of n targets: `ranked.k` places each.
+struct AllArrays {
+  Ranked ranked;
+  std::int64_t* count;   // (n)
+  std::int8_t* search;   // (n): SearchStatus
+  AllArrays row(std::int64_t row, std::int64_t n_inputs) const {
+    const std::int64_t k = ranked.k, done = row * k;
+    return {{k, ranked.x + done * n_inputs, ranked.residual + done, ranked.anchor + done,
+             ranked.status + done},
+            count + row,
+            search + row};
+  }
+};
+
+// What is known of n points x (n, p), each for its own target.
+struct AssessedArrays {
+  const double* x;          // (n, p)
+  double* x_error;          // (n): radius in units of the region; infinite if no root is near
+  std::uint8_t* isolated;   // (n)
 };
 
 struct PathArrays {
@@ -58,8 +84,10 @@ class Search {
   // Fills `count` (n) solutions per row, sorted by residual (rounding counts as zero) and then by
   // coordinates, and pads with NaN, INVALID. If a target has none, its first place is the nearest
   // attainable point that was found, UNREACHABLE, and its count is 0.
-  void solve_all(const Goal& goal, std::int64_t n_starts, const Ranked& out, std::int64_t* count,
+  void solve_all(const Goal& goal, std::int64_t n_starts, const AllArrays& out,
                  int n_threads) const;
+  // How sharply solutions are determined, and whether they are isolated.
+  void assess(const Goal& goal, const AssessedArrays& arrays, int n_threads) const;
   // Follows the solution from `start` along the targets, in their order.
   void solve_path(const Goal& goal, std::int64_t n_starts, const PathArrays& arrays) const;
 
@@ -70,25 +98,31 @@ class Search {
   double spacing_of_anchors() const;
   void add_outside(const double* y, Scratch& scratch) const;
   void choose_starts(const double* y, std::int64_t n_starts, Scratch& scratch) const;
-  void search(const double* y, double tol, std::int64_t n_starts, std::int64_t k,
-              Scratch& scratch) const;
+  void search(const Goal& goal, const double* y, std::int64_t n_starts, Scratch& scratch) const;
   void polish_starts(const double* y, std::int64_t first, std::int64_t n, Scratch& scratch) const;
-  bool take_polished(const double* y, double tol, std::int64_t anchor, double* x, const double* fx,
-                     const PolishResult& result, Scratch& scratch) const;
-  void try_partner(const double* y, double tol, std::int64_t anchor, const double* fx,
+  bool is_solution(const Goal& goal, const double* y, const double* x, const double* fx,
+                   const PolishResult& result, const Scratch& scratch) const;
+  bool take_polished(const Goal& goal, const double* y, std::int64_t anchor, double* x,
+                     const double* fx, const PolishResult& result, Scratch& scratch) const;
+  void try_partner(const Goal& goal, const double* y, std::int64_t anchor, const double* fx,
                    Scratch& scratch) const;
-  double weakest_direction(const double* x, double* v, Scratch& scratch) const;
-  bool add_solution(const double* y, double tol, double residual, std::int64_t anchor,
+  void differentiate(const double* x, Scratch& scratch) const;
+  double flattest(const double* x, double* v, Scratch& scratch) const;
+  bool add_solution(const double* y, const PolishResult& result, std::int64_t anchor,
                     const double* x, const double* fx, Scratch& scratch) const;
-  void try_nearest_anchor(const double* y, double tol, Scratch& scratch) const;
-  bool comes_first(const double* a, const double* b) const;
-  void write_row(const double* y, const Ranked& out, std::int64_t* count, Scratch& scratch) const;
+  bool same(const Found& found, const double* x, double x_error, const Scratch& scratch) const;
+  bool belongs_to_set(const double* y, const double* x, bool singular, Scratch& scratch) const;
+  bool set_goes_on(const double* y, const double* x, const double* direction, double length,
+                   Scratch& scratch) const;
+  void try_nearest_anchor(const Goal& goal, const double* y, Scratch& scratch) const;
+  void write_row(const double* y, const AllArrays& out, Scratch& scratch) const;
   void prepare() const;
   // The state of a path and its steps.
   struct Path;
-  bool follow(const double* y, double tol, Path& path, Scratch& scratch) const;
-  bool step_towards(const double* y, double tol, Path& path, Scratch& scratch) const;
-  bool jump(const double* y, double tol, std::int64_t n_starts, Path& path, Scratch& scratch) const;
+  bool follow(const Goal& goal, const double* y, Path& path, Scratch& scratch) const;
+  bool step_towards(const Goal& goal, const double* y, Path& path, Scratch& scratch) const;
+  bool jump(const Goal& goal, const double* y, std::int64_t n_starts, Path& path,
+            Scratch& scratch) const;
 
   std::shared_ptr<const Problem> problem_;
   std::shared_ptr<const Anchors> anchors_;
@@ -96,7 +130,9 @@ class Search {
   std::int64_t p_, q_, n_;
   const Function& f_;
   const Region& region_;
+  const Metric& metric_;
   Polish polish_;
+  Roots roots_;
   // Made on first use, because they take a while if f is slow.
   mutable std::once_flag prepared_;
   mutable std::vector<double> columns_y_;  // (q, n): images, output by output

@@ -59,16 +59,30 @@ double Search::spacing_of_anchors() const {
   return *middle;
 }
 
+// The derivative (q, p) at x in units of the region and the metric.
+void Search::differentiate(const double* x, Scratch& scratch) const {
+  f_.jacobian(x, region_.box(), scratch.jac, scratch.function);
+  for (std::int64_t j = 0; j < q_; ++j) {
+    for (std::int64_t i = 0; i < p_; ++i) {
+      scratch.jac[j * p_ + i] *= region_.scale()[i];
+      scratch.jac[j * p_ + i] *= metric_.weight(j);
+    }
+  }
+}
+
 // P_a = (J^T J + d)^-1 J^T, or J^T (J J^T + d)^-1 if that is smaller; NaN if f has no finite
 // derivative or a zero one.
 void Search::linearize(std::int64_t anchor, Scratch& scratch) const {
   const std::int64_t p = p_, q = q_, m = std::min(p, q);
   double* const jac = scratch.jac;
   double* const matrix = scratch.matrix;
-  f_.jacobian(anchors_->x(anchor), region_.box(), jac, scratch.function);
-  for (std::int64_t j = 0; j < q; ++j) {
-    for (std::int64_t i = 0; i < p; ++i) jac[j * p + i] *= region_.scale()[i];
-  }
+  differentiate(anchors_->x(anchor), scratch);
+  // In a unit in which squares do not vanish.
+  double largest = 0;
+  for (std::int64_t i = 0; i < p * q; ++i) largest = std::max(largest, std::abs(jac[i]));
+  const bool varies = largest > 0 && std::isfinite(largest);
+  const double unit = varies ? std::ldexp(1.0, -std::ilogb(largest)) : 1.0;
+  for (std::int64_t i = 0; i < p * q; ++i) jac[i] *= unit;
   gram(jac, q, p, matrix);
   const double size = trace(matrix, m);  // ||J||^2
   if (q > p) {
@@ -79,6 +93,7 @@ void Search::linearize(std::int64_t anchor, Scratch& scratch) const {
         *entry = (a == b ? 1.0 : 2.0) * matrix[a * p + b] * flatness_[anchor];
       }
     }
+    flatness_[anchor] *= unit * unit;
   }
   add_to_diagonal(matrix, m, kDamping * size);
   const bool usable = std::isfinite(size) && cholesky(matrix, m);
@@ -90,7 +105,8 @@ void Search::linearize(std::int64_t anchor, Scratch& scratch) const {
     for (std::int64_t a = 0; a < m; ++a) {
       const std::int64_t i = p <= q ? a : c, j = p <= q ? c : a;
       // An anchor whose derivative is zero or not finite says nothing: its distance becomes NaN.
-      inverses_[(i * q + j) * n_ + anchor] = usable ? column[a] : kNaN;
+      inverses_[(i * q + j) * n_ + anchor] =
+          usable ? column[a] * (unit * metric_.weight(j)) : kNaN;
     }
   }
 }
@@ -147,7 +163,7 @@ void Search::add_outside(const double* y, Scratch& scratch) const {
   for (std::int64_t j = 0; j < q_; ++j) {
     const double* const image = columns_y_.data() + j * n_;
     for (std::int64_t a = 0; a < n_; ++a) {
-      const double gap = y[j] - image[a];
+      const double gap = (y[j] - image[a]) * metric_.weight(j);
       distances[a] += flatness_[a] * gap * gap;
     }
   }

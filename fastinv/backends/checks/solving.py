@@ -29,13 +29,24 @@ UINT8 = np.dtype(np.uint8)
 INT8 = np.dtype(np.int8)
 
 
-def check_anchors(x: Float64Array, y: Float64Array) -> None:
-    """Check points and their images: the same number of each, at least one, finite."""
+def units_of_anchors(y: Float64Array, y_scale: Float64Array | None) -> Float64Array:
+    """`y_scale`, or a unit of 1 for each output."""
+    if y_scale is not None:
+        return y_scale
+    return np.ones(y.shape[1] if y.ndim == 2 else 1)
+
+
+def check_anchors(x: Float64Array, y: Float64Array, y_scale: Float64Array) -> None:
+    """Check points and their images: the same number of each, at least one, finite; and units."""
     check_array("x of anchors", x, (None, None), (FLOAT64,))
     check_array("y of anchors", y, (len(x), None), (FLOAT64,))
     for name, array in (("x of anchors", x), ("y of anchors", y)):
         check_not_empty(name, array)
         check_finite(name, array)
+    check_array("y_scale", y_scale, (y.shape[1],), (FLOAT64,))
+    with np.errstate(divide="ignore", over="ignore"):
+        if not ((y_scale > 0) & np.isfinite(y_scale) & np.isfinite(1 / y_scale)).all():
+            raise ValueError(f"y_scale must be positive and finite, got {y_scale}")
 
 
 def check_nearest_call(anchors: Anchors, targets: Float64Array, k: int, n_threads: int) -> None:
@@ -87,7 +98,10 @@ def _check_twin(twin: TwinModel, p: int, q: int) -> None:
 def check_goal(problem: Problem, goal: Goal) -> None:
     """Check a goal. Targets may be NaN or infinite; states may not."""
     check_array("targets", goal.targets, (None, problem.n_outputs), (FLOAT64,))
-    check_number("tol", goal.tol)
+    if goal.tol != np.inf:
+        check_number("tol", goal.tol)
+    if goal.error_tol is not None:
+        check_array("error_tol", goal.error_tol, (problem.n_outputs,), (FLOAT64,))
     if goal.near is not None:
         check_array("near", goal.near, (len(goal), problem.n_inputs), (FLOAT64,))
         check_finite("near", goal.near)

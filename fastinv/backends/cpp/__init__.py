@@ -13,6 +13,7 @@ import numpy as np
 from fastinv import _core
 from fastinv._common.arrays import Float64Array, FloatArray, IntArray
 from fastinv.backends.checks import common as _checks
+from fastinv.backends.checks import solving as _solving_checks
 from fastinv.backends.cpp import mixture as mixtures
 from fastinv.backends.cpp.mlp import Network, Trainer, element_trainer, loss_and_gradient
 from fastinv.backends.cpp.neighbors import NeighborIndex
@@ -125,9 +126,11 @@ class CppBackend:
         _core.rank(np.ascontiguousarray(residuals), order)
         return order
 
-    def anchors(self, x: Float64Array, y: Float64Array) -> Anchors:
+    def anchors(
+        self, x: Float64Array, y: Float64Array, y_scale: Float64Array | None = None
+    ) -> Anchors:
         """Anchors with a KD-tree over y."""
-        return Anchors(x, y, self.isa)
+        return Anchors(x, y, _solving_checks.units_of_anchors(y, y_scale), self.isa)
 
     def pipeline(
         self,

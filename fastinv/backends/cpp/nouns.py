@@ -23,14 +23,20 @@ class Anchors:
     ----------
     x : ndarray of shape (n, p), float64
     y : ndarray of shape (n, q), float64
+    y_scale : ndarray of shape (q,), float64
+        Units of the outputs.
     isa : str
         The instruction set, one of ``fastinv._core.isas()``.
     """
 
-    def __init__(self, x: Float64Array, y: Float64Array, isa: str) -> None:
-        checks.check_anchors(x, y)
-        self.x, self.y = x, y
-        self.native = _core.Anchors(np.ascontiguousarray(x), np.ascontiguousarray(y), isa)
+    def __init__(
+        self, x: Float64Array, y: Float64Array, y_scale: Float64Array, isa: str
+    ) -> None:
+        checks.check_anchors(x, y, y_scale)
+        self.x, self.y, self.y_scale = x, y, y_scale
+        self.native = _core.Anchors(
+            np.ascontiguousarray(x), np.ascontiguousarray(y), np.ascontiguousarray(y_scale), isa
+        )
 
     def __len__(self) -> int:
         return len(self.x)
@@ -71,7 +77,7 @@ def _(code: NetworkCode, isa: str) -> _core.Function:
 
 def native_problem(problem: Problem, isa: str) -> _core.Problem:
     """The problem, with its function if that runs natively."""
-    region = problem.region
+    region, resolution = problem.region, problem.resolution
     return _core.Problem(
         native_function(problem.function.code, isa),
         _core.Region(
@@ -80,7 +86,8 @@ def native_problem(problem: Problem, isa: str) -> _core.Problem:
             np.ascontiguousarray(region.scale),
             np.ascontiguousarray(region.periods),
         ),
-        problem.n_outputs,
+        np.ascontiguousarray(problem.y_scale),
+        np.zeros(problem.n_outputs) if resolution is None else np.ascontiguousarray(resolution),
     )
 
 

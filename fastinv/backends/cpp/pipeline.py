@@ -9,6 +9,7 @@ from fastinv.backends.chain import run_chain
 from fastinv.backends.checks import solving as checks
 from fastinv.backends.cpp.nouns import native_anchors, native_problem, twin_fields
 from fastinv.backends.reference.polish import Polish
+from fastinv.backends.reference.verification import Verification
 from fastinv.backends.solving import Anchors, Candidates, PipelineOptions, Ranked, TwinModel
 from fastinv.functions.goal import Goal
 from fastinv.functions.problem import Problem
@@ -62,7 +63,7 @@ class Pipeline:
         assert out is not None
         if goal.near is not None:
             # Copied, because it may lie in `out`, which is written to while `near` is still read.
-            goal = Goal(goal.targets, goal.tol, goal.near.copy())
+            goal = replace(goal, near=goal.near.copy())
         self._kernel.solve_into(goal, n_candidates, *out, n_threads)
         return out
 
@@ -99,6 +100,15 @@ class Pipeline:
         polished = candidates.copy()
         self._kernel.polish(goal, polished, n_threads)
         return polished
+
+    def verify(self, goal: Goal, candidates: Candidates, *, n_threads: int = 1) -> Candidates:
+        """Candidates with anchors where those are better, and flags of roots."""
+        checks.check_link_call(self, goal, candidates, n_threads)
+        if not self._runs_natively:
+            return Verification(self.problem, self.options).run(goal, candidates, self.anchors)
+        verified = candidates.copy()
+        self._kernel.verify(goal, verified, n_threads)
+        return verified
 
     def rank(self, goal: Goal, candidates: Candidates, k: int) -> Ranked:
         """The best `k` of the candidates."""

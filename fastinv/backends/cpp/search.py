@@ -5,10 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from fastinv import _core
-from fastinv._common.arrays import Float64Array, IntArray
+from fastinv._common.arrays import Float64Array
 from fastinv.backends.checks import solving as checks
 from fastinv.backends.cpp.nouns import native_anchors, native_problem
-from fastinv.backends.solving import Anchors, PipelineOptions, Polished, Ranked, Track
+from fastinv.backends.solving import (
+    Anchors,
+    Assessed,
+    Found,
+    PipelineOptions,
+    Polished,
+    Ranked,
+    Track,
+)
 from fastinv.functions.goal import Goal
 from fastinv.functions.problem import Problem
 
@@ -48,15 +56,21 @@ class Search:
         self._kernel.jacobians(np.ascontiguousarray(x), out)
         return out
 
-    def solve_all(
-        self, goal: Goal, *, k: int, n_starts: int, n_threads: int = 1
-    ) -> tuple[Ranked, IntArray]:
-        """Up to `k` distinct solutions of each target, and their counts."""
+    def assess(self, goal: Goal, x: Float64Array, *, n_threads: int = 1) -> Assessed:
+        """How sharply the roots near points `x` are determined."""
+        checks.check_starts(self.problem, goal, x, n_threads)
+        x_error, isolated = np.empty(len(goal)), np.empty(len(goal), dtype=np.uint8)
+        self._kernel.assess(goal, np.ascontiguousarray(x), x_error, isolated, n_threads)
+        return Assessed(x_error, isolated.astype(np.bool_))
+
+    def solve_all(self, goal: Goal, *, k: int, n_starts: int, n_threads: int = 1) -> Found:
+        """Up to `k` distinct solutions of each target."""
         checks.check_search_call(self.problem, goal, k, n_starts, n_threads)
         ranked = Ranked.empty(len(goal), k, self.problem.n_inputs)
         count = np.empty(len(goal), dtype=np.int64)
-        self._kernel.solve_all(goal, n_starts, *ranked, count, n_threads)
-        return ranked, count
+        search = np.empty(len(goal), dtype=np.int8)
+        self._kernel.solve_all(goal, n_starts, *ranked, count, search, n_threads)
+        return Found(ranked, count, search)
 
     def solve_path(self, goal: Goal, start: Float64Array, *, n_starts: int) -> Track:
         """The solution that begins at `start`, followed along the targets."""

@@ -125,9 +125,11 @@ class ReferenceBackend:
         _checks.check_residuals(residuals)
         return sorting_order(residuals)
 
-    def anchors(self, x: Float64Array, y: Float64Array) -> Anchors:
+    def anchors(
+        self, x: Float64Array, y: Float64Array, y_scale: Float64Array | None = None
+    ) -> Anchors:
         """Anchors, searched by brute force."""
-        return Anchors(x, y)
+        return Anchors(x, y, _checks.units_of_anchors(y, y_scale))
 
     def pipeline(
         self,

@@ -10,10 +10,10 @@ from fastinv.backends.reference.neighbors import NeighborIndex
 class Anchors:
     """Anchors; see :class:`fastinv.backends.solving.Anchors`."""
 
-    def __init__(self, x: Float64Array, y: Float64Array) -> None:
-        checks.check_anchors(x, y)
-        self.x, self.y = x, y
-        self._index = NeighborIndex(y, leaf_size=16)
+    def __init__(self, x: Float64Array, y: Float64Array, y_scale: Float64Array) -> None:
+        checks.check_anchors(x, y, y_scale)
+        self.x, self.y, self.y_scale = x, y, y_scale
+        self._index = NeighborIndex(y * (1 / y_scale), leaf_size=16)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -23,5 +23,5 @@ class Anchors:
     ) -> tuple[Float64Array, IntArray]:
         """Distances in y ``(n, k)`` and indices ``(n, k)`` of the nearest anchors."""
         checks.check_nearest_call(self, targets, k, n_threads)
-        distances, indices = self._index.query(targets, k)
+        distances, indices = self._index.query(targets * (1 / self.y_scale), k)
         return distances.astype("float64"), indices

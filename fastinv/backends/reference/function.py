@@ -27,6 +27,9 @@ class Derivatives:
         self.p, self.q = problem.n_inputs, problem.n_outputs
         exactly = isinstance(self._code, NetworkCode) or self._user_jacobian is not None
         self.evaluations_per_jacobian = 1 if exactly else 2 * self.p
+        # The rounding unit of what f computes with; the kernels' networks are in single precision.
+        single = isinstance(self._code, NetworkCode)
+        self.rounding = float(np.finfo(np.float32 if single else np.float64).eps)
 
     @property
     def _user_jacobian(self) -> RowCode | None:

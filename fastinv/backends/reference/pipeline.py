@@ -13,6 +13,7 @@ from fastinv.backends.distances import distance
 from fastinv.backends.reference import mlp
 from fastinv.backends.reference.function import Derivatives
 from fastinv.backends.reference.polish import Polish
+from fastinv.backends.reference.verification import Verification, allowed
 from fastinv.backends.solving import (
     Anchors,
     CandidateFlag,
@@ -102,15 +103,20 @@ class Pipeline:
         polish = Polish(self.problem, self.options)
         return polish.candidates(goal, candidates, self.anchors)
 
+    def verify(self, goal: Goal, candidates: Candidates, *, n_threads: int = 1) -> Candidates:
+        """Candidates with anchors where those are better, and flags of roots."""
+        checks.check_link_call(self, goal, candidates, n_threads)
+        return Verification(self.problem, self.options).run(goal, candidates, self.anchors)
+
     def rank(self, goal: Goal, candidates: Candidates, k: int) -> Ranked:
         """The best `k` of the candidates."""
         checks.check_rank_call(self, goal, candidates, k)
-        x, residual, flags = self._residuals(goal, candidates)
-        anchor = candidates.anchor.copy()
+        x, anchor = candidates.x.copy(), candidates.anchor.copy()
+        residual = self._residuals(goal, candidates)
         unusable = ~np.isfinite(goal.targets).all(axis=1)
         x[unusable], residual[unusable], anchor[unusable] = np.nan, np.inf, -1
-        status = self._statuses(goal, residual, flags, candidates.anchor_distance)
-        order = self._order(goal, x, residual, flags)[:, :k]
+        status = self._statuses(goal, residual, candidates)
+        order = self._order(goal, x, residual, status, candidates.flags)[:, :k]
         return Ranked(
             np.take_along_axis(x, order[:, :, None], axis=1),
             np.take_along_axis(residual, order, axis=1),
@@ -144,32 +150,24 @@ class Pipeline:
         others = [a for a in nearby if a not in chosen]
         return np.array([*chosen, *others][:n_candidates], dtype=np.int64)
 
-    def _residuals(
-        self, goal: Goal, candidates: Candidates
-    ) -> tuple[Float64Array, Float64Array, FlagArray]:
-        """x, residuals (inf if not finite) and flags, with an anchor wherever it is better."""
-        x, flags = candidates.x.copy(), candidates.flags.copy()
-        y = goal.targets[:, None, :]
-        residual = distance(candidates.fx, y)
-        residual[~np.isfinite(residual) | ~np.isfinite(x).all(axis=2)] = np.inf
-        if self.options.anchors_exact:
-            anchor_residual = distance(self.anchors.y[candidates.anchor], y)
-            replaced = anchor_residual < residual
-            x[replaced] = self.anchors.x[candidates.anchor[replaced]]
-            residual[replaced] = anchor_residual[replaced]
-            flags[replaced] = 0
-        return x, residual, flags
+    def _residuals(self, goal: Goal, candidates: Candidates) -> Float64Array:
+        """Residuals ``(n, k)``, inf if not finite."""
+        residual = distance(candidates.fx, goal.targets[:, None, :], self.problem.y_weight)
+        residual[~np.isfinite(residual) | ~np.isfinite(candidates.x).all(axis=2)] = np.inf
+        return residual
 
-    def _statuses(
-        self, goal: Goal, residual: Float64Array, flags: FlagArray, anchor_distance: Float64Array
-    ) -> StatusArray:
+    def _statuses(self, goal: Goal, residual: Float64Array, candidates: Candidates) -> StatusArray:
         """The first status that holds for each candidate, ``(n, k)``."""
-        coverage = self.options.coverage
-        far = (anchor_distance > coverage) & (residual.min(axis=1) > coverage)
+        coverage, flags = self.options.coverage, candidates.flags
+        far = (candidates.anchor_distance > coverage) & (residual.min(axis=1) > coverage)
+        converged = allowed(goal, candidates.fx, residual)
+        if goal.root:
+            converged &= (flags & CandidateFlag.ROOT) > 0
+            converged |= (flags & CandidateFlag.EXACT) > 0
         status = np.select(
             [
                 ~np.isfinite(residual),
-                residual <= goal.tol,
+                converged,
                 np.broadcast_to(far[:, None], residual.shape),
                 (flags & CandidateFlag.CLIPPED) > 0,
                 (flags & CandidateFlag.EXTRAPOLATED) > 0,
@@ -186,25 +184,47 @@ class Pipeline:
         return status.astype(np.int8)
 
     def _order(
-        self, goal: Goal, x: Float64Array, residual: Float64Array, flags: FlagArray
+        self,
+        goal: Goal,
+        x: Float64Array,
+        residual: Float64Array,
+        status: StatusArray,
+        flags: FlagArray,
     ) -> IntArray:
         """For each row, the candidates by group, then key, then their order."""
-        group = np.ones(residual.shape, dtype=np.int64)
+        untrusted = np.zeros(residual.shape, dtype=np.bool_)
         if not self.options.trust_residual:
-            group[(flags & CandidateFlag.EXTRAPOLATED) > 0] = 2
-        group[~np.isfinite(residual)] = 4
+            untrusted = (flags & CandidateFlag.EXTRAPOLATED) > 0
+        converged = (status == Status.CONVERGED) & ~untrusted
+        exact = converged & ((flags & CandidateFlag.EXACT) > 0)
+        group = np.full(residual.shape, _BY_RESIDUAL)
+        group[untrusted] = _UNTRUSTED
+        group[~np.isfinite(residual)] = _INVALID
         key = residual.copy()
         if goal.near is not None:
-            first = (residual <= goal.tol) & (group == 1)
-            group[first] = 0
-            key[first] = self._region.distance(x, goal.near[:, None, :])[first]
+            group[converged] = _NEARLY
+            key[converged] = self._region.distance(x, goal.near[:, None, :])[converged]
+        else:
+            key[exact] = self._places(x, exact)[exact]
+        group[exact] = _EXACTLY
         if self.options.polish:
-            group[self._duplicates(goal, x, residual)] = 3
+            group[self._duplicates(status, x, residual)] = _COPY
         return np.lexsort((key, group), axis=-1).astype(np.int64)  # stable
 
-    def _duplicates(self, goal: Goal, x: Float64Array, residual: Float64Array) -> BoolArray:
+    def _places(self, x: Float64Array, exact: BoolArray) -> IntArray:
+        """The place of each candidate ``(n, k)`` among those that are exact, by coordinates."""
+        units = self._region.units(x, self.options.separation)
+        a, b = units[:, None, :, :], units[:, :, None, :]  # (n, b, a, p)
+        first = np.cumprod(a == b, axis=3)  # equal up to this coordinate
+        equal_before = np.concatenate([np.ones_like(first[..., :1]), first[..., :-1]], axis=3)
+        b_first = ((b < a) & (equal_before > 0)).any(axis=3)
+        return np.asarray((b_first & exact[:, :, None]).sum(axis=1))
+
+    def _duplicates(
+        self, status: StatusArray, x: Float64Array, residual: Float64Array
+    ) -> BoolArray:
         """Which CONVERGED candidates ``(n, k)`` repeat a better one."""
-        converged = residual <= goal.tol
+        converged = status == Status.CONVERGED
         index = np.arange(residual.shape[1])
         gaps = self._region.distance(x[:, :, None], x[:, None, :])
         same = gaps <= self.options.separation

@@ -6,16 +6,27 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastinv._common.arrays import Float64Array, IntArray
+from fastinv._common.arrays import BoolArray, Float64Array
 from fastinv.backends.checks import solving as checks
+from fastinv.backends.distances import distance
 from fastinv.backends.reference.function import Derivatives
 from fastinv.backends.reference.polish import EVALUATIONS, Ends, Polish
-from fastinv.backends.solving import Anchors, PipelineOptions, Polished, Ranked, Track
+from fastinv.backends.reference.roots import Roots
+from fastinv.backends.reference.sets import BETWEEN_MEMBERS, MOST_MEMBERS, Sets
+from fastinv.backends.reference.verification import allowed
+from fastinv.backends.solving import (
+    Anchors,
+    Assessed,
+    Found,
+    PipelineOptions,
+    Polished,
+    Ranked,
+    Track,
+)
 from fastinv.functions.goal import Goal
 from fastinv.functions.problem import Problem
-from fastinv.functions.status import Status
+from fastinv.functions.status import SearchStatus, Status
 
-_ROUNDING = 64 * float(np.finfo(np.float64).eps)
 _LONGEST_STEP = 0.5  # longest step of a path, in units of the region
 _BEND = 0.02  # largest distance from the end of the first step, relative to it
 _SMALLEST_PIECE = 1e-5  # shortest piece of the way from one target to the next
@@ -26,6 +37,8 @@ class _Found(NamedTuple):
     residual: float
     anchor: int
     rank: float  # the residual, or zero if it is only rounding
+    x_error: float
+    in_set: bool  # not isolated
 
 
 class _Point(NamedTuple):
@@ -51,6 +64,8 @@ class Search:
         self._region = problem.region
         self._f = Derivatives(problem)
         self._polish = Polish(problem, options)
+        self._roots = Roots(problem)
+        self._sets = Sets(problem, self._f, self._polish)
 
     def polish(self, goal: Goal, x: Float64Array, *, n_threads: int = 1) -> Polished:
         """Damped Gauss-Newton from each row of `x`."""
@@ -64,10 +79,24 @@ class Search:
         """dy_i/dx_j ``(n, q, p)`` at points `x` ``(n, p)``."""
         return self._f.jacobians(x)
 
-    def solve_all(
-        self, goal: Goal, *, k: int, n_starts: int, n_threads: int = 1
-    ) -> tuple[Ranked, IntArray]:
-        """Up to `k` distinct solutions of each target, and their counts."""
+    def assess(self, goal: Goal, x: Float64Array, *, n_threads: int = 1) -> Assessed:
+        """How sharply the roots near points `x` ``(n, p)`` are determined."""
+        checks.check_starts(self.problem, goal, x, n_threads)
+        x_error = np.full(len(goal), np.inf)
+        isolated = np.zeros(len(goal), dtype=np.bool_)
+        fx = np.full(goal.targets.shape, np.nan)
+        usable = np.isfinite(goal.targets).all(axis=1) & np.isfinite(x).all(axis=1)
+        fx[usable] = self._f.values(x[usable])
+        rows = np.flatnonzero(np.isfinite(fx).all(axis=1))
+        rows = rows[self._roots.shows(goal.targets[rows], x[rows], fx[rows])]
+        if len(rows):
+            facts = self._roots.assess(goal.targets[rows], x[rows], fx[rows])
+            x_error[rows] = facts.x_error
+            isolated[rows] = ~self._sets.members(goal.targets[rows], x[rows], facts)
+        return Assessed(x_error, isolated)
+
+    def solve_all(self, goal: Goal, *, k: int, n_starts: int, n_threads: int = 1) -> Found:
+        """Up to `k` distinct solutions of each target."""
         checks.check_search_call(self.problem, goal, k, n_starts, n_threads)
         n, p = len(goal), self.problem.n_inputs
         ranked = Ranked(
@@ -77,11 +106,16 @@ class Search:
             status=np.full((n, k), Status.INVALID, dtype=np.int8),
         )
         count = np.zeros(n, dtype=np.int64)
+        search = np.full(n, SearchStatus.INVALID, dtype=np.int8)
         for row, y in enumerate(goal.targets):
             if not np.isfinite(y).all():
                 continue
             ends = self._from_all_anchors(y)
-            solutions = self._distinct(y, ends, goal.tol)[:k]
+            solutions = self._distinct(goal, y, ends)
+            is_set = any(found.in_set for found in solutions)
+            search[row] = SearchStatus.SET if is_set else SearchStatus.ENDED
+            if len(solutions) > k:
+                solutions, search[row] = solutions[:k], SearchStatus.CUT
             count[row] = len(solutions)
             for place, found in enumerate(solutions):
                 ranked.x[row, place] = found.x
@@ -90,7 +124,7 @@ class Search:
                 ranked.status[row, place] = Status.CONVERGED
             if not solutions:
                 self._write_nearest(ends, row, ranked)
-        return ranked, count
+        return Found(ranked, count, search)
 
     def solve_path(self, goal: Goal, start: Float64Array, *, n_starts: int) -> Track:
         """The solution that begins at `start`, followed along the targets."""
@@ -106,13 +140,13 @@ class Search:
         for row, y in enumerate(goal.targets):
             if not np.isfinite(y).all():
                 continue
-            ahead = self._follow(y, at, goal.tol)
+            ahead = self._follow(goal, y, at)
             if ahead is None:
-                ahead = self._jump(y, at, goal.tol)
+                ahead = self._jump(goal, y, at)
                 track.jumped[row] = ahead is not None
             at = at if ahead is None else ahead
             track.x[row] = at.x
-            track.residual[row] = np.linalg.norm(at.fx - y)
+            track.residual[row] = distance(at.fx, y, self.problem.y_weight)
             track.status[row] = Status.UNREACHABLE if ahead is None else Status.CONVERGED
         return track
 
@@ -124,26 +158,45 @@ class Search:
     def _from_all_anchors(self, y: Float64Array) -> Ends:
         return self._polish_from(np.tile(y, (len(self._anchors), 1)), self._anchors.x)
 
-    def _distinct(self, y: Float64Array, ends: Ends, tol: float) -> list[_Found]:
-        """Solutions by rank and then by coordinates; only the best of equal ones."""
-        distinct: list[_Found] = []
-        wrapped = self._region.wrap(ends.x)
-        for anchor in np.argsort(ends.residual, kind="stable"):
-            x, residual = wrapped[anchor], float(ends.residual[anchor])
-            if not (residual <= tol and self._region.contains(x)):
-                continue
-            if any(self._region.distance(x, other.x) <= self._separation for other in distinct):
-                continue
-            size = float(np.linalg.norm(y) + np.linalg.norm(ends.fx[anchor]))
-            rank = 0.0 if residual <= max(_ROUNDING * size, 1e-4 * tol) else residual
-            distinct.append(_Found(x, residual, int(anchor), rank))
-        # Rounding must not decide between equal coordinates.
-        unit = self._separation * self._region.scale
-        return sorted(distinct, key=lambda found: (found.rank, *self._units(found.x, unit)))
+    def _solutions(self, goal: Goal, y: Float64Array, ends: Ends) -> BoolArray:
+        """Which ends ``(n,)`` are solutions for the target `y` ``(q,)``."""
+        one = Goal(y[None], goal.tol, None, goal.error_tol, goal.root)
+        within = allowed(one, ends.fx[None], ends.residual[None])[0]
+        if goal.root:
+            rows = np.flatnonzero(within & ~ends.exact)
+            within = ends.exact.copy()
+            targets = np.tile(y, (len(rows), 1))
+            within[rows] = self._roots.shows(targets, ends.x[rows], ends.fx[rows])
+        return within
 
-    @staticmethod
-    def _units(x: Float64Array, unit: Float64Array) -> list[float]:
-        return list(np.round(x / unit) if (unit > 0).all() else x)
+    def _distinct(self, goal: Goal, y: Float64Array, ends: Ends) -> list[_Found]:
+        """Solutions by rank and then by coordinates; only the best of those that f cannot tell
+        apart, and some members of a set that are far from each other."""
+        wrapped = self._region.wrap(ends.x)
+        rows = np.flatnonzero(self._solutions(goal, y, ends) & self._region.contains(wrapped))
+        if not len(rows):
+            return []
+        rows = rows[np.argsort(ends.residual[rows], kind="stable")]
+        targets = np.tile(y, (len(rows), 1))
+        facts = self._roots.assess(targets, wrapped[rows], ends.fx[rows])
+        distinct: list[_Found] = []
+        for i, anchor in enumerate(rows):
+            x, x_error = wrapped[anchor], float(facts.x_error[i])
+            gaps = np.array([float(self._region.distance(x, other.x)) for other in distinct])
+            errors = np.array([other.x_error for other in distinct])
+            if (gaps <= np.maximum(2 * (errors + x_error), self._separation)).any():
+                continue
+            in_set = bool(self._sets.members(targets[:1], x[None], facts[i])[0])
+            members = np.array([other.in_set for other in distinct], dtype=bool)
+            crowded = (gaps[members] < BETWEEN_MEMBERS).any() or members.sum() >= MOST_MEMBERS
+            if in_set and crowded:
+                continue
+            residual = float(ends.residual[anchor])
+            rank = 0.0 if ends.exact[anchor] else residual
+            distinct.append(_Found(x, residual, int(anchor), rank, x_error, in_set))
+        units = self._region.units(np.array([found.x for found in distinct]), self._separation)
+        order = sorted(range(len(distinct)), key=lambda i: (distinct[i].rank, *units[i]))
+        return [distinct[i] for i in order]
 
     def _write_nearest(self, ends: Ends, row: int, ranked: Ranked) -> None:
         """The nearest attainable point, in the first place of a row that has no solution."""
@@ -157,16 +210,16 @@ class Search:
         capped = ends.end[anchor] == EVALUATIONS
         ranked.status[row, 0] = Status.APPROXIMATE if capped else Status.UNREACHABLE
 
-    def _follow(self, y: Float64Array, start: _Point, tol: float) -> _Point | None:
+    def _follow(self, goal: Goal, y: Float64Array, start: _Point) -> _Point | None:
         """Follow the branch to y, in pieces if one step is not enough; None if it ends."""
-        whole = self._step_towards(y, start, tol)
+        whole = self._step_towards(goal, y, start)
         if whole is not None:
             return whole
         at, done, piece = start, 0.0, 0.5
         while done < 1.0:
             ahead = min(done + piece, 1.0)
             target = y if ahead == 1.0 else start.fx + ahead * (y - start.fx)
-            reached = self._step_towards(target, at, tol)
+            reached = self._step_towards(goal, target, at)
             if reached is not None:
                 at, done, piece = reached, ahead, 2 * piece
                 continue
@@ -175,20 +228,20 @@ class Search:
                 return None
         return at
 
-    def _step_towards(self, y: Float64Array, at: _Point, tol: float) -> _Point | None:
+    def _step_towards(self, goal: Goal, y: Float64Array, at: _Point) -> _Point | None:
         """One step; None unless it is short and ends at a solution about where the derivative
         predicts."""
         ends = self._polish.run(y[None], at.x[None], at.fx[None])
         first, later = float(ends.first_step[0]), float(ends.later_steps[0])
-        if not (ends.residual[0] <= tol and first <= _LONGEST_STEP):
+        if not (self._solutions(goal, y, ends)[0] and first <= _LONGEST_STEP):
             return None
         if later > _BEND * first + 1e-9:
             return None
         return _Point(ends.x[0], ends.fx[0])
 
-    def _jump(self, y: Float64Array, at: _Point, tol: float) -> _Point | None:
+    def _jump(self, goal: Goal, y: Float64Array, at: _Point) -> _Point | None:
         """The solution nearest to the end of the path; None if there is none."""
-        solutions = self._distinct(y, self._from_all_anchors(y), tol)
+        solutions = self._distinct(goal, y, self._from_all_anchors(y))
         if not solutions:
             return None
         nearest = min(solutions, key=lambda found: float(self._region.distance(found.x, at.x)))

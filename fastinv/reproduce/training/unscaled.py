@@ -15,7 +15,6 @@ from fastinv.estimators.network_fit import NetworkEstimator
 from fastinv.estimators.networks import Float32Array
 from fastinv.estimators.twin_network import TwinNetwork
 from fastinv.estimators.twin_pairs import Pairs, PairScaling, PairSource
-from fastinv.functions.goal import Goal
 from fastinv.functions.networks import NetworkSpec
 from fastinv.solvers import TrainingPairs, TwinSolver
 from fastinv.solvers.fitting.fit_data import FitData
@@ -160,7 +159,7 @@ class UnscaledTwinSolver(TwinSolver):
 
         Unlike `solve`, it keeps solutions at which f is not defined.
         """
-        goal = Goal(targets, self.residual_tol_)
+        goal = self._goal(targets)
         return self._pipeline.correct(goal, self._pipeline.propose(goal, k)).x
 
     def _default_parts(self) -> dict[str, BaseEstimator]:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil
+
+import numpy as np
 
 from fastinv._common.threads import threads_that_pay
 from fastinv._common.validation import check_integer, check_number
-from fastinv.backends.protocol import Search
+from fastinv.backends.protocol import Found, Ranked, Search
 from fastinv.functions.goal import Goal
-from fastinv.solutions import Solutions
+from fastinv.solutions import Solutions, Status
 from fastinv.solutions.explanation import Circumstances
+from fastinv.solvers.enumeration.judge import Judge
 from fastinv.solvers.enumeration.preferences import Preference, prefer
 
 _STARTS = 24  # per target at effort 1
 _MOST_STARTS = 2.0**31
 _FLOPS_PER_START = 20_000.0
+_PLACES_AT_ONCE = 2**18  # for solutions, before what is empty is dropped
 
 
 def starts_of(effort: float) -> int:
@@ -27,10 +32,11 @@ def all_solutions(
     search: Search,
     goal: Goal,
     *,
-    max_solutions: int,
+    max_solutions: int | None,
     effort: float,
     preference: Preference,
     known: Circumstances,
+    judge: Judge,
     n_threads: int | None,
 ) -> Solutions:
     """Up to `max_solutions` distinct solutions of each target, as `preference` orders them.
@@ -39,17 +45,69 @@ def all_solutions(
     ----------
     search : Search
     goal : Goal
-    max_solutions : int
+    max_solutions : int or None
     effort : float
     preference : Preference
     known : Circumstances
         Facts for explaining the solutions.
+    judge : Judge
+        Judges them.
     n_threads : int or None
     """
-    k = check_integer(max_solutions, "max_solutions")
     keys = preference.checked(len(goal), search.problem.region)
     n_starts = starts_of(effort)
-    threads = threads_that_pay(n_threads, _FLOPS_PER_START * n_starts * len(goal))
-    ranked, count = search.solve_all(goal, k=k, n_starts=n_starts, n_threads=threads)
-    found = Solutions(goal.targets, *ranked, count=count, circumstances=known)
-    return prefer(found, keys)
+    # Each start leads to one solution at most, and each new one to a partner.
+    most = 2 * min(n_starts, judge.n_anchors) + 1
+    k = most if max_solutions is None else check_integer(max_solutions, "max_solutions")
+    rows = max(1, _PLACES_AT_ONCE // k)
+    blocks = []
+    for first in range(0, max(len(goal), 1), rows):
+        part = replace(goal, targets=goal.targets[first : first + rows])
+        threads = threads_that_pay(n_threads, _FLOPS_PER_START * n_starts * len(part))
+        found = search.solve_all(part, k=k, n_starts=n_starts, n_threads=threads)
+        blocks.append(found if max_solutions is not None else _trimmed(found))
+    ranked, count, status = _joined(blocks)
+    return prefer(
+        Solutions(
+            goal.targets,
+            *ranked,
+            count=count,
+            circumstances=known,
+            search_status=status,
+            judge=judge,
+        ),
+        keys,
+    )
+
+
+def _trimmed(found: Found) -> Found:
+    """Without the places that no target fills."""
+    return found._replace(ranked=_with_places(found.ranked, max(1, found.count.max(initial=0))))
+
+
+def _with_places(ranked: Ranked, k: int) -> Ranked:
+    """`ranked` with `k` places for each target; the others were, or are, padding."""
+    n, kept, p = len(ranked.x), min(k, ranked.x.shape[1]), ranked.x.shape[2]
+    wide = Ranked(
+        np.full((n, k, p), np.nan),
+        np.full((n, k), np.inf),
+        np.full((n, k), -1, dtype=np.int64),
+        np.full((n, k), Status.INVALID, dtype=np.int8),
+    )
+    for whole, part in zip(wide, ranked, strict=True):
+        whole[:, :kept] = part[:, :kept]
+    return wide
+
+
+def _joined(blocks: list[Found]) -> Found:
+    """The rows of all blocks."""
+    if len(blocks) == 1:
+        return blocks[0]
+    k = max(block.ranked.x.shape[1] for block in blocks)
+    wide = [_with_places(block.ranked, k) for block in blocks]
+    ranked = Ranked(*(np.concatenate(arrays) for arrays in zip(*wide, strict=True)))
+    return Found(
+        ranked,
+        np.concatenate([block.count for block in blocks]),
+        np.concatenate([block.search for block in blocks]),
+    )

@@ -8,13 +8,13 @@ from numpy.typing import ArrayLike
 from fastinv._common.arrays import Float64Array
 from fastinv._common.validation import as_float64
 from fastinv.backends.protocol import Search
-from fastinv.functions.goal import Goal
 from fastinv.solutions import SolutionPath
 from fastinv.solvers.enumeration.all_solutions import starts_of
+from fastinv.solvers.fitting.tolerances import Tolerances
 
 
 def solution_path(
-    search: Search, targets: ArrayLike, start: ArrayLike, *, tol: float, effort: float
+    search: Search, targets: ArrayLike, start: ArrayLike, *, tolerances: Tolerances, effort: float
 ) -> SolutionPath:
     """The solution that begins at `start`, followed along `targets`.
 
@@ -24,7 +24,7 @@ def solution_path(
         Wrong shapes, or `start` not finite or outside the bounds.
     """
     problem = search.problem
-    goal = Goal(_path_targets(targets, problem.n_outputs), tol)
+    goal = tolerances.goal(_path_targets(targets, problem.n_outputs))
     state = as_float64(start, "start")
     if state.shape != (problem.n_inputs,):
         raise ValueError(f"start must have shape ({problem.n_inputs},), got {state.shape}")

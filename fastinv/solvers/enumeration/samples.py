@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from fastinv._common.arrays import Float64Array
@@ -19,31 +21,31 @@ _EFFORT = 4 * 24  # starts that look for them
 
 def sample_solutions(
     search: Search,
-    target: Float64Array,
+    goal: Goal,
     n_samples: int,
     *,
-    tol: float,
     n_steps: int,
     random_state: RandomState,
 ) -> Float64Array:
-    """Where random walks of `n_steps` along the set of solutions of `target` ``(1, q)`` end.
+    """Where random walks of `n_steps` along the set of solutions of the target of `goal` end.
 
     They begin at solutions that different anchors lead to. A step is a normal vector projected
     onto the null space of f's derivative, then polished onto the set again by the shortest steps;
-    one that does not come back to a residual of `tol` is not taken.
+    one that does not come back to within the tolerance is not taken.
 
     Raises
     ------
     ValueError
-        `target` is not one finite target, has no solution, or only isolated ones.
+        It is not one finite target, has no solution, or only isolated ones.
     """
+    target = goal.targets
     if len(target) != 1:
         raise ValueError(f"y must be one target, got {len(target)}")
     if not np.isfinite(target).all():
         raise ValueError(f"y must be finite, got {target[0]}")
     n_samples = check_integer(n_samples, "n_samples", minimum=0)
     n_steps = check_integer(n_steps, "n_steps", minimum=0)
-    points = _first_points(search, Goal(target, tol))
+    points = _first_points(search, goal)
     if not any(_is_free(jacobian) for jacobian in _scaled_jacobians(search, points)):
         raise ValueError(
             "sample_solutions is for solutions that are not isolated, got one where every "
@@ -51,13 +53,15 @@ def sample_solutions(
         )
     rng = check_random_state(random_state)
     x = points[rng.integers(len(points), size=n_samples)]
-    goal = Goal(np.repeat(target, len(x), axis=0), tol)
+    goal = replace(goal, targets=np.repeat(target, len(x), axis=0))
     region = search.problem.region
     for _ in range(n_steps):
         noise = rng.standard_normal(x.shape) * _STEP
         moved = x + region.scale * tangential(noise, _scaled_jacobians(search, x))
         polished = search.polish(goal, region.clip(moved))
-        taken = polished.residual <= tol
+        taken = polished.residual <= goal.tol
+        if goal.error_tol is not None:
+            taken &= (np.abs(polished.fx - target) <= goal.error_tol).all(axis=1)
         x[taken] = polished.x[taken]
     return x
 
@@ -69,7 +73,7 @@ def tangential(steps: Float64Array, jacobians: Float64Array) -> Float64Array:
 
 
 def _first_points(search: Search, goal: Goal) -> Float64Array:
-    found, count = search.solve_all(goal, k=_MOST_STARTS, n_starts=_EFFORT)
+    found, count, _ = search.solve_all(goal, k=_MOST_STARTS, n_starts=_EFFORT)
     if not count[0]:
         raise ValueError(
             f"y must be attainable, got {goal.targets[0]}; the nearest point found is at a "

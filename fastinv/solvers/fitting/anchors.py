@@ -52,15 +52,6 @@ def draw_anchors(
     )
 
 
-def overall_spread(values: Float64Array) -> float:
-    """Root mean square distance of the rows from their mean; 1 if they are all equal."""
-    varying = values.max(axis=0) > values.min(axis=0)
-    if not varying.any():
-        return 1.0
-    largest = float(np.abs(values).max())  # divided out: squares of tiny values would underflow
-    return largest * float(np.linalg.norm((values / largest).std(axis=0)[varying]))
-
-
 def coverage_of_formula(
     backend: Backend,
     function: Function,
@@ -68,18 +59,21 @@ def coverage_of_formula(
     anchors: Anchors,
     rng: np.random.Generator,
 ) -> float:
-    """How far an attainable y may be from its nearest anchor, by a sample of attainable ones."""
+    """How far an attainable y may be from its nearest anchor, in units of the outputs, by a sample
+    of attainable ones."""
     x = rng.uniform(bounds[:, 0], bounds[:, 1], size=(_N_COVERAGE_SAMPLES, len(bounds)))
     y = function(x)
     y = np.ascontiguousarray(y[np.isfinite(y).all(axis=1)])
     if not len(y):
-        return coverage_of_data(backend, anchors.y)
+        return coverage_of_data(backend, anchors.y, anchors.y_scale)
     return _COVERAGE_MARGIN * float(anchors.nearest(y, 1)[0].max())
 
 
-def coverage_of_data(backend: Backend, anchors_y: Float64Array) -> float:
+def coverage_of_data(
+    backend: Backend, anchors_y: Float64Array, y_scale: Float64Array
+) -> float:
     """The same from anchors alone: the largest distance of one to the nearest different one."""
-    different = np.unique(anchors_y, axis=0)
+    different = np.unique(anchors_y * (1 / y_scale), axis=0)
     if len(different) == 1:
         return float("inf")
     distances = backend.neighbors(different).query(different, 2)[0][:, 1]

@@ -25,7 +25,6 @@ from fastinv.functions.function import Function
 from fastinv.functions.goal import Goal
 from fastinv.functions.problem import Problem
 from fastinv.functions.region import Region
-from fastinv.solvers.fitting.anchors import overall_spread
 from fastinv.solvers.fitting.refinement import evaluations_of
 from fastinv.solvers.pairs.near import reflected
 from fastinv.training.checkpoints import fingerprint
@@ -172,11 +171,11 @@ def _pipeline(
     options = PipelineOptions(
         anchors_exact=False,
         polish=True,
-        sufficient_residual=_CLOSE * overall_spread(anchors.y),
+        sufficient_residual=_CLOSE,
         longest_step=1.0,
         max_evaluations=evaluations_of(function, _N_STEPS),
     )
-    return backend.pipeline(Problem(function, box), anchors, None, options)
+    return backend.pipeline(Problem(function, box, anchors.y_scale), anchors, None, options)
 
 
 def _polished(

@@ -1,0 +1,252 @@
+#include "solve/roots.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/linear_algebra.hpp"
+#include "base/vectors.hpp"
+
+namespace fastinv {
+
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
+// A root to the accuracy of f: errors up to this many times its rounding, or its noise.
+constexpr double kExact = 8, kExactInNoise = 6;
+// A Newton step that shrinks the residual by this factor. Towards a target that f only nearly
+// reaches, at a fold, the factor is never below 1/4.
+constexpr double kContraction = 0.125;
+constexpr double kLongestStep = 0.5;         // in units of the region
+constexpr double kSpacing = 1.0 / (1 << 17);  // widest spacing of points, in units of the region
+constexpr double kIrregular = 1e-2;          // largest noise, relative to how much f varies there
+constexpr double kSure = 3;                  // times the noise of each output
+constexpr double kGrowth = 4, kFlat = 0.5;   // of the radius, and where it stops
+constexpr double kNothing = kEpsilon * kEpsilon;
+
+}  // namespace
+
+Roots::Scratch::Scratch(Taker& take, std::int64_t p, std::int64_t q) {
+  const std::int64_t m = std::min(p, q);
+  take(jac, q * p);
+  take(noise, q);
+  take(spread, q);
+  take(points, kPoints * p);
+  take(images, kPoints * q);
+  take(matrix, m * m);
+  take(system, std::max(p, q));
+  take(step, p);
+  take(direction, p);
+}
+
+// The derivative in units of the region and the metric.
+void Roots::differentiate(const double* x, const Scratch& scratch,
+                          const FunctionScratch& function) const {
+  f_.jacobian(x, region_.box(), scratch.jac, function);
+  for (std::int64_t j = 0; j < q_; ++j) {
+    for (std::int64_t i = 0; i < p_; ++i) {
+      double& entry = scratch.jac[j * p_ + i];
+      entry *= region_.scale()[i];
+      entry *= metric_.weight(j);
+      if (!std::isfinite(entry)) entry = 0;  // at an end of where f is defined
+    }
+  }
+}
+
+// The size of one rounding of f(x) and of x, as it changes each output; generously, x is only as
+// good as the rounding of the region's scale.
+void Roots::find_rounding(const double* x, const double* fx, bool generous,
+                          const Scratch& scratch) const {
+  const double unit = f_.rounding();
+  for (std::int64_t j = 0; j < q_; ++j) {
+    double sum = std::abs(fx[j]) * metric_.weight(j);
+    for (std::int64_t i = 0; i < p_; ++i) {
+      const double size = std::abs(x[i]) / region_.scale()[i];
+      sum += std::abs(scratch.jac[j * p_ + i]) * (generous ? std::max(size, 1.0) : size);
+    }
+    scratch.noise[j] = unit * sum;
+  }
+}
+
+bool Roots::within_noise(const double* y, const double* fx, double factor,
+                         const Scratch& scratch) const {
+  for (std::int64_t j = 0; j < q_; ++j) {
+    const double allowed = factor * scratch.noise[j] + resolution_[j] * metric_.weight(j);
+    if (!(std::abs(metric_.error(fx, y, j)) <= allowed)) return false;
+  }
+  return true;
+}
+
+// The shortest step that the derivative says leads to y; returns its length, infinite if there is
+// none.
+double Roots::newton_step(const double* y, const double* fx, const Scratch& scratch) const {
+  const std::int64_t m = std::min(p_, q_);
+  // In a unit in which squares do not vanish.
+  double largest = 0;
+  for (std::int64_t i = 0; i < p_ * q_; ++i) largest = std::max(largest, std::abs(scratch.jac[i]));
+  if (largest == 0) return kInfinity;
+  const double unit = std::ldexp(1.0, -std::ilogb(largest));
+  for (std::int64_t i = 0; i < p_ * q_; ++i) scratch.jac[i] *= unit;
+  gram(scratch.jac, q_, p_, scratch.matrix);
+  add_to_diagonal(scratch.matrix, m, 1e-14 * trace(scratch.matrix, m));
+  if (!cholesky(scratch.matrix, m)) return kInfinity;
+  std::fill(scratch.step, scratch.step + p_, 0.0);
+  if (p_ <= q_) {
+    for (std::int64_t j = 0; j < q_; ++j) {
+      const double error = unit * metric_.error(fx, y, j);
+      for (std::int64_t i = 0; i < p_; ++i) scratch.step[i] -= scratch.jac[j * p_ + i] * error;
+    }
+    cholesky_solve(scratch.matrix, p_, scratch.step);
+  } else {
+    for (std::int64_t j = 0; j < q_; ++j) scratch.system[j] = unit * metric_.error(fx, y, j);
+    cholesky_solve(scratch.matrix, q_, scratch.system);
+    for (std::int64_t j = 0; j < q_; ++j) {
+      for (std::int64_t i = 0; i < p_; ++i) {
+        scratch.step[i] -= scratch.jac[j * p_ + i] * scratch.system[j];
+      }
+    }
+  }
+  const double length = norm(scratch.step, p_);
+  return std::isfinite(length) ? length : kInfinity;
+}
+
+bool Roots::shows(const double* y, const double* x, const double* fx, const Scratch& scratch,
+                  const FunctionScratch& function) const {
+  differentiate(x, scratch, function);
+  find_rounding(x, fx, true, scratch);
+  if (within_noise(y, fx, kExact, scratch)) return true;
+  const double length = newton_step(y, fx, scratch);
+  if (length <= kLongestStep) {
+    for (std::int64_t i = 0; i < p_; ++i) {
+      const double moved = x[i] + region_.scale()[i] * scratch.step[i];
+      scratch.points[i] = region_.clipped_step(moved, i);
+    }
+    f_.values(scratch.points, scratch.images, 1, function);
+    if (metric_.distance(scratch.images, y) <= kContraction * metric_.distance(fx, y)) return true;
+  }
+  // What is left may be noise of f: it shows in points as far apart as the step is long.
+  measure_noise(x, std::min(4 * length, kSpacing), scratch, function);
+  return within_noise(y, fx, kExactInNoise, scratch);
+}
+
+// Raises scratch.noise to what the images of equally spaced points show, `spacing` apart in units
+// of the region, or by some last digits of x if that is more. For a smooth f fifth differences are
+// far smaller than third ones.
+void Roots::measure_noise(const double* x, double spacing, const Scratch& scratch,
+                          const FunctionScratch& function) const {
+  constexpr double kMiddle = (kPoints - 1) / 2;
+  for (std::int64_t i = 0; i < p_; ++i) {
+    const Box box = region_.box();
+    const double digits = 16 * f_.rounding() * std::abs(x[i]);
+    const double h = std::max(spacing * box.scale[i], digits);
+    const double first = std::min(std::max(x[i] - kMiddle * h, box.lower[i]),
+                                  std::max(box.upper[i] - (kPoints - 1) * h, box.lower[i]));
+    for (std::int64_t k = 0; k < kPoints; ++k) {
+      const double at = first + static_cast<double>(k) * h;
+      scratch.points[k * p_ + i] = std::min(std::max(at, box.lower[i]), box.upper[i]);
+    }
+  }
+  f_.values(scratch.points, scratch.images, kPoints, function);
+  const auto mean_square = [&](std::int64_t j, int order, const double* factors) {
+    double sum = 0;
+    for (std::int64_t k = 0; k + order < kPoints; ++k) {
+      double difference = 0;
+      for (int o = 0; o <= order; ++o) difference += factors[o] * scratch.images[(k + o) * q_ + j];
+      difference *= metric_.weight(j);
+      sum += difference * difference;
+    }
+    return sum / static_cast<double>(kPoints - order);
+  };
+  constexpr double kThird[] = {-1, 3, -3, 1}, kFifth[] = {-1, 5, -10, 10, -5, 1};
+  for (std::int64_t j = 0; j < q_; ++j) {
+    // Divided by the variance that independent errors give the differences.
+    const double third = std::sqrt(mean_square(j, 3, kThird) / 20);
+    const double fifth = std::sqrt(mean_square(j, 5, kFifth) / 252);
+    double low = kInfinity, high = -kInfinity;
+    for (std::int64_t k = 0; k < kPoints; ++k) {
+      low = std::min(low, scratch.images[k * q_ + j]);
+      high = std::max(high, scratch.images[k * q_ + j]);
+    }
+    const double range = (high - low) * metric_.weight(j);
+    scratch.spread[j] = range;
+    const double own_digits = 64 * scratch.noise[j];
+    const bool irregular = fifth >= 0.3 * third;
+    if (!irregular || !(fifth <= std::max(kIrregular * range, own_digits))) continue;
+    scratch.noise[j] = std::max(scratch.noise[j], 2 * fifth);
+  }
+}
+
+// The smallest singular value of the derivative in units of the noise; sets scratch.direction to
+// where f changes that little.
+double Roots::weakest(const Scratch& scratch) const {
+  for (std::int64_t j = 0; j < q_; ++j) {
+    const double weight = scratch.noise[j] > 0 ? 1 / scratch.noise[j] : 0;
+    for (std::int64_t i = 0; i < p_; ++i) scratch.jac[j * p_ + i] *= weight;
+  }
+  return weakest_direction(scratch.jac, q_, p_, scratch.matrix, scratch.system, scratch.direction);
+}
+
+// Whether f leaves its value at x by at least `wanted`, in units of its noise, on every side along
+// the direction that lies inside the bounds.
+bool Roots::leaves(const double* x, const double* fx, double length, double wanted,
+                   const Scratch& scratch, const FunctionScratch& function) const {
+  const Box box = region_.box();
+  std::int64_t n = 0;
+  for (const double sign : {-1.0, 1.0}) {
+    double* const point = scratch.points + n * p_;
+    bool inside = true;
+    for (std::int64_t i = 0; i < p_; ++i) {
+      point[i] = x[i] + sign * length * box.scale[i] * scratch.direction[i];
+      inside &= box.lower[i] <= point[i] && point[i] <= box.upper[i];
+    }
+    n += inside;
+  }
+  f_.values(scratch.points, scratch.images, n, function);
+  for (std::int64_t side = 0; side < n; ++side) {
+    double squared = 0;
+    for (std::int64_t j = 0; j < q_; ++j) {
+      const double change = metric_.error(scratch.images + side * q_, fx, j);
+      if (scratch.noise[j] > 0) squared += change * change / (scratch.noise[j] * scratch.noise[j]);
+    }
+    if (squared < wanted * wanted) return false;  // not for NaN, the end of where f is defined
+  }
+  return true;
+}
+
+RootFacts Roots::assess(const double* y, const double* x, const double* fx,
+                        const Scratch& scratch, const FunctionScratch& function) const {
+  differentiate(x, scratch, function);
+  find_rounding(x, fx, false, scratch);
+  for (std::int64_t j = 0; j < q_; ++j) scratch.noise[j] *= 0.5;
+  measure_noise(x, 0, scratch, function);
+  measure_noise(x, kSpacing, scratch, function);
+  double squared = 0;
+  for (std::int64_t j = 0; j < q_; ++j) {
+    scratch.noise[j] += resolution_[j] * metric_.weight(j);
+    // Where f and its derivative are zero, digits say nothing.
+    scratch.noise[j] = std::max(scratch.noise[j], kNothing * scratch.spread[j]);
+    if (scratch.noise[j] == 0) continue;
+    const double error = metric_.error(fx, y, j) / scratch.noise[j];
+    squared += error * error;
+  }
+  const double wanted = 1.5 * std::sqrt(squared) + kSure * std::sqrt(static_cast<double>(q_));
+  const double sigma = weakest(scratch);
+  // x itself is only given to a rounding.
+  double digits = 0;
+  for (std::int64_t i = 0; i < p_; ++i) {
+    const double digit = x[i] / region_.scale()[i] * kEpsilon;
+    digits += digit * digit;
+  }
+  const double least = std::max(std::sqrt(digits), kEpsilon);
+  RootFacts facts{std::max(wanted / sigma, std::sqrt(digits)), false};
+  if (!(facts.x_error < kFlat)) facts = {least, true};
+  while (!leaves(x, fx, facts.x_error, 0.5 * wanted, scratch, function)) {
+    facts.singular = true;
+    facts.x_error *= kGrowth;
+    if (facts.x_error > kFlat) break;
+  }
+  return facts;
+}
+
+}  // namespace fastinv

@@ -1,0 +1,191 @@
+"""Whether f - y has a root near a point, as far as f tells, and how sharply it is determined.
+
+f is computed with rounding errors. A point is a root to the accuracy of f if no output differs
+from the target by more than those. Their size has a floor, the rounding of f(x) and of x, and is
+measured where that does not explain what is left: differences of high order between the images of
+equally spaced points vanish for a smooth f and keep its noise (Hamming 1962; Moré and Wild 2011,
+"Estimating Computational Noise").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastinv._common.arrays import BoolArray, Float64Array
+from fastinv.backends.distances import distance
+from fastinv.backends.reference.function import Derivatives
+from fastinv.functions.problem import Problem
+
+_EPSILON = float(np.finfo(np.float64).eps)
+# A root to the accuracy of f: errors up to this many times its rounding, or its noise.
+_EXACT, _EXACT_IN_NOISE = 8.0, 6.0
+# A Newton step that shrinks the residual by this factor. Towards a target that f only nearly
+# reaches, at a fold, the factor is never below 1/4.
+_CONTRACTION = 0.125
+_LONGEST_STEP = 0.5  # in units of the region
+_POINTS = 9
+_SPACING = 2.0**-17  # widest spacing of points, in units of the region
+_IRREGULAR = 1e-2  # largest noise, relative to how much f varies there
+_SURE = 3.0  # times the noise of each output
+_GROWTH, _FLAT = 4.0, 0.5  # of the radius, and where it stops
+
+
+@dataclass(frozen=True, eq=False)
+class RootFacts:
+    """What is known of n roots: the radius ``x_error`` (n,), in units of the region, in which each
+    lies; whether f changes less there than its derivative says, ``singular`` (n,); and the
+    ``direction`` (n, p) in which it changes least."""
+
+    x_error: Float64Array
+    singular: BoolArray
+    direction: Float64Array
+
+    def __getitem__(self, row: int) -> RootFacts:
+        """Those of one root."""
+        one = slice(row, row + 1)
+        return RootFacts(self.x_error[one], self.singular[one], self.direction[one])
+
+
+class Roots:
+    """Judges points of a problem, many at a time."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._f = Derivatives(problem)
+        self._region, self._weight = problem.region, problem.y_weight
+        resolution = problem.resolution
+        self._resolution = np.zeros(len(self._weight)) if resolution is None else resolution
+
+    def within(self, y: Float64Array, fx: Float64Array, rounding: Float64Array) -> BoolArray:
+        """Which of the images `fx` ``(n, q)`` are `y` to that `rounding` ``(n, q)`` of f and x."""
+        return self._within(y, fx, _EXACT * rounding)
+
+    def shows(self, y: Float64Array, x: Float64Array, fx: Float64Array) -> BoolArray:
+        """Whether f - y has a root near each of `x` ``(n, p)`` with images `fx` ``(n, q)``.
+
+        Either the errors are rounding, or noise of f; or a Newton step comes so much closer that
+        the theorem of Newton and Kantorovich is as good as satisfied.
+        """
+        with np.errstate(all="ignore"):
+            jac = self.derivatives(x)
+            rounding = self._rounding(x, fx, jac, generous=True)
+            shown = self.within(y, fx, rounding)
+            rest = np.flatnonzero(~shown)
+            if not len(rest):
+                return shown
+            y, x, fx, jac, rounding = (a[rest] for a in (y, x, fx, jac, rounding))
+            steps = -np.einsum("npq,nq->np", _inverses(jac), (fx - y) * self._weight)
+            length = np.linalg.norm(steps, axis=1)
+            moved = self._region.clip_step(x + self._region.scale * steps)
+            usable = length <= _LONGEST_STEP
+            closer = self._residual(self._f.values(moved), y) <= _CONTRACTION * self._residual(
+                fx, y
+            )
+            spacing = np.where(length * 4 < _SPACING, length * 4, _SPACING)
+            noise = self._measured(x, rounding, spacing)[0]
+            noisy = self._within(y, fx, _EXACT_IN_NOISE * noise)
+            shown[rest] = (usable & closer) | noisy
+        return shown
+
+    def assess(self, y: Float64Array, x: Float64Array, fx: Float64Array) -> RootFacts:
+        """How sharply the roots at `x` ``(n, p)`` are determined."""
+        with np.errstate(all="ignore"):
+            jac = self.derivatives(x)
+            noise = 0.5 * self._rounding(x, fx, jac, generous=False)
+            noise, _ = self._measured(x, noise, np.zeros(len(x)))
+            noise, spread = self._measured(x, noise, np.full(len(x), _SPACING))
+            noise = noise + self._resolution * self._weight
+            # Where f and its derivative are zero, digits say nothing.
+            noise = np.fmax(noise, _EPSILON**2 * spread)
+            weight = np.where(noise > 0, 1 / noise, 0.0)
+            errors = (fx - y) * self._weight * weight
+            q = y.shape[1]
+            wanted = 1.5 * np.linalg.norm(errors, axis=1) + _SURE * np.sqrt(q)
+            _, singular_values, directions = np.linalg.svd(jac * weight[:, :, None])
+            smallest = min(jac.shape[1:]) - 1
+            sigma, direction = singular_values[:, smallest], directions[:, smallest]
+            digits = np.linalg.norm(x / self._region.scale * _EPSILON, axis=1)
+            radius = np.fmax(wanted / sigma, digits)
+            singular = ~(radius < _FLAT)
+            radius[singular] = np.fmax(digits, _EPSILON)[singular]
+            growing = np.arange(len(x))
+            while len(growing):
+                stays = ~self._leaves(
+                    x[growing], fx[growing], radius[growing], direction[growing],
+                    0.5 * wanted[growing], weight[growing],
+                )  # fmt: skip
+                growing = growing[stays]
+                singular[growing] = True
+                radius[growing] *= _GROWTH
+                growing = growing[radius[growing] <= _FLAT]
+        return RootFacts(radius, singular, direction)
+
+    def derivatives(self, x: Float64Array) -> Float64Array:
+        """Derivatives ``(n, q, p)`` in units of the region and the outputs, 0 where not finite."""
+        jac = self._f.jacobians(x) * self._region.scale * self._weight[:, None]
+        return np.where(np.isfinite(jac), jac, 0.0)
+
+    def _residual(self, fx: Float64Array, y: Float64Array) -> Float64Array:
+        return distance(fx, y, self._weight)
+
+    def _rounding(
+        self, x: Float64Array, fx: Float64Array, jac: Float64Array, *, generous: bool
+    ) -> Float64Array:
+        """The size ``(n, q)`` of one rounding of f(x) and of x, as it changes each output;
+        generously, x is only as good as the rounding of the region's scale."""
+        size = np.abs(x) / self._region.scale
+        if generous:
+            size = np.maximum(size, 1.0)
+        by_x = np.einsum("nqp,np->nq", np.abs(jac), size)
+        return np.asarray(self._f.rounding * (np.abs(fx) * self._weight + by_x))
+
+    def _within(self, y: Float64Array, fx: Float64Array, allowed: Float64Array) -> BoolArray:
+        errors = np.abs((fx - y) * self._weight)
+        return np.asarray((errors <= allowed + self._resolution * self._weight).all(axis=1))
+
+    def _measured(
+        self, x: Float64Array, noise: Float64Array, spacing: Float64Array
+    ) -> tuple[Float64Array, Float64Array]:
+        """`noise` ``(n, q)``, raised to what the images of equally spaced points show; and their
+        range. For a smooth f fifth differences are far smaller than third ones."""
+        region = self._region
+        digits = 16 * self._f.rounding * np.abs(x)
+        h = np.maximum(spacing[:, None] * region.scale, digits)
+        last = np.maximum(region.step_upper - (_POINTS - 1) * h, region.step_lower)
+        first = np.minimum(np.maximum(x - (_POINTS - 1) / 2 * h, region.step_lower), last)
+        points = region.clip_step(first[:, None] + np.arange(_POINTS)[:, None] * h[:, None])
+        images = self._f.values(points) * self._weight
+        # Divided by the variance that independent errors give the differences.
+        third = np.sqrt((np.diff(images, 3, axis=1) ** 2).mean(axis=1) / 20)
+        fifth = np.sqrt((np.diff(images, 5, axis=1) ** 2).mean(axis=1) / 252)
+        spread = np.ptp(images, axis=1)
+        irregular = fifth >= 0.3 * third
+        small = fifth <= np.maximum(_IRREGULAR * spread, 64 * noise)
+        return np.where(irregular & small, np.maximum(noise, 2 * fifth), noise), spread
+
+    def _leaves(
+        self,
+        x: Float64Array,
+        fx: Float64Array,
+        radius: Float64Array,
+        direction: Float64Array,
+        wanted: Float64Array,
+        weight: Float64Array,
+    ) -> BoolArray:
+        """Whether f leaves its value at `x` by at least `wanted`, in units of its noise, on every
+        side along the direction that lies inside the bounds."""
+        leaves = np.ones(len(x), dtype=bool)
+        for sign in (-1.0, 1.0):
+            point = x + sign * radius[:, None] * self._region.scale * direction
+            change = (self._f.values(point) - fx) * self._weight * weight
+            stays = np.linalg.norm(change, axis=1) < wanted  # not for NaN, where f ends
+            leaves &= ~(stays & self._region.allows(point))
+        return leaves
+
+
+def _inverses(jac: Float64Array) -> Float64Array:
+    """Pseudo-inverses ``(n, p, q)``, in units in which squares do not vanish."""
+    largest = np.abs(jac).max(axis=(1, 2), keepdims=True)
+    unit = np.where(largest > 0, np.exp2(-np.floor(np.log2(largest))), 1.0)
+    return np.asarray(np.linalg.pinv(jac * unit, rcond=1e-7) * unit)

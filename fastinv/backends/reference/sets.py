@@ -1,0 +1,57 @@
+"""Solutions that are not isolated: where f has fewer independent outputs than inputs, they fill
+curves and surfaces."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastinv._common.arrays import BoolArray, Float64Array
+from fastinv.backends.reference.function import Derivatives
+from fastinv.backends.reference.polish import Polish
+from fastinv.backends.reference.roots import RootFacts
+from fastinv.functions.problem import Problem
+
+# Of a set: its members, and how far apart they are at least, in units of the region.
+MOST_MEMBERS = 8
+BETWEEN_MEMBERS = 0.25
+# Walks along a set, in units of the region. The longer one leaves what f's noise makes look like a
+# set around a multiple root; the shorter one does not reach other solutions.
+_WALKS = (0.05, 0.2)
+
+
+class Sets:
+    """Tells isolated solutions from members of sets."""
+
+    def __init__(self, problem: Problem, f: Derivatives, polish: Polish) -> None:
+        self._f, self._polish, self._region = f, polish, problem.region
+
+    def members(self, y: Float64Array, x: Float64Array, facts: RootFacts) -> BoolArray:
+        """Whether solutions go on from each solution `x` ``(n, p)`` for `y` ``(n, q)``."""
+        p, q = x.shape[1], y.shape[1]
+        # Regular solutions do if there are more inputs, by the theorem of implicit functions.
+        member = np.full(len(x), p > q)
+        rows = np.flatnonzero(facts.singular)
+        if not len(rows):
+            return member
+        member[rows] = False
+        if p <= q:
+            member[rows] = self._go_on(y[rows], x[rows], facts.direction[rows])
+            return member
+        for direction in np.eye(p):
+            member[rows] |= self._go_on(y[rows], x[rows], np.tile(direction, (len(rows), 1)))
+        return member
+
+    def _go_on(self, y: Float64Array, x: Float64Array, direction: Float64Array) -> BoolArray:
+        """Whether there are solutions about as far from x as each of the walks, to a side."""
+        all_walks = np.ones(len(x), dtype=np.bool_)
+        for length in _WALKS:
+            either_side = np.zeros(len(x), dtype=np.bool_)
+            for sign in (-1.0, 1.0):
+                step = sign * length * self._region.scale * direction
+                start = self._region.clip_step(x + step)
+                with np.errstate(over="ignore", invalid="ignore"):
+                    ends = self._polish.run(y, start, self._f.values(start))
+                walked = self._region.distance(ends.x, x)
+                either_side |= ends.exact & (walked >= 0.5 * length) & (walked <= 2 * length)
+            all_walks &= either_side
+        return all_walks
