@@ -27,7 +27,10 @@ void CompiledFunction::differences(const double* x, const Box& box, double* jac,
   const double relative = std::cbrt(std::numeric_limits<double>::epsilon());
   for (std::int64_t i = 0; i < p_; ++i) {
     const double size = std::abs(x[i]) / box.scale[i];
-    const double h = relative * box.scale[i] * (size > 1 ? std::cbrt(size) : 1.0);
+    // No narrower than some last digits of x.
+    const double digits = 16 * std::numeric_limits<double>::epsilon() * std::abs(x[i]);
+    const double common = relative * box.scale[i] * (size > 1 ? std::cbrt(size) : 1.0);
+    const double h = std::max(box.reach * common, digits);
     double* const low = scratch.points + i * p_;
     double* const high = scratch.points + (p_ + i) * p_;
     std::copy(x, x + p_, low);

@@ -16,6 +16,7 @@ struct Box {
   const double* lower;
   const double* upper;
   const double* scale;
+  double reach = 1;  // differences reach this times as far as they commonly do
 };
 
 class Region {

@@ -13,7 +13,9 @@ namespace {
 constexpr double kRounding = 2;  // rounding units of f(x) and y that each output may be off
 constexpr double kExact = 8;     // the same for a root to the accuracy of f
 constexpr double kFirstDamping = 1e-4, kMostDamping = 1e10;
-constexpr double kTiny = 1e-200;      // squares below this may vanish
+constexpr double kTiny = 1e-40;       // products of squares below this may vanish
+// Differences are as wide as common after steps of this length, in units of the box, else narrower.
+constexpr double kShortStep = 1e-5;
 constexpr double kStationary = 1e-9;  // cosine between the residual and what J can reach
 // After a step that shrinks the squared residual by this factor, the next keeps the derivatives.
 constexpr double kKeepDerivatives = 1e-3;
@@ -48,6 +50,7 @@ struct Polish::Run : Polish::Scratch {
   std::int64_t n_evaluations = 0;
   double first_step = 0;
   double last_ratio = 0;
+  double last_length = 1;  // of the last step that was taken
   double unit = 1;  // a power of two that keeps squares of tiny residuals from vanishing
 
   Run(const Scratch& scratch, const FunctionScratch& function_)
@@ -137,7 +140,7 @@ PolishResult Polish::polish_one(const double* y, double* x, double* fx, Run& run
   while (!solved(y, fx, squared, run)) {
     if (squared < kTiny) squared = in_larger_unit(y, fx, run);
     if (capped()) return finish(PolishEnd::evaluations);
-    f_.jacobian(x, box_, run.jac, run.function);
+    f_.jacobian(x, box_near(run), run.jac, run.function);
     run.n_evaluations += f_.evaluations_per_jacobian();
     if (!prepare(x, squared, run)) return finish(PolishEnd::stationary);
     double reached = take_step(y, x, squared, run);
@@ -147,8 +150,9 @@ PolishResult Polish::polish_one(const double* y, double* x, double* fx, Run& run
     const bool steady = steps_shrink_steadily(run);
     const auto move = [&] {
       squared = reached;
+      run.last_length = norm(run.step, p);
       if (run.first_step == 0) {
-        run.first_step = norm(run.step, p);
+        run.first_step = run.last_length;
         std::copy(run.x, run.x + p, run.first_x);
       }
       std::copy(run.x, run.x + p, x);
@@ -173,6 +177,14 @@ PolishResult Polish::polish_one(const double* y, double* x, double* fx, Run& run
     run.forget(p, q);
   }
   return finish(PolishEnd::solved);
+}
+
+// The box, for differences that reach about as far as the root may be: near a multiple root, f bends
+// too much within common ones.
+Box Polish::box_near(const Run& run) const {
+  Box box = box_;
+  if (run.last_length < kShortStep) box.reach = std::max(run.last_length / kShortStep, 1e-9);
+  return box;
 }
 
 // Whether the residual is only rounding: steps cannot reduce it in earnest.

@@ -73,6 +73,7 @@ class Polish {
   double take_step(const double* y, const double* x, double squared, Run& run) const;
   bool solved(const double* y, const double* fx, double squared, const Run& run) const;
   bool exact(const double* fx, const Run& run) const;
+  Box box_near(const Run& run) const;
   double in_larger_unit(const double* y, const double* fx, Run& run) const;
   bool steps_shrink_steadily(Run& run) const;
 

@@ -20,6 +20,7 @@ constexpr double kExact = 8, kExactInNoise = 6;
 constexpr double kContraction = 0.125;
 constexpr double kLongestStep = 0.5;         // in units of the region
 constexpr double kSpacing = 1.0 / (1 << 17);  // widest spacing of points, in units of the region
+constexpr double kNarrow = 1.0 / (1 << 20);   // no f that can be inverted is wild within this
 constexpr double kIrregular = 1e-2;          // largest noise, relative to how much f varies there
 constexpr double kSure = 3;                  // times the noise of each output
 constexpr double kGrowth = 4, kFlat = 0.5;   // of the radius, and where it stops
@@ -111,11 +112,11 @@ double Roots::newton_step(const double* y, const double* fx, const Scratch& scra
   return std::isfinite(length) ? length : kInfinity;
 }
 
-bool Roots::shows(const double* y, const double* x, const double* fx, const Scratch& scratch,
+Shown Roots::shows(const double* y, const double* x, const double* fx, const Scratch& scratch,
                   const FunctionScratch& function) const {
   differentiate(x, scratch, function);
   find_rounding(x, fx, true, scratch);
-  if (within_noise(y, fx, kExact, scratch)) return true;
+  if (within_noise(y, fx, kExact, scratch)) return Shown::exact;
   const double length = newton_step(y, fx, scratch);
   if (length <= kLongestStep) {
     for (std::int64_t i = 0; i < p_; ++i) {
@@ -123,11 +124,17 @@ bool Roots::shows(const double* y, const double* x, const double* fx, const Scra
       scratch.points[i] = region_.clipped_step(moved, i);
     }
     f_.values(scratch.points, scratch.images, 1, function);
-    if (metric_.distance(scratch.images, y) <= kContraction * metric_.distance(fx, y)) return true;
+    if (metric_.distance(scratch.images, y) <= kContraction * metric_.distance(fx, y)) {
+      return Shown::near;
+    }
   }
   // What is left may be noise of f: it shows in points as far apart as the step is long.
   measure_noise(x, std::min(4 * length, kSpacing), scratch, function);
-  return within_noise(y, fx, kExactInNoise, scratch);
+  measure_noise(x, kNarrow, scratch, function);
+  if (within_noise(y, fx, kExactInNoise, scratch)) return Shown::exact;
+  // Where derivatives vanish, x is still only as good as the rounding of the region's scale.
+  add_digits(x, fx, scratch, function);
+  return within_noise(y, fx, kExactInNoise, scratch) ? Shown::exact : Shown::no;
 }
 
 // Raises scratch.noise to what the images of equally spaced points show, `spacing` apart in units
@@ -168,12 +175,35 @@ void Roots::measure_noise(const double* x, double spacing, const Scratch& scratc
       low = std::min(low, scratch.images[k * q_ + j]);
       high = std::max(high, scratch.images[k * q_ + j]);
     }
-    const double range = (high - low) * metric_.weight(j);
-    scratch.spread[j] = range;
-    const double own_digits = 64 * scratch.noise[j];
+    scratch.spread[j] = (high - low) * metric_.weight(j);
+    // Points far apart may differ by more than noise, and have more digits to round.
+    const double digits = std::max(std::abs(low), std::abs(high)) * metric_.weight(j);
     const bool irregular = fifth >= 0.3 * third;
-    if (!irregular || !(fifth <= std::max(kIrregular * range, own_digits))) continue;
+    const bool of_digits = spacing > 0 && !(fifth > 4 * f_.rounding() * digits);
+    const bool wild = spacing > kNarrow && !(fifth <= kIrregular * scratch.spread[j]);
+    if (!irregular || of_digits || wild) continue;
     scratch.noise[j] = std::max(scratch.noise[j], 2 * fifth);
+  }
+}
+
+// Raises scratch.noise to how much f changes if one coordinate moves by a rounding.
+void Roots::add_digits(const double* x, const double* fx, const Scratch& scratch,
+                       const FunctionScratch& function) const {
+  const Box box = region_.box();
+  for (std::int64_t i = 0; i < p_; ++i) {
+    const double digit = f_.rounding() * std::max(std::abs(x[i]), box.scale[i]);
+    for (std::int64_t side = 0; side < 2; ++side) {
+      double* const point = scratch.points + side * p_;
+      std::copy_n(x, p_, point);
+      point[i] = std::min(std::max(x[i] + (side ? digit : -digit), box.lower[i]), box.upper[i]);
+    }
+    f_.values(scratch.points, scratch.images, 2, function);
+    for (std::int64_t j = 0; j < q_; ++j) {
+      for (std::int64_t side = 0; side < 2; ++side) {
+        const double change = std::abs(metric_.error(scratch.images + side * q_, fx, j));
+        scratch.noise[j] = std::max(scratch.noise[j], change);
+      }
+    }
   }
 }
 
@@ -220,6 +250,7 @@ RootFacts Roots::assess(const double* y, const double* x, const double* fx,
   find_rounding(x, fx, false, scratch);
   for (std::int64_t j = 0; j < q_; ++j) scratch.noise[j] *= 0.5;
   measure_noise(x, 0, scratch, function);
+  measure_noise(x, kNarrow, scratch, function);
   measure_noise(x, kSpacing, scratch, function);
   double squared = 0;
   for (std::int64_t j = 0; j < q_; ++j) {
@@ -241,10 +272,16 @@ RootFacts Roots::assess(const double* y, const double* x, const double* fx,
   const double least = std::max(std::sqrt(digits), kEpsilon);
   RootFacts facts{std::max(wanted / sigma, std::sqrt(digits)), false};
   if (!(facts.x_error < kFlat)) facts = {least, true};
-  while (!leaves(x, fx, facts.x_error, 0.5 * wanted, scratch, function)) {
-    facts.singular = true;
+  if (!facts.singular && leaves(x, fx, facts.x_error, 0.5 * wanted, scratch, function)) {
+    return facts;
+  }
+  facts.singular = true;
+  while (!leaves(x, fx, facts.x_error, wanted, scratch, function)) {
     facts.x_error *= kGrowth;
-    if (facts.x_error > kFlat) break;
+    if (facts.x_error <= kFlat) continue;
+    // A set of roots. How far it is, other directions say.
+    facts.x_error = wanted / norm(scratch.jac, q_ * p_);
+    break;
   }
   return facts;
 }

@@ -14,6 +14,14 @@
 
 namespace fastinv {
 
+// Why f - y is known to have a root near a point.
+enum class Shown {
+  no,
+  near,   // a Newton step comes so much closer that the theorem of Newton and Kantorovich is as good
+          // as satisfied
+  exact,  // the point is one, to the accuracy of f
+};
+
 // What is known of a root.
 struct RootFacts {
   double x_error;  // radius, in units of the region, in which the true root lies
@@ -32,6 +40,9 @@ class Roots {
         p_(problem.n_inputs()),
         q_(problem.n_outputs()) {}
 
+  // Residuals beyond this are no noise, as a function of so much noise could not be inverted.
+  static constexpr double kMostNoise = 1e-3;
+
   // Memory of one thread, in addition to that of the function for kPoints rows.
   static constexpr std::int64_t kPoints = 9;
   struct Scratch {
@@ -40,9 +51,8 @@ class Roots {
     Scratch(Taker& take, std::int64_t p, std::int64_t q);
   };
 
-  // Whether f - y has a root near x with the image fx: to the accuracy of f, or because a Newton
-  // step comes so much closer that the theorem of Newton and Kantorovich is as good as satisfied.
-  bool shows(const double* y, const double* x, const double* fx, const Scratch& scratch,
+  // Whether f - y has a root near x with the image fx, as a point to the accuracy of f or beside it.
+  Shown shows(const double* y, const double* x, const double* fx, const Scratch& scratch,
              const FunctionScratch& function) const;
   // How sharply the root at x is determined.
   RootFacts assess(const double* y, const double* x, const double* fx, const Scratch& scratch,
@@ -60,6 +70,8 @@ class Roots {
   double newton_step(const double* y, const double* fx, const Scratch& scratch) const;
   void measure_noise(const double* x, double spacing, const Scratch& scratch,
                      const FunctionScratch& function) const;
+  void add_digits(const double* x, const double* fx, const Scratch& scratch,
+                  const FunctionScratch& function) const;
   double weakest(const Scratch& scratch) const;
   bool leaves(const double* x, const double* fx, double length, double wanted,
               const Scratch& scratch, const FunctionScratch& function) const;

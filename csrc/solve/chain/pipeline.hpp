@@ -74,8 +74,6 @@ class Pipeline {
   void evaluate_rows(const Candidates& candidates, Scratch& scratch) const;
   void polish_rows(const Goal& goal, const Candidates& candidates, Scratch& scratch) const;
   void verify_rows(const Goal& goal, const Candidates& candidates, Scratch& scratch) const;
-  bool shows_root(const double* y, const Candidates& own, std::int64_t j, double residual,
-                  double anchor_residual, Scratch& scratch) const;
   void rank_row(const Goal& goal, std::int64_t row, const Candidates& candidates, const Ranked& out,
                 Scratch& scratch) const;
   void find_residuals(const double* y, const Candidates& candidates, Scratch& scratch) const;

@@ -31,16 +31,20 @@ void Pipeline::verify_rows(const Goal& goal, const Candidates& candidates, Scrat
         own.flags[j] = 0;
         residual = anchor_residual;
       }
-      if (!goal.root || (own.flags[j] & kRoot) || !goal.allows(y, fx, residual)) continue;
-      if (shows_root(y, own, j, residual, anchor_residual, scratch)) own.flags[j] |= kRoot;
+      if (!goal.root || (own.flags[j] & kRoot)) continue;
+      const bool allowed = goal.allows(y, fx, residual);
+      if (!options_.polish && !allowed) continue;
+      if (!options_.polish && residual <= kMuchCloser * anchor_residual) {
+        own.flags[j] |= kRoot;
+        continue;
+      }
+      if (!allowed && !(residual <= Roots::kMostNoise)) continue;
+      const Shown shown =
+          roots_->shows(y, own.x + j * p_, fx, scratch.roots, scratch.function);
+      if (shown == Shown::exact) own.flags[j] |= kExact | kRoot;
+      if (shown == Shown::near && allowed) own.flags[j] |= kRoot;
     }
   }
-}
-
-bool Pipeline::shows_root(const double* y, const Candidates& own, std::int64_t j, double residual,
-                          double anchor_residual, Scratch& scratch) const {
-  if (!options_.polish && residual <= kMuchCloser * anchor_residual) return true;
-  return roots_->shows(y, own.x + j * p_, own.fx + j * q_, scratch.roots, scratch.function);
 }
 
 }  // namespace fastinv

@@ -28,7 +28,7 @@ struct Search::Scratch {
   // The anchors to start from, and the points that their derivatives predict.
   std::int64_t* starts;  // (max_starts)
   double* predicted;     // (max_starts, p)
-  std::int64_t n_starts = 0;
+  std::int64_t n_starts = 0, max_starts;
   // A batch of starts, and their results.
   double *x, *fx;          // (kBatch, p), (kBatch, q)
   PolishResult* polished;  // (kBatch)
@@ -50,8 +50,8 @@ struct Search::Scratch {
   Roots::Scratch roots;
   FunctionScratch function;
 
-  Scratch(Taker& take, const Search& self, std::int64_t max_starts, std::int64_t max_found_)
-      : max_found(max_found_) {
+  Scratch(Taker& take, const Search& self, std::int64_t max_starts_, std::int64_t max_found_)
+      : max_starts(max_starts_), max_found(max_found_) {
     const std::int64_t p = self.p_, q = self.q_, n = self.n_, m = std::min(p, q);
     take(step, n * p);
     take(distances, n);

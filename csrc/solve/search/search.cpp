@@ -17,6 +17,8 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+// Starts for each solution that is found, at least; and how many times as many as asked for.
+constexpr std::int64_t kStartsPerSolution = 4, kMostRounds = 64;
 // Of a set of solutions that are not isolated: its members, and how far apart they are at least, in
 // units of the region.
 constexpr std::int64_t kMostMembers = 8;
@@ -82,7 +84,8 @@ void Search::solve_all(const Goal& goal, std::int64_t n_starts, const AllArrays&
     write_row(y, out.row(row, p_), scratch);
   };
   // One more than asked for shows that there are more.
-  for_each_row<Scratch>(goal.n, n_threads, work, *this, tried, out.ranked.k + 1);
+  const std::int64_t most = std::min(kMostRounds * tried, n_);
+  for_each_row<Scratch>(goal.n, n_threads, work, *this, most, out.ranked.k + 1);
 }
 
 void Search::assess(const Goal& goal, const AssessedArrays& arrays, int n_threads) const {
@@ -94,7 +97,9 @@ void Search::assess(const Goal& goal, const AssessedArrays& arrays, int n_thread
     if (!all_finite(y, q_) || !all_finite(x, p_)) return;
     double* const fx = scratch.fx;
     f_.values(x, fx, 1, scratch.function);
-    if (!all_finite(fx, q_) || !roots_.shows(y, x, fx, scratch.roots, scratch.function)) return;
+    if (!all_finite(fx, q_) || roots_.shows(y, x, fx, scratch.roots, scratch.function) == Shown::no) {
+      return;
+    }
     const RootFacts facts = roots_.assess(y, x, fx, scratch.roots, scratch.function);
     arrays.x_error[row] = facts.x_error;
     arrays.isolated[row] = !belongs_to_set(y, x, facts.singular, scratch);
@@ -111,18 +116,24 @@ void Search::search(const Goal& goal, const double* y, std::int64_t n_starts,
   scratch.nearest_residual = kInfinity;
   scratch.nearest_anchor = -1;
   if (!all_finite(y, q_)) return;
-  choose_starts(y, n_starts, scratch);
-  for (std::int64_t first = 0; first < scratch.n_starts; first += Scratch::kBatch) {
-    const std::int64_t n = std::min(Scratch::kBatch, scratch.n_starts - first);
-    polish_starts(y, first, n, scratch);
-    for (std::int64_t i = 0; i < n; ++i) {
-      if (scratch.n_found == scratch.max_found) return;
-      const std::int64_t anchor = scratch.starts[first + i];
-      const double* const fx = scratch.fx + i * q_;
-      const bool is_new =
-          take_polished(goal, y, anchor, scratch.x + i * p_, fx, scratch.polished[i], scratch);
-      if (is_new) try_partner(goal, y, anchor, fx, scratch);
+  std::int64_t done = 0;
+  for (;; n_starts *= 2) {
+    choose_starts(y, std::min(n_starts, scratch.max_starts), scratch);
+    while (done < scratch.n_starts) {
+      const std::int64_t n = std::min(Scratch::kBatch, scratch.n_starts - done);
+      polish_starts(y, done, n, scratch);
+      for (std::int64_t i = 0; i < n; ++i, ++done) {
+        if (scratch.n_found == scratch.max_found) return;
+        const std::int64_t anchor = scratch.starts[done];
+        const double* const fx = scratch.fx + i * q_;
+        const bool is_new =
+            take_polished(goal, y, anchor, scratch.x + i * p_, fx, scratch.polished[i], scratch);
+        if (is_new) try_partner(goal, y, anchor, fx, scratch);
+      }
     }
+    // Many solutions need more starts. The first ones stay the same.
+    const bool enough = kStartsPerSolution * (scratch.n_found - scratch.n_in_set) <= n_starts;
+    if (enough || n_starts >= scratch.max_starts) break;
   }
   if (scratch.n_found == 0) try_nearest_anchor(goal, y, scratch);
 }
@@ -155,8 +166,10 @@ bool Search::is_solution(const Goal& goal, const double* y, const double* x, con
                          const PolishResult& result, const Scratch& scratch) const {
   if (!goal.root) return goal.allows(y, fx, result.residual);
   if (result.exact) return true;  // as small as it can be, whatever the tolerance
-  return goal.allows(y, fx, result.residual) &&
-         roots_.shows(y, x, fx, scratch.roots, scratch.function);
+  const bool allowed = goal.allows(y, fx, result.residual);
+  if (!allowed && !(result.residual <= Roots::kMostNoise)) return false;
+  const Shown shown = roots_.shows(y, x, fx, scratch.roots, scratch.function);
+  return shown == Shown::exact || (shown == Shown::near && allowed);
 }
 
 // Takes the result x of polishing, with the image fx; true if it is a new solution.

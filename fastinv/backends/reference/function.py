@@ -39,16 +39,17 @@ class Derivatives:
         """Images ``(..., q)`` of `x` ``(..., p)``."""
         return self._values(self._code, x)
 
-    def jacobians(self, x: Float64Array) -> Float64Array:
+    def jacobians(self, x: Float64Array, reach: Float64Array | None = None) -> Float64Array:
         """``dy_i / dx_j`` ``(n, q, p)`` at points `x` ``(n, p)``: the user's, the network's own, or
-        differences that stay within the bounds."""
+        differences that stay within the bounds, and reach `reach` ``(n,)`` times as far as they
+        commonly do."""
         if self._user_jacobian is not None:
             return call_rows(self._user_jacobian, x, (len(x), self.q, self.p))
         if isinstance(self._code, NetworkCode):
             return np.array([network_derivative(self._code, row) for row in x]).reshape(
                 -1, self.q, self.p
             )
-        return self._differences(x)
+        return self._differences(x, np.ones(len(x)) if reach is None else reach)
 
     @singledispatchmethod
     def _values(self, code: object, x: Float64Array) -> Float64Array:
@@ -62,10 +63,11 @@ class Derivatives:
     def _(self, code: NetworkCode, x: Float64Array) -> Float64Array:
         return network_values(code, x)
 
-    def _differences(self, x: Float64Array) -> Float64Array:
+    def _differences(self, x: Float64Array, reach: Float64Array) -> Float64Array:
         region = self._region
         size = np.maximum(np.abs(x) / region.scale, 1.0)
-        h = _DIFFERENCE * region.scale * np.cbrt(size)
+        digits = 16 * float(np.finfo(np.float64).eps) * np.abs(x)
+        h = np.maximum(reach[:, None] * _DIFFERENCE * region.scale * np.cbrt(size), digits)
         low = np.maximum(x - h, np.minimum(region.step_lower, x))
         high = np.minimum(x + h, np.maximum(region.step_upper, x))
         # Point i of each x moves coordinate i alone.

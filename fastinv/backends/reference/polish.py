@@ -28,7 +28,9 @@ from fastinv.functions.problem import Problem
 SOLVED, STATIONARY, EVALUATIONS = range(3)
 
 _ROUNDING = 2.0  # rounding units of f(x) and y that each output may be off
-_TINY = 1e-200  # squares below this may vanish
+_TINY = 1e-40  # products of squares below this may vanish
+# Differences are as wide as common after steps of this length, in units of the region, or narrower.
+_SHORT_STEP = 1e-5
 _FIRST_DAMPING, _MOST_DAMPING, _LEAST_RAISED_DAMPING = 1e-4, 1e10, 1e-12
 _STATIONARY = 1e-9  # cosine between the residual and what the Jacobian can reach
 # After a step that shrinks the squared residual by this factor, the next keeps the derivatives.
@@ -121,6 +123,7 @@ class _Descent:
         # What rounding of x changes, by the last derivatives; and the last step that new ones gave.
         self._x_rounding, self._x_rounding_at_least = np.zeros((n, q)), np.zeros((n, q))
         self._last_step, self._last_ratio = np.zeros((n, p)), np.zeros(n)
+        self._last_length = np.ones(n)  # of the last step that was taken
 
     def run(self) -> Ends:
         """Run all to their ends."""
@@ -179,7 +182,11 @@ class _Descent:
             return
         self._in_larger_unit(rows)
         residual = self._residual(rows)
-        jac = self._f.jacobians(self._x[rows]) * self._region.scale * self._weight[:, None]
+        # Near a multiple root, f bends too much within common differences.
+        short = self._last_length[rows] < _SHORT_STEP
+        reach = np.where(short, np.maximum(self._last_length[rows] / _SHORT_STEP, 1e-9), 1.0)
+        jac = self._f.jacobians(self._x[rows], reach) * self._region.scale
+        jac = jac * self._weight[:, None]
         jac = jac * self._unit[rows, None, None]
         self._n_evaluations[rows] += self._f.evaluations_per_jacobian
         jac = self._held(rows, jac, outward=-np.einsum("nqp,nq->np", jac, residual))
@@ -254,8 +261,9 @@ class _Descent:
         fx: Float64Array,
         squared: Float64Array,
     ) -> None:
+        self._last_length[rows] = np.linalg.norm(steps, axis=1)
         first = self._first_step[rows] == 0.0
-        self._first_step[rows[first]] = np.linalg.norm(steps[first], axis=1)
+        self._first_step[rows[first]] = self._last_length[rows[first]]
         self._first_x[rows[first]] = x[first]
         self._x[rows], self._fx[rows], self._squared[rows] = x, fx, squared
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastinv._common.arrays import BoolArray, Float64Array
+from fastinv._common.arrays import BoolArray, Float64Array, IntArray
 from fastinv.backends.distances import distance
 from fastinv.backends.reference.function import Derivatives
 from fastinv.functions.problem import Problem
@@ -27,6 +27,7 @@ _CONTRACTION = 0.125
 _LONGEST_STEP = 0.5  # in units of the region
 _POINTS = 9
 _SPACING = 2.0**-17  # widest spacing of points, in units of the region
+_NARROW = 2.0**-20  # no f that can be inverted is wild within this
 _IRREGULAR = 1e-2  # largest noise, relative to how much f varies there
 _SURE = 3.0  # times the noise of each output
 _GROWTH, _FLAT = 4.0, 0.5  # of the radius, and where it stops
@@ -48,6 +49,10 @@ class RootFacts:
         return RootFacts(self.x_error[one], self.singular[one], self.direction[one])
 
 
+# Residuals beyond this are no noise, as a function of so much noise could not be inverted.
+MOST_NOISE = 1e-3
+
+
 class Roots:
     """Judges points of a problem, many at a time."""
 
@@ -61,19 +66,27 @@ class Roots:
         """Which of the images `fx` ``(n, q)`` are `y` to that `rounding` ``(n, q)`` of f and x."""
         return self._within(y, fx, _EXACT * rounding)
 
-    def shows(self, y: Float64Array, x: Float64Array, fx: Float64Array) -> BoolArray:
+    def shows(
+        self, y: Float64Array, x: Float64Array, fx: Float64Array
+    ) -> tuple[BoolArray, BoolArray]:
         """Whether f - y has a root near each of `x` ``(n, p)`` with images `fx` ``(n, q)``.
 
-        Either the errors are rounding, or noise of f; or a Newton step comes so much closer that
-        the theorem of Newton and Kantorovich is as good as satisfied.
+        Returns
+        -------
+        exact : ndarray of shape (n,)
+            Errors are rounding, or noise of f.
+        near : ndarray of shape (n,)
+            A Newton step comes so much closer that the theorem of Newton and Kantorovich is as
+            good as satisfied.
         """
         with np.errstate(all="ignore"):
             jac = self.derivatives(x)
             rounding = self._rounding(x, fx, jac, generous=True)
-            shown = self.within(y, fx, rounding)
-            rest = np.flatnonzero(~shown)
+            exact = self.within(y, fx, rounding)
+            near = np.zeros_like(exact)
+            rest = np.flatnonzero(~exact)
             if not len(rest):
-                return shown
+                return exact, near
             y, x, fx, jac, rounding = (a[rest] for a in (y, x, fx, jac, rounding))
             steps = -np.einsum("npq,nq->np", _inverses(jac), (fx - y) * self._weight)
             length = np.linalg.norm(steps, axis=1)
@@ -84,9 +97,12 @@ class Roots:
             )
             spacing = np.where(length * 4 < _SPACING, length * 4, _SPACING)
             noise = self._measured(x, rounding, spacing)[0]
+            noise = self._measured(x, noise, np.full(len(x), _NARROW))[0]
+            noise = np.fmax(noise, self._changed_by_digits(x, fx))
             noisy = self._within(y, fx, _EXACT_IN_NOISE * noise)
-            shown[rest] = (usable & closer) | noisy
-        return shown
+            near[rest] = usable & closer
+            exact[rest] = noisy & ~near[rest]
+        return exact, near
 
     def assess(self, y: Float64Array, x: Float64Array, fx: Float64Array) -> RootFacts:
         """How sharply the roots at `x` ``(n, p)`` are determined."""
@@ -94,6 +110,7 @@ class Roots:
             jac = self.derivatives(x)
             noise = 0.5 * self._rounding(x, fx, jac, generous=False)
             noise, _ = self._measured(x, noise, np.zeros(len(x)))
+            noise, _ = self._measured(x, noise, np.full(len(x), _NARROW))
             noise, spread = self._measured(x, noise, np.full(len(x), _SPACING))
             noise = noise + self._resolution * self._weight
             # Where f and its derivative are zero, digits say nothing.
@@ -109,16 +126,23 @@ class Roots:
             radius = np.fmax(wanted / sigma, digits)
             singular = ~(radius < _FLAT)
             radius[singular] = np.fmax(digits, _EPSILON)[singular]
-            growing = np.arange(len(x))
-            while len(growing):
-                stays = ~self._leaves(
-                    x[growing], fx[growing], radius[growing], direction[growing],
-                    0.5 * wanted[growing], weight[growing],
+
+            def leaving(rows: IntArray, share: float) -> BoolArray:
+                return self._leaves(
+                    x[rows], fx[rows], radius[rows], direction[rows], share * wanted[rows],
+                    weight[rows],
                 )  # fmt: skip
-                growing = growing[stays]
-                singular[growing] = True
+
+            rows = np.flatnonzero(~singular)
+            singular[rows[~leaving(rows, 0.5)]] = True
+            growing = np.flatnonzero(singular)
+            while len(growing := growing[~leaving(growing, 1.0)]):
                 radius[growing] *= _GROWTH
-                growing = growing[radius[growing] <= _FLAT]
+                # Of a set of roots, other directions say how far it is.
+                flat = growing[radius[growing] > _FLAT]
+                size = np.linalg.norm(jac[flat] * weight[flat, :, None], axis=(1, 2))
+                radius[flat] = wanted[flat] / size
+                growing = growing[~np.isin(growing, flat)]
         return RootFacts(radius, singular, direction)
 
     def derivatives(self, x: Float64Array) -> Float64Array:
@@ -161,8 +185,23 @@ class Roots:
         fifth = np.sqrt((np.diff(images, 5, axis=1) ** 2).mean(axis=1) / 252)
         spread = np.ptp(images, axis=1)
         irregular = fifth >= 0.3 * third
-        small = fifth <= np.maximum(_IRREGULAR * spread, 64 * noise)
-        return np.where(irregular & small, np.maximum(noise, 2 * fifth), noise), spread
+        # Points far apart may differ by more than noise, and have more digits to round.
+        digits = np.abs(images).max(axis=1)
+        above_digits = (spacing == 0)[:, None] | (fifth > 4 * self._f.rounding * digits)
+        tame = (spacing <= _NARROW)[:, None] | (fifth <= _IRREGULAR * spread)
+        counts = irregular & above_digits & tame
+        return np.where(counts, np.maximum(noise, 2 * fifth), noise), spread
+
+    def _changed_by_digits(self, x: Float64Array, fx: Float64Array) -> Float64Array:
+        """How much each output ``(n, q)`` changes if a coordinate moves by a rounding of itself or
+        of the region's scale: where derivatives vanish, x is still no better than that."""
+        digits = self._f.rounding * np.maximum(np.abs(x), self._region.scale)
+        changes = np.zeros(fx.shape)
+        for one in np.eye(x.shape[1]):
+            for sign in (-1.0, 1.0):
+                images = self._f.values(self._region.clip_step(x + sign * digits * one))
+                changes = np.fmax(changes, np.abs((images - fx) * self._weight))
+        return changes
 
     def _leaves(
         self,

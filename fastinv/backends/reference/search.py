@@ -11,7 +11,7 @@ from fastinv.backends.checks import solving as checks
 from fastinv.backends.distances import distance
 from fastinv.backends.reference.function import Derivatives
 from fastinv.backends.reference.polish import EVALUATIONS, Ends, Polish
-from fastinv.backends.reference.roots import Roots
+from fastinv.backends.reference.roots import MOST_NOISE, Roots
 from fastinv.backends.reference.sets import BETWEEN_MEMBERS, MOST_MEMBERS, Sets
 from fastinv.backends.reference.verification import allowed
 from fastinv.backends.solving import (
@@ -88,7 +88,8 @@ class Search:
         usable = np.isfinite(goal.targets).all(axis=1) & np.isfinite(x).all(axis=1)
         fx[usable] = self._f.values(x[usable])
         rows = np.flatnonzero(np.isfinite(fx).all(axis=1))
-        rows = rows[self._roots.shows(goal.targets[rows], x[rows], fx[rows])]
+        exact, near = self._roots.shows(goal.targets[rows], x[rows], fx[rows])
+        rows = rows[exact | near]
         if len(rows):
             facts = self._roots.assess(goal.targets[rows], x[rows], fx[rows])
             x_error[rows] = facts.x_error
@@ -163,10 +164,12 @@ class Search:
         one = Goal(y[None], goal.tol, None, goal.error_tol, goal.root)
         within = allowed(one, ends.fx[None], ends.residual[None])[0]
         if goal.root:
-            rows = np.flatnonzero(within & ~ends.exact)
-            within = ends.exact.copy()
+            rows = np.flatnonzero(~ends.exact & (within | (ends.residual <= MOST_NOISE)))
             targets = np.tile(y, (len(rows), 1))
-            within[rows] = self._roots.shows(targets, ends.x[rows], ends.fx[rows])
+            exact, near = self._roots.shows(targets, ends.x[rows], ends.fx[rows])
+            shown = exact | (near & within[rows])
+            within = ends.exact.copy()
+            within[rows] = shown
         return within
 
     def _distinct(self, goal: Goal, y: Float64Array, ends: Ends) -> list[_Found]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastinv._common.arrays import BoolArray, Float64Array
 from fastinv.backends.distances import distance
-from fastinv.backends.reference.roots import Roots
+from fastinv.backends.reference.roots import MOST_NOISE, Roots
 from fastinv.backends.solving import Anchors, CandidateFlag, Candidates, PipelineOptions
 from fastinv.functions.goal import Goal
 from fastinv.functions.problem import Problem
@@ -49,13 +49,18 @@ class Verification:
             x[worse], fx[worse] = anchors.x[candidates.anchor[worse]], images[worse]
             residual[worse], flags[worse] = anchor_residual[worse], 0
         if goal.root:
-            unknown = finite & ((flags & CandidateFlag.ROOT) == 0) & allowed(goal, fx, residual)
-            shown = np.zeros_like(unknown)
-            if not self._options.polish:
-                shown = unknown & (residual <= _MUCH_CLOSER * anchor_residual)
-            rest = unknown & ~shown
+            unknown = finite & ((flags & CandidateFlag.ROOT) == 0)
+            within = allowed(goal, fx, residual)
+            if self._options.polish:
+                rest = unknown & (within | (residual <= MOST_NOISE))
+            else:
+                closer = unknown & within & (residual <= _MUCH_CLOSER * anchor_residual)
+                flags[closer] |= CandidateFlag.ROOT
+                rest = unknown & within & ~closer
             if rest.any():
                 targets = np.broadcast_to(y, fx.shape)[rest]
-                shown[rest] = Roots(self._problem).shows(targets, x[rest], fx[rest])
-            flags[shown] |= CandidateFlag.ROOT
+                exact, near = Roots(self._problem).shows(targets, x[rest], fx[rest])
+                shown = np.where(exact, CandidateFlag.EXACT | CandidateFlag.ROOT, 0)
+                shown |= np.where(near & within[rest], CandidateFlag.ROOT, 0)
+                flags[rest] |= shown.astype(np.uint8)
         return replace(candidates, x=x, fx=fx, flags=flags)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from math import ceil
 
@@ -11,7 +12,7 @@ from fastinv._common.threads import threads_that_pay
 from fastinv._common.validation import check_integer, check_number
 from fastinv.backends.protocol import Found, Ranked, Search
 from fastinv.functions.goal import Goal
-from fastinv.solutions import Solutions, Status
+from fastinv.solutions import SearchStatus, Solutions, Status
 from fastinv.solutions.explanation import Circumstances
 from fastinv.solvers.enumeration.judge import Judge
 from fastinv.solvers.enumeration.preferences import Preference, prefer
@@ -19,6 +20,7 @@ from fastinv.solvers.enumeration.preferences import Preference, prefer
 _STARTS = 24  # per target at effort 1
 _MOST_STARTS = 2.0**31
 _FLOPS_PER_START = 20_000.0
+_FEW = 64  # places, before those for targets with more solutions
 _PLACES_AT_ONCE = 2**18  # for solutions, before what is empty is dropped
 
 
@@ -56,16 +58,20 @@ def all_solutions(
     """
     keys = preference.checked(len(goal), search.problem.region)
     n_starts = starts_of(effort)
-    # Each start leads to one solution at most, and each new one to a partner.
-    most = 2 * min(n_starts, judge.n_anchors) + 1
-    k = most if max_solutions is None else check_integer(max_solutions, "max_solutions")
+    k = _FEW if max_solutions is None else check_integer(max_solutions, "max_solutions")
+
+    def solve(part: Goal, k: int) -> Found:
+        threads = threads_that_pay(n_threads, _FLOPS_PER_START * n_starts * len(part))
+        return search.solve_all(part, k=k, n_starts=n_starts, n_threads=threads)
+
     rows = max(1, _PLACES_AT_ONCE // k)
     blocks = []
     for first in range(0, max(len(goal), 1), rows):
         part = replace(goal, targets=goal.targets[first : first + rows])
-        threads = threads_that_pay(n_threads, _FLOPS_PER_START * n_starts * len(part))
-        found = search.solve_all(part, k=k, n_starts=n_starts, n_threads=threads)
-        blocks.append(found if max_solutions is not None else _trimmed(found))
+        found = solve(part, k)
+        if max_solutions is None:
+            found = _with_all(found, part, solve)
+        blocks.append(found)
     ranked, count, status = _joined(blocks)
     return prefer(
         Solutions(
@@ -80,8 +86,16 @@ def all_solutions(
     )
 
 
-def _trimmed(found: Found) -> Found:
-    """Without the places that no target fills."""
+def _with_all(found: Found, goal: Goal, solve: Callable[[Goal, int], Found]) -> Found:
+    """`found`, with the solutions that had no place, and without the places that none fills."""
+    k = found.ranked.x.shape[1]
+    while len(cut := np.flatnonzero(found.search == SearchStatus.CUT)):
+        k *= 4
+        again = solve(replace(goal, targets=goal.targets[cut]), k)
+        found = found._replace(ranked=_with_places(found.ranked, k))
+        for whole, part in zip(found.ranked, again.ranked, strict=True):
+            whole[cut] = part
+        found.count[cut], found.search[cut] = again.count, again.search
     return found._replace(ranked=_with_places(found.ranked, max(1, found.count.max(initial=0))))
 
 
