@@ -169,10 +169,12 @@ class Region:
     def __init__(self, lower: _F64, upper: _F64, scale: _F64, periods: _F64) -> None: ...
 
 class Problem:
-    def __init__(self, function: Function | None, region: Region, n_outputs: int) -> None: ...
+    def __init__(
+        self, function: Function | None, region: Region, y_scale: _F64, resolution: _F64
+    ) -> None: ...
 
 class Anchors:
-    def __init__(self, x: _F64, y: _F64, isa: str) -> None: ...
+    def __init__(self, x: _F64, y: _F64, y_scale: _F64, isa: str) -> None: ...
     def nearest(
         self, targets: _F64, k: int, distances: _F64, indices: _I64, n_threads: int
     ) -> None: ...
@@ -207,6 +209,7 @@ class Pipeline:
     def correct(self, goal: _Goal, candidates: _Candidates, n_threads: int) -> None: ...
     def evaluate(self, goal: _Goal, candidates: _Candidates, n_threads: int) -> None: ...
     def polish(self, goal: _Goal, candidates: _Candidates, n_threads: int) -> None: ...
+    def verify(self, goal: _Goal, candidates: _Candidates, n_threads: int) -> None: ...
     def rank(
         self,
         goal: _Goal,
@@ -232,6 +235,9 @@ class Search:
         """Reads starts from `x`; writes to it and to all arrays after it."""
 
     def jacobians(self, x: _F64, out: _F64) -> None: ...
+    def assess(
+        self, goal: _Goal, x: _F64, x_error: _F64, isolated: NDArray[np.uint8], n_threads: int
+    ) -> None: ...
     def solve_all(
         self,
         goal: _Goal,
@@ -241,6 +247,7 @@ class Search:
         anchor: _I64,
         status: _I8,
         count: _I64,
+        search: _I8,
         n_threads: int,
     ) -> None: ...
     def solve_path(
@@ -285,6 +292,7 @@ class FrozenCall:
         n_candidates_near: int,
         k: int,
         tol: float,
+        error_tol: list[float],
         solution_type: type[SolutionBuffer],
         probes: _F64,
     ) -> None: ...

@@ -99,7 +99,10 @@ class Setup(_Options):
     upper: Any = None
     scale: Any = None
     periods: Any = None
+    y_scale: Any = None
     tol: float = 1e-3
+    error_tol: Any = None
+    root: bool = False
 
     @property
     def p(self) -> int:
@@ -127,23 +130,28 @@ class Setup(_Options):
         )
 
     @property
+    def units(self):
+        given = 1.0 if self.y_scale is None else self.y_scale
+        return np.array(np.broadcast_to(np.asarray(given, dtype=float), (self.q,)))
+
+    @property
     def problem(self) -> Problem:
         function = self.function
         if not isinstance(function, Function):
             function = CodeFunction(function, self.p, self.q)
-        return Problem(function, self.region)
+        return Problem(function, self.region, self.units)
 
     def pipeline(self, backend):
-        anchors = backend.anchors(self.anchors_x, self.anchors_y)
+        anchors = backend.anchors(self.anchors_x, self.anchors_y, self.units)
         return backend.pipeline(self.problem, anchors, self.twin, self.options)
 
     def search(self, backend):
-        anchors = backend.anchors(self.anchors_x, self.anchors_y)
+        anchors = backend.anchors(self.anchors_x, self.anchors_y, self.units)
         return backend.search(self.problem, anchors, self.options)
 
     def goal(self, targets, near=None) -> Goal:
         targets = np.asarray(targets, dtype=float).reshape(-1, self.q)
-        return Goal(targets, self.tol, near)
+        return Goal(targets, self.tol, near, self.error_tol, self.root)
 
     def solve(self, backend, targets, *, n_candidates, k, near=None, n_threads=1, out=None):
         return self.pipeline(backend).solve(
