@@ -1,6 +1,7 @@
 // A frozen solver: from one target to ranked solutions without running Python code. Any argument
 // that is not a clean array of one target goes to the method `_solve` of the derived Python class.
 #include <pybind11/numpy.h>
+#include <pybind11/stl.h>
 
 #include <algorithm>
 #include <chrono>
