@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 namespace fastinv {
 
@@ -73,39 +74,77 @@ inline void cholesky_solve(const double* factor, std::int64_t n, double* b) {
   }
 }
 
+// A plane rotation of two vectors of n numbers, `stride` apart.
+inline void rotate(double* a, double* b, std::int64_t n, std::int64_t stride, double c, double s) {
+  for (std::int64_t i = 0; i < n * stride; i += stride) {
+    const double old = a[i];
+    a[i] = c * old - s * b[i];
+    b[i] = s * old + c * b[i];
+  }
+}
+
 // Finds the direction v (p) of length 1 in which jac (q, p) changes least, among those in which it
-// changes at all if p > q, and returns that change: its smallest singular value, by inverse
-// iteration from a start that favours no coordinate. Uses matrix (m, m) and u (m), m = min(p, q).
-inline double weakest_direction(const double* jac, std::int64_t q, std::int64_t p, double* matrix,
-                                double* u, double* v) {
-  const std::int64_t m = std::min(p, q);
-  gram(jac, q, p, matrix);
-  const double size = trace(matrix, m);
-  add_to_diagonal(matrix, m, 1e-14 * size);
-  const bool usable = size > 0 && std::isfinite(size) && cholesky(matrix, m);
-  for (std::int64_t a = 0; a < m; ++a) u[a] = 1.0 / static_cast<double>(a + 1);
-  constexpr int kIterations = 6;
-  for (int iteration = 0; iteration < kIterations; ++iteration) {
-    if (usable) cholesky_solve(matrix, m, u);
-    const double length = norm(u, m);
-    for (std::int64_t a = 0; a < m; ++a) u[a] /= length;
-  }
-  if (p > q) {
-    std::fill(v, v + p, 0.0);
-    for (std::int64_t j = 0; j < q; ++j) {
-      for (std::int64_t i = 0; i < p; ++i) v[i] += u[j] * jac[j * p + i];
+// changes at all if p > q, and returns that change: its smallest singular value, however much
+// smaller than the largest. By plane rotations that make the columns of jac, or its rows if those
+// are fewer, orthogonal (Hestenes 1958); jac ends as that. Uses basis (m, m), m = min(p, q).
+inline double weakest_direction(double* jac, std::int64_t q, std::int64_t p, double* basis,
+                                double* v) {
+  const bool by_row = p > q;
+  const std::int64_t m = by_row ? q : p, n = by_row ? p : q;  // m vectors of n numbers
+  const std::int64_t next = by_row ? p : 1, stride = by_row ? 1 : p;
+  std::fill(basis, basis + m * m, 0.0);
+  for (std::int64_t k = 0; k < m; ++k) basis[k * m + k] = 1;
+  double largest = 0;
+  for (std::int64_t i = 0; i < p * q; ++i) largest = std::max(largest, std::abs(jac[i]));
+  const bool usable = largest > 0 && std::isfinite(largest);
+  // In a unit in which squares neither overflow nor vanish.
+  const double unit = usable ? std::ldexp(1.0, -std::ilogb(largest)) : 1.0;
+  for (std::int64_t i = 0; i < p * q; ++i) jac[i] *= unit;
+  constexpr int kMostSweeps = 30;
+  bool rotated = usable;
+  for (int sweep = 0; rotated && sweep < kMostSweeps; ++sweep) {
+    rotated = false;
+    for (std::int64_t k = 0; k < m; ++k) {
+      for (std::int64_t l = k + 1; l < m; ++l) {
+        double* const a = jac + k * next;
+        double* const b = jac + l * next;
+        double aa = 0, bb = 0, ab = 0;
+        for (std::int64_t i = 0; i < n * stride; i += stride) {
+          aa += a[i] * a[i];
+          bb += b[i] * b[i];
+          ab += a[i] * b[i];
+        }
+        if (!(std::abs(ab) > 1e-15 * std::sqrt(aa * bb))) continue;
+        rotated = true;
+        const double zeta = (bb - aa) / (2 * ab);
+        const double t = (zeta < 0 ? -1 : 1) / (std::abs(zeta) + std::sqrt(1 + zeta * zeta));
+        const double c = 1 / std::sqrt(1 + t * t), s = c * t;
+        rotate(a, b, n, stride, c, s);
+        rotate(basis + k, basis + l, m, m, c, s);
+      }
     }
-    const double length = norm(v, p), even = 1 / std::sqrt(static_cast<double>(p));
-    for (std::int64_t i = 0; i < p; ++i) v[i] = length > 0 ? v[i] / length : even;
-    return length;
   }
-  std::copy_n(u, p, v);
-  double squared = 0;
-  for (std::int64_t j = 0; j < q; ++j) {
-    const double along = dot(jac + j * p, v, p);
-    squared += along * along;
+  double least = std::numeric_limits<double>::infinity();
+  std::int64_t weakest = 0;
+  for (std::int64_t k = 0; k < m; ++k) {
+    double squared = 0;
+    for (std::int64_t i = 0; i < n * stride; i += stride) {
+      squared += jac[k * next + i] * jac[k * next + i];
+    }
+    if (!(squared < least)) continue;
+    least = squared;
+    weakest = k;
   }
-  return std::sqrt(squared);
+  const double length = std::sqrt(least);
+  for (std::int64_t i = 0; i < p; ++i) {
+    if (!by_row) {
+      v[i] = basis[i * m + weakest];
+    } else {
+      v[i] = length > 0 ? jac[weakest * p + i] / length : 1 / std::sqrt(static_cast<double>(p));
+    }
+  }
+  for (std::int64_t i = 0; i < p * q; ++i) jac[i] /= unit;
+  return usable ? length / unit : 0;
 }
 
 }  // namespace fastinv

@@ -36,7 +36,7 @@ Roots::Scratch::Scratch(Taker& take, std::int64_t p, std::int64_t q) {
   take(points, kPoints * p);
   take(images, kPoints * q);
   take(matrix, m * m);
-  take(system, std::max(p, q));
+  take(system, q);
   take(step, p);
   take(direction, p);
 }
@@ -214,7 +214,7 @@ double Roots::weakest(const Scratch& scratch) const {
     const double weight = scratch.noise[j] > 0 ? 1 / scratch.noise[j] : 0;
     for (std::int64_t i = 0; i < p_; ++i) scratch.jac[j * p_ + i] *= weight;
   }
-  return weakest_direction(scratch.jac, q_, p_, scratch.matrix, scratch.system, scratch.direction);
+  return weakest_direction(scratch.jac, q_, p_, scratch.matrix, scratch.direction);
 }
 
 // Whether f leaves its value at x by at least `wanted`, in units of its noise, on every side along

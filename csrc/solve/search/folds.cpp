@@ -59,7 +59,7 @@ void Search::try_partner(const Goal& goal, const double* y, std::int64_t anchor,
 // Finds v (p) in units of scale, the direction in which f changes least at x; returns that change.
 double Search::flattest(const double* x, double* v, Scratch& scratch) const {
   differentiate(x, scratch);
-  return weakest_direction(scratch.jac, q_, p_, scratch.matrix, scratch.column, v);
+  return weakest_direction(scratch.jac, q_, p_, scratch.matrix, v);
 }
 
 }  // namespace fastinv
