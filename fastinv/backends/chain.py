@@ -48,9 +48,7 @@ def finish(
     return pipeline.rank(goal, candidates, k)
 
 
-def closer(
-    goal: Goal, before: Candidates, after: Candidates, weight: Float64Array
-) -> Candidates:
+def closer(goal: Goal, before: Candidates, after: Candidates, weight: Float64Array) -> Candidates:
     """Each candidate of `after`, or of `before` if `after` is not closer to its target.
 
     A candidate without a finite image cannot start a pass and stays as it is.

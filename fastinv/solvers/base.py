@@ -99,9 +99,7 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
         goal = self._goal(targets, states)
         if out is None:
             ranked = self._ranked(goal, k)
-            return Solutions(
-                targets, *ranked, circumstances=self._circumstances, judge=self._judge
-            )
+            return Solutions(targets, *ranked, circumstances=self._circumstances, judge=self._judge)
         if not isinstance(out, Solutions):
             raise TypeError(f"out must be a Solutions, got {type(out).__name__}")
         check_written("out.targets", out.targets, targets.shape, FLOAT64)

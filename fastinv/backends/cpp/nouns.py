@@ -29,9 +29,7 @@ class Anchors:
         The instruction set, one of ``fastinv._core.isas()``.
     """
 
-    def __init__(
-        self, x: Float64Array, y: Float64Array, y_scale: Float64Array, isa: str
-    ) -> None:
+    def __init__(self, x: Float64Array, y: Float64Array, y_scale: Float64Array, isa: str) -> None:
         checks.check_anchors(x, y, y_scale)
         self.x, self.y, self.y_scale = x, y, y_scale
         self.native = _core.Anchors(

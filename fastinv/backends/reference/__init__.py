@@ -9,6 +9,7 @@ import numpy as np
 
 from fastinv._common.arrays import Float64Array, FloatArray, IntArray
 from fastinv.backends.checks import common as _checks
+from fastinv.backends.checks import solving as _solving_checks
 from fastinv.backends.reference import mixture as mixtures
 from fastinv.backends.reference import mlp
 from fastinv.backends.reference.anchors import Anchors
@@ -129,7 +130,7 @@ class ReferenceBackend:
         self, x: Float64Array, y: Float64Array, y_scale: Float64Array | None = None
     ) -> Anchors:
         """Anchors, searched by brute force."""
-        return Anchors(x, y, _checks.units_of_anchors(y, y_scale))
+        return Anchors(x, y, _solving_checks.units_of_anchors(y, y_scale))
 
     def pipeline(
         self,

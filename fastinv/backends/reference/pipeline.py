@@ -27,6 +27,9 @@ from fastinv.functions.goal import Goal
 from fastinv.functions.problem import Problem
 from fastinv.functions.status import Status
 
+# Groups of candidates, in their order.
+_EXACTLY, _NEARLY, _BY_RESIDUAL, _UNTRUSTED, _COPY, _INVALID = range(6)
+
 
 class Pipeline:
     """Target to ranked solutions; see :class:`fastinv.backends.solving.Pipeline`."""

@@ -69,9 +69,7 @@ def coverage_of_formula(
     return _COVERAGE_MARGIN * float(anchors.nearest(y, 1)[0].max())
 
 
-def coverage_of_data(
-    backend: Backend, anchors_y: Float64Array, y_scale: Float64Array
-) -> float:
+def coverage_of_data(backend: Backend, anchors_y: Float64Array, y_scale: Float64Array) -> float:
     """The same from anchors alone: the largest distance of one to the nearest different one."""
     different = np.unique(anchors_y * (1 / y_scale), axis=0)
     if len(different) == 1:
