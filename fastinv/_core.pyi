@@ -322,6 +322,14 @@ def mixture_nll(
     Dtypes, shapes and `n_threads` are checked here; arrays that are not C-contiguous are copied.
     """
 
+def mixture_modes(
+    weights: _F64, means: _F64, lower: _F64, n_threads: int, isa: str
+) -> tuple[_F64, _F64, _I64]:
+    """New modes ``(n, m, D)``, weights ``(n, m)`` and counts ``(n,)`` of Gaussian mixtures.
+
+    `lower` is ``(n, K, D * D)``. What is beyond a row's count has no value.
+    """
+
 class MixtureTrainerFloat32:
     def __init__(
         self,

@@ -1,4 +1,4 @@
-// Gaussian mixtures as a loss: _core.mixture_nll and _core.MixtureTrainerFloat32/64.
+// Gaussian mixtures: _core.mixture_nll and _core.MixtureTrainerFloat32/64, and their modes.
 #include <pybind11/stl.h>
 
 #include <memory>
@@ -6,6 +6,7 @@
 
 #include "base/dispatch.hpp"
 #include "mixture/mixture.hpp"
+#include "mixture/modes.hpp"
 #include "bindings/support/arguments.hpp"
 #include "bindings/support/gil.hpp"
 #include "bindings/registers.hpp"
@@ -56,6 +57,38 @@ py::tuple nll(py::handle raw, py::handle targets, std::int64_t n_components, std
   refuse_dtype(rows, "raw", "float32 or float64");
 }
 
+// Returns new arrays: x (n, starts, D), weights (n, starts) and counts (n); what is beyond a row's
+// count has no value. `lower` is (n, K, D * D).
+py::tuple modes(const py::array& weights, const py::array& means, const py::array& lower,
+                int n_threads, const std::string& isa) {
+  const Matrix<const double> shares = in_matrix<double>(weights, "weights");
+  if (means.ndim() != 3) detail::refuse_ndim(means, "means", 3);
+  const std::int64_t n = shares.rows, k = shares.cols, d = means.shape(2);
+  constexpr std::int64_t largest = 4096;
+  if (k < 1 || k > largest || d < 1 || d > largest) {
+    throw py::value_error("means must have from 1 to 4096 components and dimensions");
+  }
+  ModesTask task{};
+  task.n_components = k;
+  task.n_dims = d;
+  task.weights = shares.data;
+  task.means = block<double>(means, "means", n, k, d);
+  task.lower = block<double>(lower, "lower", n, k, d * d);
+  py::array x = new_array<double>({n, task.starts(), d});
+  py::array mass = new_array<double>({n, task.starts()});
+  py::array count = new_array<std::int64_t>({n});
+  task.x = detail::pointer<double>(x);
+  task.mass = detail::pointer<double>(mass);
+  task.count = detail::pointer<std::int64_t>(count);
+  const int threads = checked_threads(n_threads);
+  const Kernels<double>& table = kernels<double>(isa);
+  {
+    const ReleasedGil released;
+    find_modes(task, n, threads, table);
+  }
+  return py::make_tuple(std::move(x), std::move(mass), std::move(count));
+}
+
 // The same trainer behind a second Python class, whose constructor takes a mixture.
 template <class T>
 struct PyMixtureTrainer : PyTrainer<T> {
@@ -89,6 +122,8 @@ void register_mixture(py::module_& m) {
   register_for<double>(m, "Float64");
   m.def("mixture_nll", &nll, py::arg("raw"), py::arg("targets"), py::arg("n_components"),
         py::arg("n_dims"), py::arg("covariance_type"), py::arg("min_weight"), py::arg("min_scale"),
+        py::arg("n_threads"), py::arg("isa"));
+  m.def("mixture_modes", &modes, py::arg("weights"), py::arg("means"), py::arg("lower"),
         py::arg("n_threads"), py::arg("isa"));
 }
 

@@ -20,6 +20,7 @@ namespace {
 #include "kernels/mlp/mlp.inl.hpp"
 #include "kernels/mlp/mlp_backward.inl.hpp"
 #include "kernels/mixture/mixture.inl.hpp"
+#include "kernels/mixture/hills.inl.hpp"
 #include "kernels/kdtree/kdtree.inl.hpp"
 #include "kernels/base/ceiling.inl.hpp"
 #include "kernels/table.inl.hpp"

@@ -151,6 +151,36 @@ struct MixtureTask {
   std::int64_t raw_stride, gradient_stride;
 };
 
+// One Gaussian mixture and how its log density looks around points [begin, end), which are whole
+// registers. Matrices hold their lower triangles row by row: Di = D (D + 1) / 2 numbers. Points and
+// results are columns: entry i of point s is at i * stride + s.
+// With the mean precision P = L L^T of the components, each weighted by its share of the density,
+// the coordinates L^T x have one local standard deviation as their unit. There the log density has
+// the gradient `slope` and the Hessian -drop.
+// safe = P^-1 gradient, an EM step, is `slope` long; leap is Newton's step, of length leap_length
+// in these coordinates, which means something only where the least pivot of `drop` is positive:
+// where the log density is concave.
+// workspace: hills_workspace(K, D) elements, for one thread.
+template <class T>
+struct HillsTask {
+  std::int64_t n_components, n_dims, stride;
+  const T* log_factors;  // (K): log weight over volume
+  const T* means;        // (K, D)
+  const T* roots;        // (K, Di): A, the inverse of the covariance's Cholesky factor
+  const T* precisions;   // (K, Di): A^T A
+  const T* points;       // (D, stride)
+  T* log_density;        // (stride), up to a constant
+  T* slope_length;       // (stride)
+  T* leap_length;        // (stride)
+  T* least_pivot;        // (stride)
+  T* safe;               // (D, stride)
+  T* leap;               // (D, stride)
+  T* slope;              // (D, stride)
+  T* factor;             // (Di, stride): L
+  T* drop;               // (Di, stride)
+  T* workspace;
+};
+
 template <class T>
 struct Kernels {
   std::int64_t lanes;       // elements of a register
@@ -163,6 +193,8 @@ struct Kernels {
   void (*kdtree_query)(const KDQueryTask<T>&);
   void (*mixture)(const MixtureTask<T>&, std::int64_t begin, std::int64_t end);
   std::int64_t (*mixture_workspace)(std::int64_t k, std::int64_t d, std::int64_t n_raw);
+  void (*hills)(const HillsTask<T>&, std::int64_t begin, std::int64_t end);
+  std::int64_t (*hills_workspace)(std::int64_t k, std::int64_t d);
   void (*exp)(const T* in, T* out, std::int64_t n);
   void (*log)(const T* in, T* out, std::int64_t n);
   void (*tanh)(const T* in, T* out, std::int64_t n);

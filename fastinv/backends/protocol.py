@@ -124,6 +124,22 @@ class Backend(Protocol):
         """
         ...
 
+    def mixture_modes(
+        self,
+        weights: Float64Array,
+        means: Float64Array,
+        lower: Float64Array,
+        *,
+        n_threads: int = 1,
+    ) -> tuple[Float64Array, Float64Array]:
+        """All local maxima of n densities, the highest first, and of each the sum of the weights
+        of the components whose means lead there: ``(n, m, D)``, padded with NaN, and ``(n, m)``.
+
+        Of `weights` ``(n, K)``, `means` ``(n, K, D)`` and Cholesky factors `lower`
+        ``(n, K, D, D)`` of the covariances, all finite, diagonals positive.
+        """
+        ...
+
     def mixture_trainer(
         self,
         spec: NetworkSpec,

@@ -8,11 +8,11 @@ from __future__ import annotations
 import numpy as np
 
 from fastinv._common.arrays import Float64Array
+from fastinv.backends.reference.mixture import LARGEST_WHITENED, log_sum_exp, solve_lower
 from fastinv.functions.networks import Covariance
 
 HALF_LOG_2_PI = 0.5 * float(np.log(2.0 * np.pi))
 LARGEST_SCALE = 1e140  # smallest: 1 / LARGEST_SCALE; squares stay finite and positive
-_LARGEST_WHITENED = 1e150  # its square is finite
 
 
 def scale_matrix(scales: Float64Array, n_dims: int, covariance_type: Covariance) -> Float64Array:
@@ -22,29 +22,6 @@ def scale_matrix(scales: Float64Array, n_dims: int, covariance_type: Covariance)
     if covariance_type == "spherical":
         scales = np.repeat(scales[:, :, None], n_dims, axis=2)
     return scales[..., None] * np.eye(n_dims)
-
-
-def solve_lower(lower: Float64Array, right: Float64Array) -> Float64Array:
-    """Solve ``lower z = right`` for z, with `lower` ``(..., D, D)`` and `right` ``(..., D)``.
-
-    Entries are limited to where their squares are finite.
-    """
-    z = np.empty(np.broadcast_shapes(lower.shape[:-1], right.shape))
-    with np.errstate(over="ignore"):
-        for i in range(right.shape[-1]):
-            rest = right[..., i] - (lower[..., i, :i] * z[..., :i]).sum(axis=-1)
-            quotient = rest / lower[..., i, i]
-            z[..., i] = np.clip(quotient, -_LARGEST_WHITENED, _LARGEST_WHITENED)
-    return z
-
-
-def log_sum_exp(terms: Float64Array) -> Float64Array:
-    """log of the sum of ``exp(terms)`` over the last axis; -inf if all terms are -inf."""
-    largest = terms.max(axis=-1, keepdims=True)
-    largest = np.where(np.isneginf(largest), 0.0, largest)
-    with np.errstate(divide="ignore"):
-        total = np.log(np.exp(terms - largest).sum(axis=-1))
-    return np.asarray(largest[..., 0] + total)
 
 
 def log_densities(
@@ -70,7 +47,7 @@ def log_densities(
         else:
             scale = scale[:, :, None] if covariance_type == "spherical" else scale
             with np.errstate(over="ignore"):
-                z = np.clip(residuals / scale, -_LARGEST_WHITENED, _LARGEST_WHITENED)
+                z = np.clip(residuals / scale, -LARGEST_WHITENED, LARGEST_WHITENED)
             log_volume = np.log(np.broadcast_to(scale, (n, 1, n_dims))).sum(axis=2)
         constant = log_weights[:, k, None] - log_volume - n_dims * HALF_LOG_2_PI
         terms[:, :, k] = constant - 0.5 * (z * z).sum(axis=2)

@@ -12,11 +12,12 @@ from sklearn.mixture import GaussianMixture
 
 from fastinv._common.arrays import Float64Array, IntArray
 from fastinv._common.validation import RandomState, check_integer, check_number
+from fastinv.backends import Backend, get_backend
 from fastinv.functions.networks import Covariance, MixtureSpec
 from fastinv.mixture import checks
 from fastinv.mixture.conversion import from_raw_outputs, to_gaussian_mixture
 from fastinv.mixture.densities import log_densities, scale_matrix
-from fastinv.mixture.modes import Modes, find_modes
+from fastinv.mixture.modes import Modes, find_modes, joined, rows_at_once
 from fastinv.mixture.one_dim import Interval, Line, highest_density_regions, quantiles
 from fastinv.mixture.sampling import draw
 
@@ -184,7 +185,7 @@ class Mixture:
         count = check_integer(n_samples, "n_samples", minimum=0)
         return draw(self.weights, self.means, self._factors(), count, random_state, self._row_ids)
 
-    def modes(self) -> Modes:
+    def modes(self, *, backend: str | Backend = "auto", n_threads: int | None = None) -> Modes:
         """Local maxima of each density, the highest first. Components are not modes.
 
         Two components that overlap can have one mode; components that cross can have more modes
@@ -193,21 +194,22 @@ class Mixture:
         between all (Carreira-Perpinan 2000; Ray & Lindsay 2005). Ends within 1e-3 local standard
         deviations are one mode; saddle points and minima are not modes.
 
+        Parameters
+        ----------
+        backend : {"auto", "cpp", "reference"} or Backend, default="auto"
+        n_threads : int or None, default=None
+            None takes as many as the process may use. Results have the same bits for every number.
+
         Returns
         -------
         Modes
             Padded to the largest number of modes of a row.
         """
-        x, weight = find_modes(self.weights, self.means, self._factors())
-        is_mode = ~np.isnan(x).any(axis=2)
-        log_prob = np.where(is_mode, self.log_prob(x), -np.inf)
-        order = np.argsort(-log_prob, axis=1, kind="stable")
-        return Modes(
-            np.take_along_axis(x, order[:, :, None], axis=1),
-            np.take_along_axis(log_prob, order, axis=1),
-            np.take_along_axis(weight, order, axis=1),
-            is_mode.sum(axis=1),
-        )
+        kernels = get_backend(backend)
+        step = rows_at_once(self.n_components, self.n_dims)
+        blocks = (self[i : i + step] for i in range(0, len(self), step))
+        parts = [block._modes_at_once(kernels, n_threads) for block in blocks]
+        return parts[0] if len(parts) == 1 else joined(parts, self.n_dims)
 
     def cdf(self, y: ArrayLike) -> Float64Array:
         """P(Y <= y), in one dimension.
@@ -337,6 +339,18 @@ class Mixture:
         values = (log_weights, means, scales, covariance_type, row_ids)
         for field, value in zip(fields(self), values, strict=True):
             object.__setattr__(self, field.name, value)
+
+    def _modes_at_once(self, kernels: Backend, n_threads: int | None) -> Modes:
+        x, weight = find_modes(kernels, self.weights, self.means, self._factors(), n_threads)
+        is_mode = ~np.isnan(x).any(axis=2)
+        log_prob = np.where(is_mode, self.log_prob(x), -np.inf)
+        order = np.argsort(-log_prob, axis=1, kind="stable")
+        return Modes(
+            np.take_along_axis(x, order[:, :, None], axis=1),
+            np.take_along_axis(log_prob, order, axis=1),
+            np.take_along_axis(weight, order, axis=1),
+            is_mode.sum(axis=1),
+        )
 
     def _factors(self) -> Float64Array:
         return scale_matrix(self.scales, self.n_dims, self.covariance_type)

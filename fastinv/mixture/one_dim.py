@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from fastinv._common.arrays import Float64Array
-from fastinv.mixture.densities import HALF_LOG_2_PI, log_sum_exp
+from fastinv.backends.reference.mixture import log_sum_exp
+from fastinv.mixture.densities import HALF_LOG_2_PI
 
 Interval = tuple[float, float]
 ValueAndSlope = Callable[[Float64Array], tuple[Float64Array, Float64Array]]

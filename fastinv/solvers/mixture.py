@@ -30,6 +30,8 @@ from fastinv.solvers.twin import TwinSolver
 
 Propose = Literal["modes", "samples"]
 PROPOSE: tuple[Propose, ...] = ("modes", "samples")
+_TARGETS_AT_ONCE = 2**13
+_NUMBERS_AT_ONCE = 2**23
 # Only its network is used.
 _CORRECTOR_EFFECTS = (
     Effect(
@@ -285,6 +287,22 @@ class MixtureSolver(ComposedSolver, BaseSolver):
     def _ranked(self, goal: Goal, k: int | None) -> Ranked:
         k = self.n_candidates if k is None else check_integer(k, "k")
         n_candidates = max(k, self.n_candidates)
+        step = self._targets_at_once()
+        parts = []
+        for first in range(0, max(1, len(goal)), step):  # Ctrl-C is heard between two
+            rows = slice(first, first + step)
+            near = None if goal.near is None else goal.near[rows]
+            part = replace(goal, targets=goal.targets[rows], near=near)
+            parts.append(self._ranked_at_once(part, k, n_candidates))
+        return Ranked(*map(np.concatenate, zip(*parts, strict=True)))
+
+    def _targets_at_once(self) -> int:
+        """How many targets take neither long nor much memory."""
+        mixture = self.density_.mixture_spec_
+        numbers = mixture.n_components * (mixture.n_dims + 1) ** 2
+        return max(1, min(_TARGETS_AT_ONCE, _NUMBERS_AT_ONCE // numbers))
+
+    def _ranked_at_once(self, goal: Goal, k: int, n_candidates: int) -> Ranked:
         # The network sees finite targets only; `rank` marks the rows of the others.
         finite = np.isfinite(goal.targets).all(axis=1, keepdims=True)
         seen = np.where(finite, goal.targets, self.anchors_y_[0])
@@ -300,9 +318,11 @@ class MixtureSolver(ComposedSolver, BaseSolver):
         posterior = self.density_.predict_distribution(goals)
         x = _samples(posterior, n_candidates, np.random.default_rng(self._sampling_seed))
         if self.propose == "modes":
-            modes = posterior.modes().x[:, :n_candidates]
-            found = np.isfinite(modes).all(axis=2, keepdims=True)
-            x[:, : modes.shape[1]] = np.where(found, modes, x[:, : modes.shape[1]])
+            modes = posterior.modes(backend=self.backend, n_threads=self.n_threads)
+            modes_x = modes.x[:, :n_candidates]
+            found = np.isfinite(modes_x).all(axis=2, keepdims=True)
+            places = slice(modes_x.shape[1])
+            x[:, places] = np.where(found, modes_x, x[:, places])
         return x
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 
 import numpy as np
 import pytest
@@ -57,6 +58,37 @@ def test_a_target_gets_the_same_in_any_batch(cubic):
     np.testing.assert_array_equal(
         pickle.loads(pickle.dumps(cubic)).solve(targets, k=8).x, together.x
     )
+
+
+def test_targets_are_solved_in_blocks_to_the_same_bits(cubic, monkeypatch):
+    targets = np.random.default_rng(SEED).uniform(-1.0, 1.0, 33)
+    targets[5] = np.nan
+    near = np.random.default_rng(SEED).uniform(-2.0, 2.0, (33, 1))
+    whole = cubic.solve(targets, near=near)
+    monkeypatch.setattr("fastinv.solvers.mixture._TARGETS_AT_ONCE", 7)
+    monkeypatch.setattr("fastinv.mixture.modes._FLOPS_AT_ONCE", 1e5)
+    blocks = cubic.solve(targets, near=near, out=cubic.solve(targets))
+    for name in ("x", "residual", "anchor", "status"):
+        np.testing.assert_array_equal(getattr(blocks, name), getattr(whole, name))
+    assert (blocks.status[5] == fi.Status.INVALID).all()
+
+
+def test_takes_at_most_twenty_times_as_long_as_the_twin_solver():
+    """Of as many targets with the defaults; it is five times, and a try may be disturbed."""
+    _, y = ARM.sample(4000, random_state=SEED)
+    twin = fi.TwinSolver(ARM.forward, bounds=ARM.bounds, random_state=0, n_threads=1)
+    twin.set_params(network__max_iter=1).fit()
+    mixture = MixtureSolver(ARM.forward, bounds=ARM.bounds, random_state=0, n_threads=1)
+    mixture.set_params(density__max_iter=30).fit()
+
+    def ratio():
+        starts = [time.perf_counter()]
+        for solver in (twin, mixture):
+            solver.solve(y)
+            starts.append(time.perf_counter())
+        return np.diff(starts)[1] / np.diff(starts)[0]
+
+    assert min(ratio() for _ in range(5)) < 20.0
 
 
 def test_near_prefers_converged_solutions_near_a_state():

@@ -11,10 +11,12 @@ struct MixtureLimits;
 template <>
 struct MixtureLimits<float> {
   static constexpr double logit = 1e36, log_scale = 40.0, whitened = 1e15, pulled_back = 1e20;
+  static constexpr double steepest = 1e18, smallest = 1e-30;
 };
 template <>
 struct MixtureLimits<double> {
   static constexpr double logit = 1e300, log_scale = 300.0, whitened = 1e120, pulled_back = 1e180;
+  static constexpr double steepest = 1e150, smallest = 1e-300;
 };
 
 constexpr double kHalfLog2Pi = 0.91893853320467274178;

@@ -143,6 +143,17 @@ def check_mixture_rows(
     check_count("n_threads", n_threads)
 
 
+def check_components(
+    weights: NDArray[Any], means: NDArray[Any], lower: NDArray[Any], n_threads: int
+) -> None:
+    """Arguments of :meth:`Backend.mixture_modes`."""
+    check_array("means", means, (None, None, None), (FLOAT64,))
+    n, k, d = means.shape
+    check_array("weights", weights, (n, k), (FLOAT64,))
+    check_array("lower", lower, (n, k, d, d), (FLOAT64,))
+    check_count("n_threads", n_threads)
+
+
 def check_mixture_network(spec: NetworkSpec, mixture: MixtureSpec) -> None:
     """Check that the network has as many outputs as the mixture takes."""
     if spec.n_outputs != mixture.n_raw:

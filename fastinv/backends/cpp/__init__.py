@@ -98,6 +98,18 @@ class CppBackend:
         """Losses ``(n,)`` and gradient ``(n, n_raw)`` in the dtype of `raw` and `targets`."""
         return mixtures.mixture_nll(raw, targets, mixture, n_threads, self.isa)
 
+    def mixture_modes(
+        self,
+        weights: Float64Array,
+        means: Float64Array,
+        lower: Float64Array,
+        *,
+        n_threads: int = 1,
+    ) -> tuple[Float64Array, Float64Array]:
+        """Modes ``(n, m, D)`` and their weights ``(n, m)``."""
+        _checks.check_components(weights, means, lower, n_threads)
+        return mixtures.mixture_modes(weights, means, lower, n_threads, self.isa)
+
     def mixture_trainer(
         self,
         spec: NetworkSpec,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastinv import _core
-from fastinv._common.arrays import FloatArray
+from fastinv._common.arrays import Float64Array, FloatArray
 from fastinv.backends.checks import common as _checks
 from fastinv.backends.cpp.mlp import Trainer
 from fastinv.functions.networks import MixtureSpec, NetworkSpec
@@ -31,6 +31,23 @@ def mixture_nll(
         n_threads,
         isa,
     )
+
+
+def mixture_modes(
+    weights: Float64Array, means: Float64Array, lower: Float64Array, n_threads: int, isa: str
+) -> tuple[Float64Array, Float64Array]:
+    """Modes ``(n, m, D)``, padded with NaN, the highest first, and their weights ``(n, m)``."""
+    n, k, d = means.shape
+    x, mode_weights, count = _core.mixture_modes(
+        np.ascontiguousarray(weights),
+        np.ascontiguousarray(means),
+        np.ascontiguousarray(lower).reshape(n, k, d * d),
+        n_threads,
+        isa,
+    )
+    found = np.arange(count.max(initial=0)) < count[:, None]
+    m = found.shape[1]
+    return np.where(found[:, :, None], x[:, :m], np.nan), np.where(found, mode_weights[:, :m], 0.0)
 
 
 def mixture_trainer(

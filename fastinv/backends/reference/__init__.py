@@ -11,7 +11,7 @@ from fastinv._common.arrays import Float64Array, FloatArray, IntArray
 from fastinv.backends.checks import common as _checks
 from fastinv.backends.checks import solving as _solving_checks
 from fastinv.backends.reference import mixture as mixtures
-from fastinv.backends.reference import mlp
+from fastinv.backends.reference import mlp, modes
 from fastinv.backends.reference.anchors import Anchors
 from fastinv.backends.reference.mlp import Network, Trainer
 from fastinv.backends.reference.neighbors import NeighborIndex, sorting_order
@@ -97,6 +97,18 @@ class ReferenceBackend:
             raw.astype(np.float64),
             targets.astype(np.float64),
         )
+
+    def mixture_modes(
+        self,
+        weights: Float64Array,
+        means: Float64Array,
+        lower: Float64Array,
+        *,
+        n_threads: int = 1,
+    ) -> tuple[Float64Array, Float64Array]:
+        """Modes ``(n, m, D)`` and their weights; `n_threads` has no effect."""
+        _checks.check_components(weights, means, lower, n_threads)
+        return modes.mixture_modes(weights, means, lower)
 
     def mixture_trainer(
         self,

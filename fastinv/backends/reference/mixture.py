@@ -40,6 +40,7 @@ LIMITS = {
     ),
 }
 HALF_LOG_2_PI = 0.5 * np.log(2.0 * np.pi)
+LARGEST_WHITENED = 1e150  # its square is finite
 
 # -log N of each component (n, K), and its derivatives by means (n, K, D) and raw scales (n, K, S).
 ComponentTerms = tuple[Float64Array, Float64Array, Float64Array]
@@ -154,3 +155,26 @@ def full_terms(
     d_raw = -w[:, :, rows] * z[:, :, columns]
     d_raw[:, :, diagonal] = (1.0 - scaled_w * z) * (exp_raw / scales)
     return nll, -w, d_raw
+
+
+def solve_lower(lower: Float64Array, right: Float64Array) -> Float64Array:
+    """Solve ``lower z = right`` for z, with `lower` ``(..., D, D)`` and `right` ``(..., D)``.
+
+    Entries are limited to where their squares are finite.
+    """
+    z = np.empty(np.broadcast_shapes(lower.shape[:-1], right.shape))
+    with np.errstate(over="ignore"):
+        for i in range(right.shape[-1]):
+            rest = right[..., i] - (lower[..., i, :i] * z[..., :i]).sum(axis=-1)
+            quotient = rest / lower[..., i, i]
+            z[..., i] = np.clip(quotient, -LARGEST_WHITENED, LARGEST_WHITENED)
+    return z
+
+
+def log_sum_exp(terms: Float64Array) -> Float64Array:
+    """log of the sum of ``exp(terms)`` over the last axis; -inf if all terms are -inf."""
+    largest = terms.max(axis=-1, keepdims=True)
+    largest = np.where(np.isneginf(largest), 0.0, largest)
+    with np.errstate(divide="ignore"):
+        total = np.log(np.exp(terms - largest).sum(axis=-1))
+    return np.asarray(largest[..., 0] + total)
