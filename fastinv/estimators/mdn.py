@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import MultiOutputMixin, RegressorMixin, clone
 
 from fastinv._common.arrays import Float64Array
+from fastinv._common.outliers import without_outliers
 from fastinv._common.parameters import only_with
 from fastinv._common.validation import (
     RandomState,
@@ -255,16 +256,17 @@ class MixtureDensityNetwork(MultiOutputMixin, RegressorMixin, DataNetwork):  # t
         Warns
         -----
         UserWarning
-            Constant columns, and an interruption (Ctrl-C), which keeps what was reached.
+            Constant columns; rows that are left out, because a value in them is absurdly far from
+            all others of its column; an interruption (Ctrl-C), which keeps what was reached.
         ConvergenceWarning
             If `max_iter` ended training while there was progress, but for "cosine", which is
             meant to end there.
         """
         self._check_parameters()
         X, y = self._validated(X, y)
-        pairs = check_pairs(X, y)
+        pairs = without_outliers(*check_pairs(X, y))
         rng = check_random_state(self.random_state)
-        self.n_components_ = self._choose_n_components(X, y, rng)
+        self.n_components_ = self._choose_n_components(*pairs, rng)
         mixture = MixtureSpec(
             self.n_components_,
             pairs[1].shape[1],

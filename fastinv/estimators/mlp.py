@@ -12,6 +12,7 @@ from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from fastinv._common.arrays import Float64Array, FloatArray
+from fastinv._common.outliers import without_outliers
 from fastinv._common.validation import RandomState, check_pairs, check_random_state
 from fastinv.backends.protocol import Backend
 from fastinv.estimators.network_fit import DataNetwork
@@ -183,7 +184,8 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, DataNetwork):  # type: igno
         Warns
         -----
         UserWarning
-            Constant columns, and an interruption (Ctrl-C), which keeps what was reached.
+            Constant columns; rows that are left out, because a value in them is absurdly far from
+            all others of its column; an interruption (Ctrl-C), which keeps what was reached.
         ConvergenceWarning
             If `max_iter` ended training while there was progress, but for "cosine", which is
             meant to end there.
@@ -191,7 +193,7 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, DataNetwork):  # type: igno
         training = self._training()
         hidden = check_hidden_layer_sizes(self.hidden_layer_sizes)
         X, y = self._validated(X, y)
-        pairs = check_pairs(X, y)
+        pairs = without_outliers(*check_pairs(X, y))
         spec = NetworkSpec((pairs[0].shape[1], *hidden, pairs[1].shape[1]), self.activation)
         outcome = self._fit_network(training, spec, *pairs)
         self._y_ndim = np.ndim(y)

@@ -12,11 +12,12 @@ from sklearn.base import clone
 from sklearn.model_selection import KFold
 
 from fastinv._common.arrays import Float64Array
+from fastinv._common.outliers import without_outliers
 from fastinv._common.parameters import defaults_of
 from fastinv._common.validation import (
-    as_float64,
     check_integer,
     check_option,
+    check_pairs,
     check_random_state,
 )
 
@@ -108,7 +109,7 @@ def select_n_components(
     if not counts:
         raise ValueError("candidates must hold at least one number of components, got none")
     check_option(criterion, "criterion", CRITERIA)
-    inputs, targets = as_float64(X, "X"), as_float64(y, "y")
+    inputs, targets = without_outliers(*check_pairs(X, y))
     check_integer(cv, "cv", minimum=2)
     if criterion == "cv" and len(inputs) < cv:
         raise ValueError(f"cv must be at most the number of rows, {len(inputs)}, got {cv}")

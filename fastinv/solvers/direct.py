@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
+from fastinv._common.outliers import computed_pairs
 from fastinv._common.parameters import refuses_moved
 from fastinv._common.validation import RandomState, check_integer
 from fastinv.backends.protocol import Backend, Ranked
@@ -100,7 +101,8 @@ class DirectSolver(ComposedSolver, BaseSolver):
         Parameters
         ----------
         X, y, anchors
-            As in :meth:`TwinSolver.fit`; anchors only tell which targets are reachable.
+            As in :meth:`TwinSolver.fit`, which says, too, which measured rows are left out;
+            anchors only tell which targets are reachable.
 
         Notes
         -----
@@ -115,7 +117,8 @@ class DirectSolver(ComposedSolver, BaseSolver):
         network: MLPRegressor = self._part("network", MLPRegressor)
         data, rng = self._start(X, y, anchors)
         seeded = with_seed(network, int(rng.integers(2**31)))
-        self.network_ = seeded.fit(data.points[1], data.points[0])
+        with computed_pairs(not data.measured):
+            self.network_ = seeded.fit(data.points[1], data.points[0])
         self._finish(data, None, rng)
         return self
 

@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from fastinv._common.arrays import Float64Array
+from fastinv._common.outliers import computed_pairs
 from fastinv._common.parameters import Effect, check_effects, refuses_moved
 from fastinv._common.validation import (
     RandomState,
@@ -148,8 +149,8 @@ class MixtureSolver(ComposedSolver, BaseSolver):
         Parameters
         ----------
         X, y, anchors
-            As in :meth:`TwinSolver.fit`; anchors only tell which targets are reachable, and serve
-            a corrector.
+            As in :meth:`TwinSolver.fit`, which says, too, which measured rows are left out;
+            anchors only tell which targets are reachable, and serve a corrector.
 
         Returns
         -------
@@ -171,7 +172,8 @@ class MixtureSolver(ComposedSolver, BaseSolver):
         density: MixtureDensityNetwork = self._part("density", MixtureDensityNetwork)
         data, rng = self._start(X, y, anchors)
         points_x, points_y = data.points
-        self.density_ = with_seed(density, int(rng.integers(2**31))).fit(points_y, points_x)
+        with computed_pairs(not data.measured):
+            self.density_ = with_seed(density, int(rng.integers(2**31))).fit(points_y, points_x)
         self.corrector_ = self._fitted_corrector(data, int(rng.integers(2**31)))
         if data.forward is None and self.corrector_ is not None and self.forward is None:
             data = replace(data, forward=self.corrector_.forward_)  # learned from the same data

@@ -134,6 +134,11 @@ class NearestSolver(ComposedSolver, AnchoredSolver):
         -------
         NearestSolver
             Itself.
+
+        Warns
+        -----
+        UserWarning
+            Constant columns; measured rows that are left out, see :meth:`TwinSolver.fit`.
         """
         self._check_effects(X, anchors)
         data, rng = self._start(X, y, anchors)

@@ -210,7 +210,16 @@ class TwinSolver(ComposedSolver, AnchoredSolver):
         Warns
         -----
         UserWarning
-            Constant columns, and an interruption (Ctrl-C), which keeps the best weights.
+            Constant columns; measured rows that are left out; and an interruption (Ctrl-C), which
+            keeps the best weights.
+
+        Notes
+        -----
+        A measured row is left out of all that is learned, of scales and of anchors, if a value in
+        it is absurdly far from all others of its column: a hundred times and more as far as the
+        tail of the others explains, so that of 600 values of order one it is about a thousand. The
+        warning names row, column and value. At most one row in a hundred is left out for a column;
+        what is more frequent is taken as it is, and so is everything that a formula gives.
         """
         self._check_effects(X, anchors)
         network: TwinNetwork = self._part("network", TwinNetwork)

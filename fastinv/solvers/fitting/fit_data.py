@@ -10,6 +10,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from fastinv._common.arrays import Float64Array
+from fastinv._common.outliers import without_outliers
 from fastinv._common.validation import as_float64, check_bounds, check_integer, check_pairs
 from fastinv.functions.conversion import as_forward
 from fastinv.functions.function import Function
@@ -81,7 +82,7 @@ def check_fit_data(
     y_ndim = np.ndim(y) if measured else 2
     given_x, given_y = _split_anchors(anchors)
     if measured:
-        X, y = check_pairs(X, y)
+        X, y = without_outliers(*check_pairs(X, y), stacklevel=5)
     elif X is not None:
         X = _check_points(X, "X")
     examples = X if X is not None else given_x
@@ -142,7 +143,7 @@ def _anchors(
         raise ValueError("anchors must be a tuple (X, y) where no forward function is known")
     if y.shape[1] != points[1].shape[1]:
         raise ValueError(f"anchors must have {points[1].shape[1]} outputs each, got {y.shape[1]}")
-    return x, y
+    return without_outliers(x, y, names=("anchors[0]", "anchors[1]"), stacklevel=6)
 
 
 def _inside(anchors: Points, bounds: Float64Array | None) -> Points:
