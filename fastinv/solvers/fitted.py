@@ -190,8 +190,6 @@ class FittedChain(BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         NotFittedError
-        TypeError
-            f runs only in Python.
         """
         self._require_fit()
         return self._judge.search

@@ -57,7 +57,6 @@ class Search:
 
     def __init__(self, problem: Problem, anchors: Anchors, options: PipelineOptions) -> None:
         checks.check_pipeline(problem, anchors, None)
-        checks.check_runs_natively(problem)
         self.problem = problem
         self._anchors = anchors
         self._separation = options.separation
@@ -143,7 +142,7 @@ class Search:
                 continue
             ahead = self._follow(goal, y, at)
             if ahead is None:
-                ahead = self._jump(goal, y, at)
+                ahead = self._jump(goal, y, at, n_starts)
                 track.jumped[row] = ahead is not None
             at = at if ahead is None else ahead
             track.x[row] = at.x
@@ -242,10 +241,14 @@ class Search:
             return None
         return _Point(ends.x[0], ends.fx[0])
 
-    def _jump(self, goal: Goal, y: Float64Array, at: _Point) -> _Point | None:
+    def _jump(self, goal: Goal, y: Float64Array, at: _Point, n_starts: int) -> _Point | None:
         """The solution nearest to the end of the path; None if there is none."""
-        solutions = self._distinct(goal, y, self._from_all_anchors(y))
-        if not solutions:
+        x = self._solutions_of(goal, y, n_starts)
+        if not len(x):
             return None
-        nearest = min(solutions, key=lambda found: float(self._region.distance(found.x, at.x)))
-        return _Point(nearest.x, self._f.values(nearest.x))
+        nearest = x[self._region.distance(x, at.x).argmin()]
+        return _Point(nearest, self._f.values(nearest))
+
+    def _solutions_of(self, goal: Goal, y: Float64Array, n_starts: int) -> Float64Array:
+        """Solutions ``(m, p)`` of one target, to choose from where a path jumps."""
+        return np.array([found.x for found in self._distinct(goal, y, self._from_all_anchors(y))])
