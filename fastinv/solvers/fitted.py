@@ -26,6 +26,7 @@ from fastinv.functions.goal import Goal
 from fastinv.functions.problem import Problem
 from fastinv.functions.region import Region
 from fastinv.solutions.explanation import Circumstances
+from fastinv.solvers.enumeration.judge import Judge
 from fastinv.solvers.fitting.anchors import (
     branch_distance,
     coverage_of_data,
@@ -34,7 +35,6 @@ from fastinv.solvers.fitting.anchors import (
 from fastinv.solvers.fitting.differences import look_at_differences
 from fastinv.solvers.fitting.fit_data import FitData, check_fit_data, check_range
 from fastinv.solvers.fitting.learned_forward import noise_of, train_forward
-from fastinv.solvers.enumeration.judge import Judge
 from fastinv.solvers.fitting.refinement import (
     check_periods,
     evaluations_of,

@@ -10,7 +10,7 @@ import numpy as np
 from fastinv._common.arrays import Float64Array
 from fastinv.backends.reference.function import Derivatives
 from fastinv.backends.reference.systems import factors, solved_systems
-from fastinv.functions.region import Region
+from fastinv.functions.problem import Problem
 
 _REACH = 6  # in anchor spacings: longest distance to a partner
 _DAMPING = 1e-14  # relative to ||J||^2
@@ -18,7 +18,7 @@ _ITERATIONS = 6
 
 
 def partners(
-    f: Derivatives, region: Region, x: Float64Array, fx: Float64Array, spacing: float
+    problem: Problem, f: Derivatives, x: Float64Array, fx: Float64Array, spacing: float
 ) -> Float64Array:
     """About where the partners of solutions `x` ``(n, p)`` with images `fx` lie; NaN for a solution
     that is far from a fold, or where f may not be defined beside it.
@@ -27,19 +27,19 @@ def partners(
     order, where sigma is the smallest singular value and c the second derivative along v, both
     along the image of v.
     """
-    found = np.full(x.shape, np.nan)
+    found, region, weight = np.full(x.shape, np.nan), problem.region, problem.y_weight
     if f.p > f.q or not len(x):  # solutions are not isolated
         return found
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        v, sigma = _weakest_directions(f.jacobians(x) * region.scale)
+        v, sigma = _weakest_directions(f.jacobians(x) * region.scale * weight[:, None])
         h = f.reach_along(v)[:, None]
         below, above = x - h * region.scale * v, x + h * region.scale * v
         inside = (sigma > 0) & region.allows(below) & region.allows(above)
-        images = f.values(np.concatenate([below[inside], above[inside]]))
-        low, high = np.split(images, 2)
+        low, high = np.split(f.values(np.concatenate([below[inside], above[inside]])), 2)
         x, fx, v, sigma, h = x[inside], fx[inside], v[inside], sigma[inside], h[inside]
-        curvature = ((high - low) / (2 * h) * (high + low - 2 * fx) / h**2).sum(axis=1)
-        steps = -2 * sigma**2 / curvature  # (high - low) / (2 h) is sigma times a unit vector
+        along = (high - low) * weight / (2 * h)  # sigma times a unit vector
+        curvature = (along * ((high + low - 2 * fx) * weight / h**2)).sum(axis=1)
+        steps = -2 * sigma**2 / curvature
         near = np.abs(steps) < _REACH * spacing
         moved = region.clip_step(x + steps[:, None] * region.scale * v)
         found[inside] = np.where(near[:, None], moved, np.nan)

@@ -13,6 +13,7 @@ from fastinv._common.arrays import Float64Array, IntArray
 from fastinv.backends.reference.function import Derivatives
 from fastinv.backends.reference.systems import factors, solved_systems
 from fastinv.backends.solving import Anchors
+from fastinv.functions.problem import Problem
 from fastinv.functions.region import Region
 
 # Relative to ||J||^2: singular values below a hundredth of ||J|| count less and less.
@@ -35,23 +36,28 @@ class Starts(NamedTuple):
 class LinearAnchors:
     """Anchors with a damped pseudo-inverse of the derivative at each of them."""
 
-    def __init__(self, f: Derivatives, region: Region, anchors: Anchors) -> None:
-        p, q = f.p, f.q
-        self._region, self._x, self._y = region, anchors.x, anchors.y
+    def __init__(self, problem: Problem, f: Derivatives, anchors: Anchors) -> None:
+        p, q, region = f.p, f.q, problem.region
+        self._region, self._weight = region, problem.y_weight
+        self._x, self._y = anchors.x, anchors.y
         rows = max(1, _ROWS_AT_A_TIME // (2 * p))
         jac = np.concatenate(
             [f.jacobians(anchors.x[i : i + rows]) for i in range(0, len(anchors), rows)]
         )
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            jac = jac * region.scale
+            jac = jac * region.scale * problem.y_weight[:, None]
+            unit = _units(jac)
+            jac *= unit[:, None, None]
             size = (jac**2).sum(axis=(1, 2))
             factor, regular = factors(jac, np.full(len(jac), _DAMPING * min(p, q)))
             # NaN: an anchor whose derivative is zero or not finite says nothing.
             jac[~(regular & np.isfinite(size))] = np.nan
-            self._inverses = _inverses(jac, factor)
-            # What a step cannot account for, where there are more outputs than inputs.
-            self._flatness = p / size if q > p else None
-            self._gram = jac.transpose(0, 2, 1) @ jac if q > p else None
+            self._inverses = _inverses(jac, factor) * unit[:, None, None]
+            # For what a step cannot account for, where there are more outputs than inputs.
+            self._flatness = p / size * unit**2 if q > p else None
+            self._gram = None
+            if q > p:
+                self._gram = jac.transpose(0, 2, 1) @ jac * (p / size)[:, None, None]
         self.spacing = _spacing(region, anchors.x)
 
     def choose(self, y: Float64Array, n_starts: int) -> Starts:
@@ -99,7 +105,7 @@ class LinearAnchors:
         steps, squared = np.zeros((n, n_anchors, p)), np.zeros((n, n_anchors))
         outside = np.zeros((n, n_anchors))
         for j in range(y.shape[1]):
-            gap = y[:, j, None] - self._y[:, j]
+            gap = (y[:, j, None] - self._y[:, j]) * self._weight[j]
             for i in range(p):
                 steps[:, :, i] += self._inverses[:, i, j] * gap
             outside += gap**2
@@ -109,10 +115,18 @@ class LinearAnchors:
             return steps, squared
         # Some of y - y_a no step accounts for. It counts as the step that would change y by as
         # much, in the mean over directions.
+        outside *= self._flatness
         for i in range(p):
             for k in range(p):
                 outside -= self._gram[:, i, k] * steps[:, :, i] * steps[:, :, k]
-        return steps, squared + self._flatness * outside
+        return steps, squared + outside
+
+
+def _units(jac: Float64Array) -> Float64Array:
+    """Powers of two ``(n,)`` that keep squares of `jac` ``(n, q, p)`` from vanishing."""
+    largest = np.abs(jac).max(axis=(1, 2))
+    usable = (largest > 0) & np.isfinite(largest)
+    return np.where(usable, np.exp2(-np.floor(np.log2(np.where(usable, largest, 1.0)))), 1.0)
 
 
 def _inverses(jac: Float64Array, factor: Float64Array) -> Float64Array:
