@@ -30,8 +30,8 @@ def cubes_jacobian(X):
 def jacobians(function, x, backend, *, scale=(1.0, 1.0), bound=np.inf):
     box = np.full(2, bound)
     region = Region(-box, box, np.array(scale), np.full(2, np.inf))
-    problem, backend = Problem(function, region), get_backend(backend)
-    return backend.search(problem, backend.anchors(x, function(x))).jacobians(x)
+    problem, backend = Problem(function, region, np.ones(2)), get_backend(backend)
+    return backend.search(problem, backend.anchors(x, function(x), np.ones(2))).jacobians(x)
 
 
 def points(n, seed=0):

@@ -155,7 +155,9 @@ def test_the_bits_do_not_depend_on_the_other_rows(n):
     found, listed = solver.solve(y), solver.solve_all(y)
     for row in range(n):
         assert_same(solver.solve(y[row]), found, slice(row, row + 1))
-        assert_same(solver.solve_all(y[row]), listed, slice(row, row + 1))
+        alone, k = solver.solve_all(y[row]), listed.count[row]
+        np.testing.assert_array_equal(alone.x[0], listed.x[row, :k])
+        np.testing.assert_array_equal(alone.residual[0], listed.residual[row, :k])
 
 
 def test_f_is_called_in_the_thread_of_the_caller():

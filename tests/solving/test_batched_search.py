@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import fastinv as fi
 from fastinv.backends import get_backend
-from fastinv.functions import CallableFunction, Status
+from fastinv.functions import CallableFunction, SearchStatus, Status
 
 TURN = 2 * np.pi
 
@@ -83,7 +83,8 @@ def targets_of(setup, n, seed=0):
 
 
 def solve_all(backend, setup, targets, *, k=8, n_starts=24):
-    return setup.search(backend).solve_all(setup.goal(targets), k=k, n_starts=n_starts)
+    found = setup.search(backend).solve_all(setup.goal(targets), k=k, n_starts=n_starts)
+    return found.ranked, found.count
 
 
 SETUPS = {
@@ -125,17 +126,78 @@ def test_the_reference_searches_too(case):
     assert_alike(*found, *wanted)
 
 
-def test_where_solutions_are_not_isolated_each_start_leads_to_one():
+def test_of_sets_it_finds_as_many_members_as_the_compiled_search():
     setup = setup_of(underdetermined, (-1.0, 1.0))
     slow, _ = in_python(setup)
-    targets = targets_of(setup, 20)
-    found, count = solve_all(get_backend("cpp"), slow, targets, k=16)
-    _, wanted_count = solve_all(get_backend("cpp"), setup, targets, k=16)
-    np.testing.assert_array_equal(count, wanted_count)
-    assert count.max() == 16
-    solved = np.isfinite(found.residual) & (np.arange(16) < count[:, None])
-    targets = np.repeat(targets[:, None], 16, axis=1)[solved]
-    np.testing.assert_allclose(underdetermined(found.x[solved]), targets, atol=1e-9)
+    goal = setup.goal(targets_of(setup, 20))
+    found, wanted = (
+        which.search(get_backend("cpp")).solve_all(goal, k=16, n_starts=24)
+        for which in (slow, setup)
+    )
+    np.testing.assert_array_equal(found.count, wanted.count)
+    np.testing.assert_array_equal(found.search, wanted.search)
+    assert found.count.max() == 8
+    assert (found.search[found.count > 0] == SearchStatus.SET).all()
+    solved = np.arange(16) < found.count[:, None]
+    targets = np.repeat(goal.targets[:, None], 16, axis=1)[solved]
+    np.testing.assert_allclose(underdetermined(found.ranked.x[solved]), targets, atol=1e-9)
+
+
+@fi.forward(n_inputs=1, n_outputs=1)
+def fifth_power(x, y):
+    y[0] = x[0] ** 5
+
+
+@fi.forward(n_inputs=2, n_outputs=2)
+def line_of_roots(x, y):
+    y[0] = (x[0] - 0.3) * (x[0] + 0.6)
+    y[1] = (x[0] - 0.3) * x[1]
+
+
+@pytest.mark.parametrize(
+    ("f", "target", "status", "x"),
+    [
+        (fifth_power, [0.0], SearchStatus.ENDED, [[0.0]]),
+        (fifth_power, [2.0**5], SearchStatus.ENDED, [[2.0]]),
+        (square, [0.0], SearchStatus.ENDED, [[0.0]]),
+        (square, [1e-10], SearchStatus.ENDED, [[-1e-5], [1e-5]]),
+        (line_of_roots, [0.0, 0.0], SearchStatus.SET, None),
+        (line_of_roots, [1.0, 2.0], SearchStatus.ENDED, None),
+    ],
+)
+def test_multiple_roots_and_sets_are_what_they_are_to_the_compiled_search(f, target, status, x):
+    setup = setup_of(f, (-3.0, 3.0), n_anchors=200)
+    slow, _ = in_python(setup)
+    goal = setup.goal([target])
+    found, wanted = (
+        which.search(get_backend("cpp")).solve_all(goal, k=16, n_starts=24)
+        for which in (slow, setup)
+    )
+    assert found.search.tolist() == wanted.search.tolist() == [status]
+    if status == SearchStatus.ENDED:
+        assert found.count.tolist() == wanted.count.tolist()
+        atol = 1e-3 if f is fifth_power else 1e-7
+        count = found.count[0]
+        np.testing.assert_allclose(
+            found.ranked.x[0, :count], wanted.ranked.x[0, :count], atol=atol
+        )
+        if x is not None:
+            np.testing.assert_allclose(found.ranked.x[0, :count], x, atol=atol)
+    else:
+        assert 1 < found.count[0] <= 9
+
+
+def test_errors_that_the_user_allows_need_no_root():
+    setup = SETUPS["square"]
+    slow, _ = in_python(setup)
+    goal = replace(setup.goal([[-0.01], [-0.2], [1.0]]), tol=np.inf, error_tol=np.array([0.1]))
+    goal.root = False
+    found, wanted = (
+        which.search(get_backend("cpp")).solve_all(goal, k=4, n_starts=24)
+        for which in (slow, setup)
+    )
+    np.testing.assert_array_equal(found.count, wanted.count)
+    assert found.count.tolist() == [1, 0, 2]
 
 
 def test_no_more_than_k():
@@ -188,7 +250,7 @@ def test_a_thousand_targets_cost_about_as_many_calls_as_one():
     search.solve_all(slow.goal(targets[:1]), k=8, n_starts=24)
     assert first not in watched.rows_of_calls  # once for all
     assert calls_of_many < 6 * len(watched.rows_of_calls)
-    assert calls_of_many < 400
+    assert calls_of_many < 500
 
 
 def test_with_a_jacobian_f_is_not_called_for_differences():
@@ -279,4 +341,4 @@ def test_what_f_raises_reaches_the_caller_and_the_search_goes_on_later():
             with pytest.raises(ZeroDivisionError, match="of f"):
                 call(search)
         f.fails = False
-        assert search.solve_all(goal, k=4, n_starts=24)[1].tolist() == [2, 1]
+        assert search.solve_all(goal, k=4, n_starts=24).count.tolist() == [2, 1]
