@@ -158,7 +158,11 @@ class Function:
         """Writes the images of the rows of `X` to `out`."""
 
 def compiled_function(
-    n_inputs: int, n_outputs: int, values: _RowCode, jacobian: _RowCode | None
+    n_inputs: int,
+    n_outputs: int,
+    values: _RowCode,
+    jacobian: _RowCode | None,
+    diff_step: _F64 | None = None,
 ) -> Function:
     """f as machine code, which the function keeps in memory."""
 

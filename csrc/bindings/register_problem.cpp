@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "base/dispatch.hpp"
 #include "base/parallel.hpp"
@@ -41,11 +43,14 @@ RowCode address_of(const py::object& code) {
 }
 
 std::shared_ptr<Function> compiled_function(std::int64_t n_inputs, std::int64_t n_outputs,
-                                            const py::object& values, const py::object& jacobian) {
+                                            const py::object& values, const py::object& jacobian,
+                                            const std::optional<py::array>& diff_step) {
   require_sizes(n_inputs, n_outputs);
-  return std::make_shared<CompiledFunction>(n_inputs, n_outputs, address_of(values),
-                                            jacobian.is_none() ? nullptr : address_of(jacobian),
-                                            owner_of(py::make_tuple(values, jacobian)));
+  std::vector<double> steps;
+  if (diff_step) steps = vector_of(*diff_step, "diff_step", n_inputs);
+  return std::make_shared<CompiledFunction>(
+      n_inputs, n_outputs, address_of(values), jacobian.is_none() ? nullptr : address_of(jacobian),
+      std::move(steps), owner_of(py::make_tuple(values, jacobian)));
 }
 
 std::shared_ptr<Function> learned_function(const py::dict& d, const std::string& isa) {
@@ -156,7 +161,7 @@ void register_problem(py::module_& m) {
       .def_property_readonly("n_outputs", &Function::n_outputs)
       .def("values", &values, py::arg("X"), py::arg("out"), py::arg("n_threads"));
   m.def("compiled_function", &compiled_function, py::arg("n_inputs"), py::arg("n_outputs"),
-        py::arg("values"), py::arg("jacobian"));
+        py::arg("values"), py::arg("jacobian"), py::arg("diff_step") = py::none());
   m.def("learned_function", &learned_function, py::arg("network"), py::arg("isa"));
   py::class_<Region>(m, "Region")
       .def(py::init(&make_region), py::arg("lower"), py::arg("upper"), py::arg("scale"),

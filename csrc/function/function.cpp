@@ -5,6 +5,16 @@
 
 namespace fastinv {
 
+namespace {
+
+// The truncation error of a difference grows with the square of its reach, the rounding error with
+// the inverse. The cube root of the rounding unit balances them.
+const double kReach = std::cbrt(std::numeric_limits<double>::epsilon());
+
+}  // namespace
+
+double Function::reach_along(const double*) const { return kReach; }
+
 FunctionScratch CompiledFunction::lay_out(Taker& take, std::int64_t) const {
   FunctionScratch scratch{};
   if (jacobian_) return scratch;
@@ -22,15 +32,8 @@ void CompiledFunction::jacobian(const double* x, const Box& box, double* jac,
 // Central differences. They become one-sided at a bound, because f may not be defined beyond it.
 void CompiledFunction::differences(const double* x, const Box& box, double* jac,
                                    const FunctionScratch& scratch) const {
-  // The truncation error grows with h^2 in units of the scale, the rounding error with |x| / h. The
-  // cube root of the rounding unit of x balances them, however far from zero the box lies.
-  const double relative = std::cbrt(std::numeric_limits<double>::epsilon());
   for (std::int64_t i = 0; i < p_; ++i) {
-    const double size = std::abs(x[i]) / box.scale[i];
-    // No narrower than some last digits of x.
-    const double digits = 16 * std::numeric_limits<double>::epsilon() * std::abs(x[i]);
-    const double common = relative * box.scale[i] * (size > 1 ? std::cbrt(size) : 1.0);
-    const double h = std::max(box.reach * common, digits);
+    const double h = reach(x[i], box, i);
     double* const low = scratch.points + i * p_;
     double* const high = scratch.points + (p_ + i) * p_;
     std::copy(x, x + p_, low);
@@ -46,6 +49,24 @@ void CompiledFunction::differences(const double* x, const Box& box, double* jac,
       jac[j * p_ + i] = width > 0 ? difference / width : 0.0;
     }
   }
+}
+
+// How far the differences of input i reach at x, in units of x.
+double CompiledFunction::reach(double x, const Box& box, std::int64_t i) const {
+  if (!diff_step_.empty()) return diff_step_[i] * box.scale[i];
+  // Rounding grows with |x| where the box is far from zero.
+  const double size = std::abs(x) / box.scale[i];
+  const double common = kReach * box.scale[i] * (size > 1 ? std::cbrt(size) : 1.0);
+  // No narrower than some last digits of x.
+  const double digits = 16 * std::numeric_limits<double>::epsilon() * std::abs(x);
+  return std::max(box.reach * common, digits);
+}
+
+double CompiledFunction::reach_along(const double* v) const {
+  if (diff_step_.empty()) return kReach;
+  double sum = 0;
+  for (std::int64_t i = 0; i < p_; ++i) sum += v[i] * v[i] * diff_step_[i] * diff_step_[i];
+  return std::sqrt(sum);
 }
 
 FunctionScratch LearnedFunction::lay_out(Taker& take, std::int64_t n_rows) const {

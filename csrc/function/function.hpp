@@ -45,6 +45,8 @@ class Function {
   // dy_i/dx_j (q, p) at one x.
   virtual void jacobian(const double* x, const Box& box, double* jac,
                         const FunctionScratch& scratch) const = 0;
+  // How far differences of f along a unit vector v (p) should reach, both in units of the box.
+  virtual double reach_along(const double* v) const;
 
  protected:
   Function(std::int64_t p, std::int64_t q) : p_(p), q_(q) {}
@@ -56,10 +58,16 @@ using RowCode = void (*)(const double* x, double* out, std::int64_t n_rows);
 
 class CompiledFunction final : public Function {
  public:
-  // `jacobian` may be null: differences then replace it. `owner` keeps the code in memory.
+  // `jacobian` may be null: differences then replace it. `diff_step` (p) says how far those reach,
+  // in units of the box; empty, they balance truncation against rounding. `owner` keeps the code in
+  // memory.
   CompiledFunction(std::int64_t p, std::int64_t q, RowCode values, RowCode jacobian,
-                   std::shared_ptr<const void> owner)
-      : Function(p, q), values_(values), jacobian_(jacobian), owner_(std::move(owner)) {}
+                   std::vector<double> diff_step, std::shared_ptr<const void> owner)
+      : Function(p, q),
+        values_(values),
+        jacobian_(jacobian),
+        diff_step_(std::move(diff_step)),
+        owner_(std::move(owner)) {}
 
   std::int64_t evaluations_per_jacobian() const override { return jacobian_ ? 1 : 2 * p_; }
   FunctionScratch lay_out(Taker& take, std::int64_t n_rows) const override;
@@ -69,12 +77,15 @@ class CompiledFunction final : public Function {
   }
   void jacobian(const double* x, const Box& box, double* jac,
                 const FunctionScratch& scratch) const override;
+  double reach_along(const double* v) const override;
 
  private:
   void differences(const double* x, const Box& box, double* jac,
                    const FunctionScratch& scratch) const;
+  double reach(double x, const Box& box, std::int64_t i) const;
 
   RowCode values_, jacobian_;
+  std::vector<double> diff_step_;
   std::shared_ptr<const void> owner_;
 };
 

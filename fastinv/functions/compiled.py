@@ -17,11 +17,14 @@ from fastinv._common.threads import resolve_n_threads
 from fastinv._common.validation import as_float64, check_integer
 from fastinv.functions.code import CompiledCode, RowCode
 from fastinv.functions.compilation import RowFunction, compile_rows, probe
-from fastinv.functions.function import Function
+from fastinv.functions.function import Function, checked_diff_step
 
 
 def forward(
-    n_inputs: int, n_outputs: int, jacobian: RowFunction | None = None
+    n_inputs: int,
+    n_outputs: int,
+    jacobian: RowFunction | None = None,
+    diff_step: ArrayLike | None = None,
 ) -> Callable[[RowFunction], ForwardFunction]:
     """Declare a formula: a decorator for ``def f(x, y)``, which writes f(x) into y.
 
@@ -32,6 +35,10 @@ def forward(
     jacobian : callable, default=None
         ``jacobian(x, J)`` writes dy_i/dx_j into J[i, j], J of shape (n_outputs, n_inputs). None
         takes central differences where a derivative is needed.
+    diff_step : float or array-like of shape (n_inputs,), default=None
+        How far those differences reach to each side of x, in units of a solver's scale of each
+        input: the standard deviation of its anchors. None takes 6e-6, the cube root of the rounding
+        unit. An f that is a table, or is computed in single precision, needs more.
 
     Returns
     -------
@@ -49,7 +56,7 @@ def forward(
     array([[ 6.],
            [20.]])
     """
-    return lambda function: ForwardFunction(function, n_inputs, n_outputs, jacobian)
+    return lambda function: ForwardFunction(function, n_inputs, n_outputs, jacobian, diff_step)
 
 
 class ForwardFunction(Function):
@@ -67,6 +74,8 @@ class ForwardFunction(Function):
     n_inputs, n_outputs : int
     jacobian : callable, default=None
         ``jacobian(x, J)`` writes the derivative into J (n_outputs, n_inputs).
+    diff_step : float or array-like of shape (n_inputs,), default=None
+        As in :func:`forward`. The attribute has one for each input, or is None.
 
     Raises
     ------
@@ -74,7 +83,8 @@ class ForwardFunction(Function):
         `function` is not a plain Python function with two arguments. On first use: it returns a
         value, or Numba cannot compile it.
     ValueError
-        A dimension is below 1. On first use: `function` writes to x.
+        A dimension is below 1; `diff_step` has a wrong shape or is not positive. On first use:
+        `function` writes to x.
     IndexError
         On first use: `function` indexes beyond x or y.
     """
@@ -91,6 +101,7 @@ class ForwardFunction(Function):
         n_inputs: int,
         n_outputs: int,
         jacobian: RowFunction | None = None,
+        diff_step: ArrayLike | None = None,
     ) -> None:
         if not inspect.isfunction(function):
             raise TypeError(f"@forward decorates a plain Python function f(x, y), got {function!r}")
@@ -108,6 +119,7 @@ class ForwardFunction(Function):
             ) from error
         functools.update_wrapper(self, function)
         self.jacobian = jacobian
+        self.diff_step = checked_diff_step(diff_step, self.n_inputs)
         self._lock = threading.Lock()
         self._code: CompiledCode | None = None
         self._native: Any = None  # the extension's function, made on the first call
@@ -205,6 +217,7 @@ class ForwardFunction(Function):
             self.n_inputs,
             self.n_outputs,
             self.jacobian,
+            self.diff_step,
         )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastinv._common.arrays import Float64Array
+from fastinv._common.validation import as_float64
 from fastinv.functions.code import Code
 
 
@@ -22,11 +23,15 @@ class Function(ABC):
         Dimensions p of x and q of y.
     exact : bool
         True for a formula or a callable, False for something learned from data.
+    diff_step : tuple of p floats, or None
+        How far central differences reach to each side of x, input by input, in units of a region's
+        scale. None balances truncation against rounding.
     """
 
     n_inputs: int
     n_outputs: int
     exact: bool
+    diff_step: tuple[float, ...] | None = None
 
     @property
     @abstractmethod
@@ -42,6 +47,16 @@ class Function(ABC):
     def __call__(self, X: ArrayLike) -> Float64Array:
         """Images (n, n_outputs) of the rows of `X` (n, n_inputs), float64."""
 
+    @property
+    def has_jacobian(self) -> bool:
+        """Whether f has a derivative of its own; else differences take its place."""
+        return getattr(self, "jacobian", None) is not None
+
+    def jacobians(self, x: Float64Array) -> Float64Array:
+        """Its own derivative ``dy_i / dx_j`` ``(n, q, p)`` at finite `x` ``(n, p)``, as Python
+        evaluates it."""
+        raise NotImplementedError(f"{self.name} has no derivative that Python evaluates")
+
     def images(self, x: Float64Array) -> Float64Array:
         """Images ``(..., q)`` of `x` ``(..., p)``; NaN where x is not finite, without calling f."""
         flat = x.reshape(-1, self.n_inputs)
@@ -52,3 +67,25 @@ class Function(ABC):
             images = np.full((len(flat), self.n_outputs), np.nan)
             images[finite] = self(flat[finite])
         return images.reshape(*x.shape[:-1], self.n_outputs)
+
+
+def checked_diff_step(diff_step: ArrayLike | None, n_inputs: int) -> tuple[float, ...] | None:
+    """`diff_step` as one float for each input; a number holds for all of them.
+
+    Raises
+    ------
+    ValueError
+        It is no number and has another shape than ``(n_inputs,)``, or it is not positive and
+        finite.
+    """
+    if diff_step is None:
+        return None
+    steps = as_float64(diff_step, "diff_step")
+    if steps.shape not in ((), (n_inputs,)):
+        raise ValueError(
+            f"diff_step must be a number or one for each of {n_inputs} inputs, "
+            f"got shape {steps.shape}"
+        )
+    if not ((steps > 0) & np.isfinite(steps)).all():
+        raise ValueError(f"diff_step must be positive and finite, got {diff_step}")
+    return tuple(np.broadcast_to(steps, n_inputs).tolist())

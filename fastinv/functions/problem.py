@@ -26,6 +26,9 @@ class Problem:
         Units of the outputs: the size of changes that matter. Positive; so is 1 / y_scale.
     resolution : ndarray of shape (q,), float64, or None
         Errors of f, in the units of y, that its digits do not show, as where it has stairs.
+    diff_step : ndarray of shape (p,), float64, or None, default=None
+        How far differences of f reach, in units of the region's scale. None takes what f says;
+        where that is None, too, truncation is balanced against rounding.
 
     Raises
     ------
@@ -37,6 +40,7 @@ class Problem:
     region: Region
     y_scale: Float64Array
     resolution: Float64Array | None = None
+    diff_step: Float64Array | None = None
 
     def __post_init__(self) -> None:
         q = self.function.n_outputs
@@ -56,6 +60,8 @@ class Problem:
                 f"function must have as many inputs as region, {self.region.n_inputs}, "
                 f"got {self.function.n_inputs}"
             )
+        if self.diff_step is None and self.function.diff_step is not None:
+            object.__setattr__(self, "diff_step", np.array(self.function.diff_step))
 
     @property
     def n_inputs(self) -> int:

@@ -170,7 +170,7 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
         ------
         NotFittedError
         TypeError
-            f runs only in Python, or `cost` is not callable.
+            `cost` is not callable.
         ValueError
             Wrong shapes or numbers; `within` or `weights` without `near`; `cost` with `near`.
 
@@ -237,8 +237,6 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
         Raises
         ------
         NotFittedError
-        TypeError
-            f runs only in Python.
         ValueError
             Wrong shapes, or `start` not finite or outside the bounds.
 
@@ -292,8 +290,6 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
         Raises
         ------
         NotFittedError
-        TypeError
-            f runs only in Python.
         ValueError
             `y` is not one finite target, has no solution, or only isolated ones.
 
@@ -334,8 +330,6 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
         Raises
         ------
         NotFittedError
-        TypeError
-            If f runs only in Python.
         ValueError
             If `k` is above the number of anchors.
 

@@ -26,14 +26,15 @@ from fastinv.functions.goal import Goal
 from fastinv.functions.problem import Problem
 from fastinv.functions.region import Region
 from fastinv.solutions.explanation import Circumstances
+from fastinv.solvers.enumeration.judge import Judge
 from fastinv.solvers.fitting.anchors import (
     branch_distance,
     coverage_of_data,
     coverage_of_formula,
 )
+from fastinv.solvers.fitting.differences import look_at_differences
 from fastinv.solvers.fitting.fit_data import FitData, check_fit_data, check_range
 from fastinv.solvers.fitting.learned_forward import noise_of, train_forward
-from fastinv.solvers.enumeration.judge import Judge
 from fastinv.solvers.fitting.refinement import (
     check_periods,
     evaluations_of,
@@ -142,7 +143,8 @@ class FittedChain(BaseEstimator):  # type: ignore[misc]
             max_evaluations=evaluations_of(function),
             separation=separation(function),
         )
-        self.problem_ = Problem(function, region, self.y_scale_)
+        problem = Problem(function, region, self.y_scale_)
+        self.problem_ = look_at_differences(problem, self.anchors_x_)
         self._make_native()
         noise = None if function.exact else noise_of(function, data.points)
         self._circumstances = Circumstances(
@@ -190,8 +192,6 @@ class FittedChain(BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         NotFittedError
-        TypeError
-            f runs only in Python.
         """
         self._require_fit()
         return self._judge.search

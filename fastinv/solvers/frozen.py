@@ -15,6 +15,7 @@ from fastinv import _core
 from fastinv._common.arrays import Float64Array
 from fastinv._common.validation import as_float64, check_integer
 from fastinv.backends.protocol import Ranked
+from fastinv.functions.wrapped import CallableFunction
 from fastinv.solutions import Solution, Solutions, Status
 
 if TYPE_CHECKING:
@@ -41,15 +42,16 @@ class FrozenSolver(_core.FrozenCall):
 
     A float64 array of shape (q,), with the C++ backend and a TwinSolver or NearestSolver, goes
     straight to native code, as do `near` and `out` where they are as described. Everything else
-    gives the same, but takes as long as `solve`.
+    gives the same, but takes as long as `solve`; so does every call where only Python can evaluate
+    f, which is called in the thread of the caller. Such an f is not copied.
 
-    Such a call lets other Python threads run meanwhile only where f is slow: where one of a few
+    A native call lets other Python threads run meanwhile only where f is slow: where one of a few
     targets took more than 20 microseconds when the solver was frozen. Batches always do.
 
     Parameters
     ----------
     solver : BaseSolver
-        Fitted; f a formula declared with :func:`fastinv.forward` or a learned network.
+        Fitted.
     k : int, default=None
         Solutions per target, as in `solve`.
 
@@ -93,14 +95,11 @@ class FrozenSolver(_core.FrozenCall):
     def __init__(self, solver: BaseSolver, k: int | None = None) -> None:
         if not hasattr(solver, "problem_"):
             raise NotFittedError(f"this {type(solver).__name__} is not fitted yet: call fit first")
-        if solver.problem_.function.code is None:
-            raise TypeError(
-                f"f must run natively to be frozen, got {solver.forward_.name}, which only Python "
-                "can evaluate: declare the formula with @fastinv.forward, or give an MLPRegressor "
-                "of fastinv to learn it, and fit again"
-            )
-        own = copy.deepcopy(solver)
-        _lock(vars(own).values())
+        # A callable is shared: it may hold what cannot be copied, such as a library that is open.
+        forward = getattr(solver, "forward", None)
+        shares = callable(forward) and not hasattr(forward, "predict")
+        own = copy.deepcopy(solver, {id(forward): forward} if shares else {})
+        _lock(value for value in vars(own).values() if value is not forward)
         probes = own.anchors_y_[:_N_PROBES]
         k = own.solve(probes[:1], k).n_solutions
         native = own._native_call(k) or NativeCall(None, 0, 0)
@@ -236,5 +235,5 @@ def _lock(values: Iterable[Any]) -> None:
     for value in values:
         if isinstance(value, np.ndarray):
             value.flags.writeable = False
-        elif is_dataclass(value):
+        elif is_dataclass(value) and not isinstance(value, CallableFunction):
             _lock(vars(value).values())

@@ -51,7 +51,8 @@ class NearestSolver(ComposedSolver, AnchoredSolver):
         of those the nearest ones that are far apart in x first, which lie on different branches.
     refine : bool or None, default=None
         Polish what is found: damped Gauss-Newton steps inside the bounds, down to rounding error.
-        None does so where f is exact and runs natively.
+        None does so where f is exact and runs natively: what an evaluation costs is not known of
+        an f that only Python can evaluate, and a polish takes dozens per candidate.
     periods : float or array-like of shape (p,), default=None
         Periods of inputs, such as 2 pi for an angle; infinite for the others. Distances are
         modulo them, and an input whose bounds span its period has no bounds.

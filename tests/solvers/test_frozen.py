@@ -348,11 +348,9 @@ def test_a_slow_forward_function_lets_other_threads_run():
 
 
 @pytest.mark.parametrize("name", SOLVERS)
-def test_a_forward_function_of_python_is_refused(name):
+def test_out_of_solve_where_only_python_can_evaluate_f(name):
     options = {"bounds": ARM.bounds, "n_anchors": 60}
     solver = SOLVERS[name](lambda x: ARM.forward(x), **options).fit()
-    with pytest.raises(TypeError, match=r"must run natively to be frozen.*@fastinv\.forward"):
-        solver.freeze()
     y = targets_of(4)
     out = solver.solve(targets_of(4, 1))
     assert solver.solve(y, out=out) is out

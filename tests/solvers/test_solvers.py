@@ -132,13 +132,14 @@ def test_polish_leaves_rounding_errors(arm, solver_class):
 
 
 def test_where_polish_is_on(arm):
-    """By default where f is exact and runs natively; a learned f is polished when asked."""
+    """By default where f is exact and runs natively; any other f is polished when asked."""
     X, y = arm.sample(200, random_state=5)
     for solver, refined in [
         (fi.NearestSolver(arm.forward), True),
         (fi.NearestSolver(arm.forward, refine=True), True),
         (fi.NearestSolver(arm.forward, refine=False), False),
         (fi.NearestSolver(lambda x: arm.forward(x)), False),
+        (fi.NearestSolver(lambda x: arm.forward(x), refine=True), True),
         (fi.NearestSolver(SMALL), False),
         (fi.NearestSolver(SMALL, refine=True), True),
     ]:
@@ -177,9 +178,6 @@ def test_which_anchors_are_tried(arm, anchor_choice):
 
 BAD_PARAMETERS = {
     "refine, a word": ({"refine": "yes"}, TypeError, "refine must be True, False or None, got"),
-    "refine, plain f": (
-        {"refine": True, "forward": lambda x: x}, TypeError,
-        r"refine=True needs an f that runs natively, got <lambda>.*@fastinv\.forward"),
     "periods, zero": ({"periods": 0.0}, ValueError, "periods must be positive, infinite where"),
     "periods, negative": ({"periods": [1.0, -1.0]}, ValueError, "periods must be positive"),
     "periods, NaN": ({"periods": np.nan}, ValueError, "periods must be positive"),

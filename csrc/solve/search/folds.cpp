@@ -28,7 +28,7 @@ void Search::try_partner(const Goal& goal, const double* y, std::int64_t anchor,
   const Box box = region_.box();
   double* const below = scratch.points;
   double* const above = scratch.points + p_;
-  const double h = std::cbrt(std::numeric_limits<double>::epsilon());
+  const double h = f_.reach_along(v);
   for (std::int64_t i = 0; i < p_; ++i) {
     below[i] = x[i] - h * box.scale[i] * v[i];
     above[i] = x[i] + h * box.scale[i] * v[i];

@@ -69,15 +69,6 @@ def check_pipeline(problem: Problem, anchors: Anchors, twin: TwinModel | None) -
         _check_twin(twin, p, q)
 
 
-def check_runs_natively(problem: Problem) -> None:
-    """Check that kernels can call the function."""
-    if problem.function.code is None:
-        raise TypeError(
-            f"f must run natively, got {problem.function.name}, which only Python can evaluate: "
-            "declare the formula with @fastinv.forward, or let fastinv learn it"
-        )
-
-
 def _check_twin(twin: TwinModel, p: int, q: int) -> None:
     if (twin.spec.n_inputs, twin.spec.n_outputs) != (2 * q + p, p):
         raise ValueError(

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastinv import _core
 from fastinv._common.arrays import Float64Array, FloatArray, IntArray
+from fastinv.backends.batched import Search as BatchedSearch
 from fastinv.backends.checks import common as _checks
 from fastinv.backends.checks import solving as _solving_checks
 from fastinv.backends.cpp import mixture as mixtures
@@ -22,6 +23,7 @@ from fastinv.backends.cpp.pipeline import Pipeline
 from fastinv.backends.cpp.search import Search
 from fastinv.backends.solving import Anchors as AnyAnchors
 from fastinv.backends.solving import PipelineOptions, TwinModel
+from fastinv.backends.solving import Search as AnySearch
 from fastinv.functions.networks import Loss, MixtureSpec, NetworkSpec
 from fastinv.functions.problem import Problem
 
@@ -156,6 +158,10 @@ class CppBackend:
 
     def search(
         self, problem: Problem, anchors: AnyAnchors, options: PipelineOptions | None = None
-    ) -> Search:
-        """The search for all solutions."""
-        return Search(problem, anchors, options or PipelineOptions(), self.isa)
+    ) -> AnySearch:
+        """The search for all solutions; in Python, many targets at a time, if only Python can
+        evaluate f."""
+        options = options or PipelineOptions()
+        if problem.function.code is None:
+            return BatchedSearch(problem, anchors, options)
+        return Search(problem, anchors, options, self.isa)

@@ -58,18 +58,20 @@ def native_anchors(anchors: AnyAnchors) -> _core.Anchors:
 
 
 @singledispatch
-def native_function(code: object, isa: str) -> _core.Function | None:
+def native_function(code: object, problem: Problem, isa: str) -> _core.Function | None:
     """The kernels' form of f; None if only Python can evaluate it."""
     return None
 
 
 @native_function.register
-def _(code: CompiledCode, isa: str) -> _core.Function:
-    return _core.compiled_function(code.n_inputs, code.n_outputs, code.values, code.jacobian)
+def _(code: CompiledCode, problem: Problem, isa: str) -> _core.Function:
+    return _core.compiled_function(
+        code.n_inputs, code.n_outputs, code.values, code.jacobian, problem.diff_step
+    )
 
 
 @native_function.register
-def _(code: NetworkCode, isa: str) -> _core.Function:
+def _(code: NetworkCode, problem: Problem, isa: str) -> _core.Function:
     return _core.learned_function(network_fields(code), isa)
 
 
@@ -77,7 +79,7 @@ def native_problem(problem: Problem, isa: str) -> _core.Problem:
     """The problem, with its function if that runs natively."""
     region, resolution = problem.region, problem.resolution
     return _core.Problem(
-        native_function(problem.function.code, isa),
+        native_function(problem.function.code, problem, isa),
         _core.Region(
             np.ascontiguousarray(region.lower),
             np.ascontiguousarray(region.upper),

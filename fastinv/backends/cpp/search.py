@@ -28,7 +28,6 @@ class Search:
         self, problem: Problem, anchors: Anchors, options: PipelineOptions, isa: str
     ) -> None:
         checks.check_pipeline(problem, anchors, None)
-        checks.check_runs_natively(problem)
         self.problem = problem
         self._kernel = _core.Search(
             native_problem(problem, isa),

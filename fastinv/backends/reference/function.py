@@ -23,17 +23,16 @@ class Derivatives:
 
     def __init__(self, problem: Problem) -> None:
         self._function, self._region = problem.function, problem.region
-        self._code = problem.function.code
+        self._diff_step = problem.diff_step
+        self._code = code = problem.function.code
         self.p, self.q = problem.n_inputs, problem.n_outputs
-        exactly = isinstance(self._code, NetworkCode) or self._user_jacobian is not None
+        self._native_jacobian: RowCode | None = getattr(code, "jacobian", None)
+        self._python_jacobian = code is None and problem.function.has_jacobian
+        exactly = isinstance(code, NetworkCode) or self._native_jacobian or self._python_jacobian
         self.evaluations_per_jacobian = 1 if exactly else 2 * self.p
         # The rounding unit of what f computes with; the kernels' networks are in single precision.
-        single = isinstance(self._code, NetworkCode)
+        single = isinstance(code, NetworkCode)
         self.rounding = float(np.finfo(np.float32 if single else np.float64).eps)
-
-    @property
-    def _user_jacobian(self) -> RowCode | None:
-        return getattr(self._code, "jacobian", None)
 
     def values(self, x: Float64Array) -> Float64Array:
         """Images ``(..., q)`` of `x` ``(..., p)``."""
@@ -43,8 +42,10 @@ class Derivatives:
         """``dy_i / dx_j`` ``(n, q, p)`` at points `x` ``(n, p)``: the user's, the network's own, or
         differences that stay within the bounds, and reach `reach` ``(n,)`` times as far as they
         commonly do."""
-        if self._user_jacobian is not None:
-            return call_rows(self._user_jacobian, x, (len(x), self.q, self.p))
+        if self._native_jacobian is not None:
+            return call_rows(self._native_jacobian, x, (len(x), self.q, self.p))
+        if self._python_jacobian:
+            return self._function.jacobians(x)
         if isinstance(self._code, NetworkCode):
             return np.array([network_derivative(self._code, row) for row in x]).reshape(
                 -1, self.q, self.p
@@ -53,7 +54,8 @@ class Derivatives:
 
     @singledispatchmethod
     def _values(self, code: object, x: Float64Array) -> Float64Array:
-        return self._function.images(x)
+        # Sums along rows of another layout could round differently.
+        return np.ascontiguousarray(self._function.images(x))
 
     @_values.register
     def _(self, code: CompiledCode, x: Float64Array) -> Float64Array:
@@ -64,10 +66,7 @@ class Derivatives:
         return network_values(code, x)
 
     def _differences(self, x: Float64Array, reach: Float64Array) -> Float64Array:
-        region = self._region
-        size = np.maximum(np.abs(x) / region.scale, 1.0)
-        digits = 16 * float(np.finfo(np.float64).eps) * np.abs(x)
-        h = np.maximum(reach[:, None] * _DIFFERENCE * region.scale * np.cbrt(size), digits)
+        region, h = self._region, self._reach(x, reach)
         low = np.maximum(x - h, np.minimum(region.step_lower, x))
         high = np.minimum(x + h, np.maximum(region.step_upper, x))
         # Point i of each x moves coordinate i alone.
@@ -83,6 +82,23 @@ class Derivatives:
             width > 0, (above_images - below_images) / np.where(width > 0, width, 1.0), 0.0
         )
         return np.ascontiguousarray(slopes.transpose(0, 2, 1))
+
+    def _reach(self, x: Float64Array, reach: Float64Array) -> Float64Array:
+        """How far differences at `x` ``(n, p)`` reach, input by input, in units of x: as far as is
+        said, or `reach` ``(n,)`` times as far as they commonly do."""
+        scale = self._region.scale
+        if self._diff_step is not None:
+            return np.broadcast_to(self._diff_step * scale, x.shape)
+        size = np.maximum(np.abs(x) / scale, 1.0)
+        digits = 16 * float(np.finfo(np.float64).eps) * np.abs(x)
+        return np.maximum(reach[:, None] * _DIFFERENCE * scale * np.cbrt(size), digits)
+
+    def reach_along(self, v: Float64Array) -> Float64Array:
+        """How far differences along unit vectors `v` ``(n, p)`` should reach, ``(n,)``, both in
+        units of the region."""
+        if self._diff_step is None:
+            return np.full(len(v), _DIFFERENCE)
+        return np.asarray(np.sqrt(((v * self._diff_step) ** 2).sum(axis=1)))
 
 
 def network_values(code: NetworkCode, x: Float64Array) -> Float64Array:

@@ -20,6 +20,7 @@ from fastinv._common.arrays import BoolArray, Float64Array, IntArray, StatusArra
 from fastinv.backends.distances import distance
 from fastinv.backends.reference.function import Derivatives
 from fastinv.backends.reference.roots import Roots
+from fastinv.backends.reference.systems import damped_steps, factors
 from fastinv.backends.solving import Anchors, CandidateFlag, Candidates, PipelineOptions
 from fastinv.functions.goal import Goal
 from fastinv.functions.problem import Problem
@@ -38,7 +39,6 @@ _KEEP_DERIVATIVES = 1e-3
 # Steps towards a multiple root: the least and the largest ratio of one to the next, how steady it
 # is, and how much closer an extrapolation must come, in squares.
 _LEAST_RATIO, _LARGEST_RATIO, _STEADY, _MUCH_CLOSER = 0.3, 0.98, 0.1, 0.25
-_SMALLEST_PIVOT = 1e-15  # relative to a diagonal entry
 
 # The next need of a start.
 _DERIVATIVE, _STEP, _ANOTHER_STEP, _NOTHING = range(4)
@@ -228,7 +228,7 @@ class _Descent:
         if not len(rows):
             return
         residual = self._residual(rows)
-        steps = self._limited(_damped_steps(self._jac[rows], self._factor[rows], residual))
+        steps = self._limited(damped_steps(self._jac[rows], self._factor[rows], residual))
         linear = ((residual + np.einsum("nqp,np->nq", self._jac[rows], steps)) ** 2).sum(axis=1)
         x = self._region.clip_step(self._x[rows] + self._region.scale * steps)
         fx = self._f.values(x)
@@ -310,12 +310,12 @@ class _Descent:
         """Factors for `rows`, without coordinates on a bound that a step would push outside, which
         may differ from where the gradient points. False where a matrix is singular."""
         jac, damping = self._jac[rows], self._damping[rows]
-        factor, regular = _factors(jac, damping)
-        steps = _damped_steps(jac, factor, self._residual(rows))
+        factor, regular = factors(jac, damping)
+        steps = damped_steps(jac, factor, self._residual(rows))
         held = self._held(rows, jac, outward=steps)
         changed = regular & (held != jac).any(axis=(1, 2))
         self._jac[rows[changed]] = held[changed]
-        factor[changed], regular[changed] = _factors(held[changed], damping[changed])
+        factor[changed], regular[changed] = factors(held[changed], damping[changed])
         self._factor[rows] = factor
         return regular
 
@@ -328,52 +328,3 @@ class _Descent:
         hopeless = rows[self._damping[rows] > _MOST_DAMPING]
         self._finish(hopeless, STATIONARY)
         self._finish(hopeless[self._capped(hopeless)], EVALUATIONS)
-
-
-def _factors(jac: Float64Array, damping: Float64Array) -> tuple[Float64Array, BoolArray]:
-    """Cholesky factors ``(n, m, m)`` of ``J^T J`` or, if smaller, ``J J^T``, damped; and which
-    of the matrices are regular within rounding."""
-    q, p = jac.shape[1:]
-    transposed = jac.transpose(0, 2, 1)
-    matrix = transposed @ jac if p <= q else jac @ transposed
-    m = matrix.shape[1]
-    size = (jac**2).sum(axis=(1, 2))
-    matrix = matrix + (damping * size / m)[:, None, None] * np.eye(m)
-    diagonal = np.einsum("nii->ni", matrix)
-    try:
-        factor = np.linalg.cholesky(matrix)
-    except np.linalg.LinAlgError:  # it does not say which one is singular
-        factor = _cholesky(matrix)
-    pivots = np.einsum("nii->ni", factor)
-    regular = (pivots**2 > _SMALLEST_PIVOT * diagonal).all(axis=1)
-    factor[~regular] = np.eye(m)
-    return factor, regular
-
-
-def _cholesky(matrix: Float64Array) -> Float64Array:
-    """Factors ``(n, m, m)``, column by column; zeros on the diagonal from the column where a matrix
-    is singular."""
-    factor = np.zeros_like(matrix)
-    for i in range(matrix.shape[1]):
-        rest = matrix[:, i:, i] - np.einsum("nij,nj->ni", factor[:, i:, :i], factor[:, i, :i])
-        pivot = np.sqrt(np.maximum(rest[:, :1], 0.0))
-        factor[:, i:, i] = np.divide(rest, pivot, out=np.zeros_like(rest), where=pivot > 0)
-    return factor
-
-
-def _damped_steps(jac: Float64Array, factor: Float64Array, residual: Float64Array) -> Float64Array:
-    """``-(J^T J + d)^-1 J^T r = -J^T (J J^T + d)^-1 r`` (n, p): the shortest steps for p > q."""
-    q, p = jac.shape[1:]
-    if p <= q:
-        return -_solved_systems(factor, np.einsum("nqp,nq->np", jac, residual))
-    return np.asarray(-np.einsum("nqp,nq->np", jac, _solved_systems(factor, residual)))
-
-
-def _solved_systems(factor: Float64Array, b: Float64Array) -> Float64Array:
-    """x ``(n, m)`` with ``L L^T x = b``."""
-    x, m = b.copy(), b.shape[1]
-    for i in range(m):
-        x[:, i] = (x[:, i] - (factor[:, i, :i] * x[:, :i]).sum(axis=1)) / factor[:, i, i]
-    for i in reversed(range(m)):
-        x[:, i] = (x[:, i] - (factor[:, i + 1 :, i] * x[:, i + 1 :]).sum(axis=1)) / factor[:, i, i]
-    return x

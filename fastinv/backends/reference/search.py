@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,9 +12,9 @@ from fastinv.backends.checks import solving as checks
 from fastinv.backends.distances import distance
 from fastinv.backends.reference.function import Derivatives
 from fastinv.backends.reference.polish import EVALUATIONS, Ends, Polish
-from fastinv.backends.reference.roots import MOST_NOISE, Roots
+from fastinv.backends.reference.roots import Roots
 from fastinv.backends.reference.sets import BETWEEN_MEMBERS, MOST_MEMBERS, Sets
-from fastinv.backends.reference.verification import allowed
+from fastinv.backends.reference.verification import solutions
 from fastinv.backends.solving import (
     Anchors,
     Assessed,
@@ -57,7 +58,6 @@ class Search:
 
     def __init__(self, problem: Problem, anchors: Anchors, options: PipelineOptions) -> None:
         checks.check_pipeline(problem, anchors, None)
-        checks.check_runs_natively(problem)
         self.problem = problem
         self._anchors = anchors
         self._separation = options.separation
@@ -143,7 +143,7 @@ class Search:
                 continue
             ahead = self._follow(goal, y, at)
             if ahead is None:
-                ahead = self._jump(goal, y, at)
+                ahead = self._jump(goal, y, at, n_starts)
                 track.jumped[row] = ahead is not None
             at = at if ahead is None else ahead
             track.x[row] = at.x
@@ -159,24 +159,16 @@ class Search:
     def _from_all_anchors(self, y: Float64Array) -> Ends:
         return self._polish_from(np.tile(y, (len(self._anchors), 1)), self._anchors.x)
 
-    def _solutions(self, goal: Goal, y: Float64Array, ends: Ends) -> BoolArray:
+    def _are_solutions(self, goal: Goal, y: Float64Array, ends: Ends) -> BoolArray:
         """Which ends ``(n,)`` are solutions for the target `y` ``(q,)``."""
-        one = Goal(y[None], goal.tol, None, goal.error_tol, goal.root)
-        within = allowed(one, ends.fx[None], ends.residual[None])[0]
-        if goal.root:
-            rows = np.flatnonzero(~ends.exact & (within | (ends.residual <= MOST_NOISE)))
-            targets = np.tile(y, (len(rows), 1))
-            exact, near = self._roots.shows(targets, ends.x[rows], ends.fx[rows])
-            shown = exact | (near & within[rows])
-            within = ends.exact.copy()
-            within[rows] = shown
-        return within
+        targets = np.tile(y, (len(ends.x), 1))
+        return solutions(replace(goal, targets=targets), ends, self._roots)
 
     def _distinct(self, goal: Goal, y: Float64Array, ends: Ends) -> list[_Found]:
         """Solutions by rank and then by coordinates; only the best of those that f cannot tell
         apart, and some members of a set that are far from each other."""
         wrapped = self._region.wrap(ends.x)
-        rows = np.flatnonzero(self._solutions(goal, y, ends) & self._region.contains(wrapped))
+        rows = np.flatnonzero(self._are_solutions(goal, y, ends) & self._region.contains(wrapped))
         if not len(rows):
             return []
         rows = rows[np.argsort(ends.residual[rows], kind="stable")]
@@ -236,16 +228,20 @@ class Search:
         predicts."""
         ends = self._polish.run(y[None], at.x[None], at.fx[None])
         first, later = float(ends.first_step[0]), float(ends.later_steps[0])
-        if not (self._solutions(goal, y, ends)[0] and first <= _LONGEST_STEP):
+        if not (self._are_solutions(goal, y, ends)[0] and first <= _LONGEST_STEP):
             return None
         if later > _BEND * first + 1e-9:
             return None
         return _Point(ends.x[0], ends.fx[0])
 
-    def _jump(self, goal: Goal, y: Float64Array, at: _Point) -> _Point | None:
+    def _jump(self, goal: Goal, y: Float64Array, at: _Point, n_starts: int) -> _Point | None:
         """The solution nearest to the end of the path; None if there is none."""
-        solutions = self._distinct(goal, y, self._from_all_anchors(y))
-        if not solutions:
+        x = self._solutions(goal, y, n_starts)
+        if not len(x):
             return None
-        nearest = min(solutions, key=lambda found: float(self._region.distance(found.x, at.x)))
-        return _Point(nearest.x, self._f.values(nearest.x))
+        nearest = x[self._region.distance(x, at.x).argmin()]
+        return _Point(nearest, self._f.values(nearest))
+
+    def _solutions(self, goal: Goal, y: Float64Array, n_starts: int) -> Float64Array:
+        """Solutions ``(m, p)`` of one target, to choose from where a path jumps."""
+        return np.array([found.x for found in self._distinct(goal, y, self._from_all_anchors(y))])

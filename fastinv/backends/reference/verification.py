@@ -8,6 +8,7 @@ import numpy as np
 
 from fastinv._common.arrays import BoolArray, Float64Array
 from fastinv.backends.distances import distance
+from fastinv.backends.reference.polish import Ends
 from fastinv.backends.reference.roots import MOST_NOISE, Roots
 from fastinv.backends.solving import Anchors, CandidateFlag, Candidates, PipelineOptions
 from fastinv.functions.goal import Goal
@@ -27,6 +28,18 @@ def allowed(goal: Goal, fx: Float64Array, residual: Float64Array) -> BoolArray:
             errors = np.abs(fx - goal.targets[:, None, :])
         within &= (errors <= goal.error_tol).all(axis=2)
     return within
+
+
+def solutions(goal: Goal, ends: Ends, roots: Roots) -> BoolArray:
+    """Which ends ``(n,)`` of a polish, one for each target of `goal`, are solutions."""
+    within: BoolArray = allowed(goal, ends.fx[:, None], ends.residual[:, None])[:, 0]
+    if not goal.root:
+        return within
+    shown = ends.exact.copy()
+    rows = np.flatnonzero(~ends.exact & (within | (ends.residual <= MOST_NOISE)))
+    exact, near = roots.shows(goal.targets[rows], ends.x[rows], ends.fx[rows])
+    shown[rows] = exact | (near & within[rows])
+    return shown
 
 
 class Verification:

@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike
 
 from fastinv._common.arrays import Float64Array
 from fastinv._common.validation import as_float64, check_integer
-from fastinv.functions.code import CompiledCode
 from fastinv.functions.function import Function
 
 # A start that needs more steps has been slowed down by damping.
@@ -22,9 +21,7 @@ _SEPARATION_LEARNED = 1e-3  # the same for networks, in single precision
 
 def evaluations_of(function: Function, n_steps: int = _MAX_STEPS) -> int:
     """Evaluations of f for `n_steps` steps of a polish, with their derivatives."""
-    code = function.code
-    exactly = isinstance(code, CompiledCode) and code.jacobian is not None
-    return n_steps * (2 if exactly else 2 * function.n_inputs + 1)
+    return n_steps * (2 if function.has_jacobian else 2 * function.n_inputs + 1)
 
 
 def separation(function: Function) -> float:
@@ -35,21 +32,18 @@ def separation(function: Function) -> float:
 def resolve_refine(refine: Any, function: Function) -> bool:
     """Whether to polish: `refine`, or for None, whether f is exact and runs natively.
 
+    A polish takes dozens of evaluations of f per candidate. What one costs is not known of an f
+    that only Python can evaluate.
+
     Raises
     ------
     TypeError
-        `refine` is neither a bool nor None, or True for an f that only Python can evaluate.
+        `refine` is neither a bool nor None.
     """
-    native = function.code is not None
     if refine is None:
-        return function.exact and native
+        return function.exact and function.code is not None
     if not isinstance(refine, bool | np.bool_):
         raise TypeError(f"refine must be True, False or None, got {refine!r}")
-    if refine and not native:
-        raise TypeError(
-            f"refine=True needs an f that runs natively, got {function.name}, which only Python "
-            "can evaluate: declare the formula with @fastinv.forward, or let fastinv learn it"
-        )
     return bool(refine)
 
 

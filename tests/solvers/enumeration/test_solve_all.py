@@ -280,10 +280,6 @@ def test_what_it_needs(arm):
         arm.solve_all([1.0, 1.0, 1.0])
     with pytest.raises(NotFittedError, match="this NearestSolver is not fitted yet"):
         fi.NearestSolver().solve_all(1.0)
-    python = fi.NearestSolver(lambda x: x**2, bounds=[(-1, 1)]).fit()
-    for call in (python.solve_all, python.sample_solutions, lambda y: python.solve_path([y], [0])):
-        with pytest.raises(TypeError, match=r"f must run natively.*@fastinv\.forward"):
-            call(0.5)
 
 
 # Infinitely many solutions

@@ -159,13 +159,6 @@ def test_what_f_raises_reaches_the_caller(name):
         setup.solve(BACKENDS[name], setup.anchors_y[:3], n_candidates=5, k=5)
 
 
-@pytest.mark.parametrize("name", BACKENDS)
-def test_a_search_refuses_it_by_name(name):
-    setup, _ = in_python(SETUPS["lookup"])
-    with pytest.raises(TypeError, match=r"f must run natively, got .*only Python can evaluate"):
-        setup.search(BACKENDS[name])
-
-
 def test_threads_may_share_a_chain():
     setup, _ = in_python(polished_setup())
     pipeline = setup.pipeline(get_backend("cpp"))
