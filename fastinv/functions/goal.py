@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from fastinv._common.arrays import Float64Array
@@ -25,6 +26,9 @@ class Goal:
     root : bool
         Whether f - y must have a root near a solution, as far as f tells. One that is exact to f's
         rounding is a solution then whatever the tolerance.
+    progress : callable or None
+        ``progress(n_done)`` is called now and then, in calls that take long, with the number of
+        targets that are finished. What it raises ends the call.
     """
 
     targets: Float64Array
@@ -32,6 +36,7 @@ class Goal:
     near: Float64Array | None = None
     error_tol: Float64Array | None = None
     root: bool = False
+    progress: Callable[[int], None] | None = None
 
     def __len__(self) -> int:
         return len(self.targets)

@@ -97,6 +97,7 @@ void Search::solve_path(const Goal& goal, std::int64_t n_starts, const PathArray
   std::copy_n(arrays.start, p_, path.x.begin());
   f_.values(path.x.data(), path.fx.data(), 1, scratch.function);
   for (std::int64_t t = 0; t < goal.n; ++t) {
+    watch_point();
     const double* const y = goal.target(t);
     Status status = Status::converged;
     arrays.jumped[t] = false;
@@ -114,6 +115,7 @@ void Search::solve_path(const Goal& goal, std::int64_t n_starts, const PathArray
     }
     arrays.residual[t] = status == Status::invalid ? kInfinity : metric_.distance(path.fx.data(), y);
     arrays.status[t] = static_cast<std::int8_t>(status);
+    count_done(1);
   }
 }
 

@@ -33,7 +33,11 @@ void for_each_row(std::int64_t n, int n_threads, const F& work, const Arguments&
   std::atomic<std::int64_t> next{0};
   run_independent(threads, [&](int thread) {
     Layout scratch = memory[thread].template lay_out<Layout>(arguments...);
-    for (std::int64_t row; (row = next.fetch_add(1)) < n;) work(row, scratch);
+    for (std::int64_t row; (row = next.fetch_add(1)) < n;) {
+      watch_point();
+      work(row, scratch);
+      count_done(1);
+    }
   });
 }
 

@@ -11,9 +11,9 @@
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <vector>
 
+#include "base/parallel.hpp"
 #include "function/anchors.hpp"
 #include "function/goal.hpp"
 #include "function/problem.hpp"
@@ -134,7 +134,7 @@ class Search {
   Polish polish_;
   Roots roots_;
   // Made on first use, because they take a while if f is slow.
-  mutable std::once_flag prepared_;
+  mutable Once prepare_once_;
   mutable std::vector<double> columns_y_;  // (q, n): images, output by output
   mutable std::vector<double> inverses_;   // (p, q, n): P_a, entry by entry, in units of the region
   // If q > p: p / ||J||^2 (n), and J^T J times it: its lower triangle entry by entry, with the
