@@ -66,6 +66,7 @@ void solve_into(const Pipeline& self, py::handle given, std::int64_t n_candidate
   const Ranked out = ranked_of(x, residual, anchor, status, goal.view.n, k, self.n_inputs());
   checked_threads(n_threads);
   const LongCall call(given);
+  out.clear(goal.view.n, self.n_inputs());  // an interruption leaves the rows that are finished
   self.solve(goal.view, n_candidates, out, n_threads);
 }
 

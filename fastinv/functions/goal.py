@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fastinv._common.arrays import Float64Array
 
@@ -40,3 +40,18 @@ class Goal:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    def part(self, begin: int, end: int) -> Goal:
+        """The same for the targets from `begin` to `end`; `progress` goes on from `begin`."""
+        report = self.progress
+        return replace(
+            self,
+            targets=self.targets[begin:end],
+            near=None if self.near is None else self.near[begin:end],
+            progress=None if report is None else lambda n_done: report(begin + n_done),
+        )
+
+    def report(self, n_done: int) -> None:
+        """Tell `progress`, where there is one, how many targets are finished."""
+        if self.progress is not None:
+            self.progress(n_done)

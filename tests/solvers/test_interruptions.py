@@ -1,16 +1,13 @@
-"""Ctrl-C ends every long call soon; what was found until then is in `out`, and the next call is
-right."""
+"""Ctrl-C ends every long call soon, and the next call is right."""
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
 import threading
-import time
 
 import numpy as np
 import pytest
+from ctrl_c import interrupted, usleep
 
 import fastinv as fi
 from fastinv.backends import get_backend
@@ -18,12 +15,7 @@ from fastinv.functions import MixtureSpec, NetworkSpec
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="os.kill ends a process there")
 
-SOON = 5.0  # seconds; a busy machine may take long, but every call here would take a minute
 CPP = get_backend("cpp")
-
-if os.name != "nt":
-    usleep = ctypes.CDLL(None).usleep
-    usleep.argtypes, usleep.restype = [ctypes.c_uint], ctypes.c_int
 
 
 @fi.forward(n_inputs=2, n_outputs=2)
@@ -49,24 +41,6 @@ def fitted(f, n_anchors=30, **setting):
     p = f.n_inputs
     x = np.random.default_rng(0).uniform(-1.5, 1.5, (n_anchors, p))
     return fi.NearestSolver(f, n_candidates=3, random_state=0, **setting).fit(anchors=x)
-
-
-def interrupted(call, after=0.2):
-    """Sends Ctrl-C during `call`, which must raise it, soon."""
-    sent = []
-
-    def send():
-        sent.append(time.perf_counter())
-        os.kill(os.getpid(), signal.SIGINT)
-
-    timer = threading.Timer(after, send)
-    timer.start()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            call()
-        assert time.perf_counter() - sent[0] < SOON
-    finally:
-        timer.join()
 
 
 TARGETS = np.random.default_rng(1).uniform(-1, 1, (100_000, 2))

@@ -9,7 +9,9 @@
 // apart are one solution. A set of solutions that are not isolated is represented by a few members.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -48,6 +50,12 @@ struct AllArrays {
             count + row,
             search + row};
   }
+  // Marks n rows as not computed.
+  void clear(std::int64_t n, std::int64_t n_inputs) const {
+    ranked.clear(n, n_inputs);
+    std::fill_n(count, n, std::int64_t{0});
+    std::fill_n(search, n, static_cast<std::int8_t>(SearchStatus::invalid));
+  }
 };
 
 // What is known of n points x (n, p), each for its own target.
@@ -63,6 +71,13 @@ struct PathArrays {
   double* residual;      // (n)
   std::int8_t* status;   // (n)
   std::uint8_t* jumped;  // (n): whether x does not continue the one before
+  // Marks n rows as not computed.
+  void clear(std::int64_t n, std::int64_t n_inputs) const {
+    std::fill_n(x, n * n_inputs, std::numeric_limits<double>::quiet_NaN());
+    std::fill_n(residual, n, std::numeric_limits<double>::infinity());
+    std::fill_n(status, n, static_cast<std::int8_t>(Status::invalid));
+    std::fill_n(jumped, n, std::uint8_t{0});
+  }
 };
 
 // Immutable; any number of threads may use it.
