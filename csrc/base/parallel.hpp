@@ -2,12 +2,15 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <exception>
+#include <mutex>
 #include <thread>
 #include <vector>
 
 #include "base/placement.hpp"
+#include "base/watch.hpp"
 
 #if defined(__x86_64__) || defined(_M_X64)
 #include <emmintrin.h>
@@ -88,6 +91,52 @@ class ThrownByWorker {
   std::exception_ptr thrown_;
 };
 
+// Counts the threads that have ended their work, so that the one that waits for them can still be
+// told to end the call.
+class Ended {
+ public:
+  void count() {
+    const std::lock_guard lock(mutex_);
+    ++n_;
+    changed_.notify_one();
+  }
+  void wait_for(std::size_t n) {
+    std::unique_lock lock(mutex_);
+    while (!changed_.wait_for(lock, Watch::kPeriod, [&] { return n_ == n; })) {
+      lock.unlock();
+      watch_while_waiting();
+      lock.lock();
+    }
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::size_t n_ = 0;
+};
+
+// Makes something on first use, by one thread while others wait. If that throws, the next one tries
+// again. Unlike std::call_once, waiting passes watch points.
+class Once {
+ public:
+  template <class F>
+  void operator()(const F& make) {
+    if (made_.load(std::memory_order_acquire)) return;
+    std::unique_lock lock(mutex_, std::try_to_lock);
+    for (; !lock.owns_lock(); lock.try_lock()) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      watch_while_waiting();
+    }
+    if (made_.load(std::memory_order_relaxed)) return;
+    make();
+    made_.store(true, std::memory_order_release);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::atomic<bool> made_{false};
+};
+
 // Starts run(index) for index = 1..n-1, or for fewer if the system lacks threads or memory for
 // them.
 template <class F>
@@ -108,23 +157,31 @@ template <class F>
 void run_independent(int n, const F& work) {
   if (n == 1) return work(0);
   ThrownByWorker thrown;
+  Ended ended;
   const Placement placement;
-  const auto run = [&](int index) noexcept {
+  Watch* const watch = Watch::current();
+  const auto run = [&](const auto& part) noexcept {
     try {
-      work(index);
+      part();
+    } catch (const Interrupted&) {
     } catch (...) {
       thrown.keep();
     }
   };
   const auto helper = [&](int index) {
     placement.spread(index);
-    run(index);
+    join_call(watch);
+    run([&] { work(index); });
+    ended.count();
   };
   std::vector<std::thread> threads = start_threads(n, helper);
-  run(0);
-  for (int missing = static_cast<int>(threads.size()) + 1; missing < n; ++missing) run(missing);
+  run([&] { work(0); });
+  const int started = static_cast<int>(threads.size());
+  for (int missing = started + 1; missing < n; ++missing) run([&] { work(missing); });
+  run([&] { ended.wait_for(threads.size()); });
   for (auto& thread : threads) thread.join();
   thrown.rethrow();
+  if (watch) watch->throw_if_stopped();
 }
 
 // Runs work(thread, n_threads, barrier) on a team whose members may wait for each other; n_threads
@@ -136,10 +193,13 @@ void run_team(int n, const F& work) {
   Barrier* barrier = nullptr;
   ThrownByWorker thrown;
   const Placement placement;
+  Watch* const watch = Watch::current();
   const auto run = [&](int index, int team) noexcept {
     try {
       work(index, team, *barrier);
     } catch (const Barrier::Broken&) {
+    } catch (const Interrupted&) {
+      barrier->leave();
     } catch (...) {
       thrown.keep();
       barrier->leave();
@@ -147,6 +207,7 @@ void run_team(int n, const F& work) {
   };
   const auto helper = [&](int index) {
     placement.spread(index);
+    join_call(watch);
     int team;
     while ((team = size.load(std::memory_order_acquire)) == 0) std::this_thread::yield();
     run(index, team);
@@ -159,6 +220,7 @@ void run_team(int n, const F& work) {
   run(0, team);
   for (auto& thread : threads) thread.join();
   thrown.rethrow();
+  if (watch) watch->throw_if_stopped();
 }
 
 }  // namespace fastinv

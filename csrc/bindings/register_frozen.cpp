@@ -12,7 +12,7 @@
 
 #include "solve/chain/pipeline.hpp"
 #include "bindings/support/array_view.hpp"
-#include "bindings/support/gil.hpp"
+#include "bindings/support/long_call.hpp"
 #include "bindings/registers.hpp"
 #include "bindings/support/solution.hpp"
 
@@ -55,7 +55,7 @@ bool takes_long(const FrozenCall& self, const Matrix<const double>& probes) {
       reinterpret_cast<PyObject*>(new_solution(type_of(self), self.k, self.p, self.q)));
   if (!owner) throw py::error_already_set();
   auto& scratch = *reinterpret_cast<SolutionObject*>(owner.ptr());
-  const ReleasedGil released;
+  const LongCall call;
   for (std::int64_t i = 0; i < probes.rows; ++i) {
     std::copy_n(probes.data + i * self.q, self.q, scratch.target());
     Clock::duration shortest = Clock::duration::max();
@@ -196,7 +196,8 @@ void solve_one(const FrozenCall& self, const double* target, const double* near,
   }
   std::copy_n(target, self.q, out.target());
   if (self.releases_gil) {
-    const ReleasedGil released;
+    mark_not_solved(out);  // it may be interrupted
+    const LongCall call;
     self.solve(near, out);
   } else {
     self.solve(near, out);
@@ -231,6 +232,10 @@ PyObject* call(PyObject* object, PyObject* args, PyObject* kwargs) {
   } catch (const std::bad_alloc&) {
     Py_DECREF(out);
     return PyErr_NoMemory();
+  } catch (py::error_already_set& error) {
+    Py_DECREF(out);
+    error.restore();
+    return nullptr;
   }
   return out;
 }

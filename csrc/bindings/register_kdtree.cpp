@@ -10,7 +10,7 @@
 #include "kdtree/kdtree.hpp"
 #include "bindings/support/array_view.hpp"
 #include "bindings/registers.hpp"
-#include "bindings/support/gil.hpp"
+#include "bindings/support/long_call.hpp"
 
 namespace fastinv {
 
@@ -86,7 +86,7 @@ class BoundKDTree {
     const auto out = out_matrix<T>(distances, "distances", in.rows, k);
     const auto found = out_matrix<std::int64_t>(indices, "indices", in.rows, k);
     const int threads = checked_threads(n_threads);
-    const ReleasedGil released;
+    const LongCall call;
     tree_.query(in.data, in.rows, k, out.data, found.data, threads);
   }
 
@@ -123,7 +123,7 @@ class BoundKDTree {
     auto* distances = static_cast<T*>(data_of(PyTuple_GET_ITEM(results.ptr(), 0)));
     auto* indices = static_cast<std::int64_t*>(data_of(PyTuple_GET_ITEM(results.ptr(), 1)));
     {
-      const ReleasedGil released;
+      const LongCall call;
       tree_.query(rows, n, n_neighbors, distances, indices, 1);
     }
     return results;
@@ -141,7 +141,7 @@ class BoundKDTree {
                          int n_threads) {
     const auto in = in_matrix<T>(points, "points");
     const Kernels<T>& table = kernels<T>(isa);
-    const ReleasedGil released;
+    const LongCall call;
     return KDTree<T>(in.data, in.rows, in.cols, leaf_size, table, n_threads);
   }
 

@@ -8,7 +8,7 @@
 #include "mixture/mixture.hpp"
 #include "mixture/modes.hpp"
 #include "bindings/support/arguments.hpp"
-#include "bindings/support/gil.hpp"
+#include "bindings/support/long_call.hpp"
 #include "bindings/registers.hpp"
 #include "bindings/support/trainer.hpp"
 
@@ -34,7 +34,7 @@ py::tuple nll_of(const MixtureShape& shape, const py::array& raw, py::handle tar
   const T *rows = detail::pointer<const T>(x), *goals = detail::pointer<const T>(y);
   T *values = losses.mutable_data(), *slopes = gradient.mutable_data();
   {
-    const ReleasedGil released;
+    const LongCall call;
     mixture_nll(shape, rows, goals, n, values, slopes, n_threads, table);
   }
   return py::make_tuple(std::move(losses), std::move(gradient));

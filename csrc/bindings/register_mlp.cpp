@@ -4,7 +4,7 @@
 #include "base/dispatch.hpp"
 #include "mlp/mlp.hpp"
 #include "bindings/support/array_view.hpp"
-#include "bindings/support/gil.hpp"
+#include "bindings/support/long_call.hpp"
 #include "bindings/registers.hpp"
 #include "bindings/support/trainer.hpp"
 
@@ -24,7 +24,7 @@ void forward(const Network<T>& network, const py::array& X, const py::array& out
   const auto x = in_matrix<T>(X, "X", network.shape().n_inputs());
   const auto y = out_matrix<T>(out, "out", x.rows, network.shape().n_outputs());
   checked_threads(n_threads);
-  const ReleasedGil released;
+  const LongCall call;
   network.forward(x.data, y.data, x.rows, n_threads);
 }
 

@@ -4,7 +4,7 @@
 
 #include "base/dispatch.hpp"
 #include "bindings/support/nouns.hpp"
-#include "bindings/support/gil.hpp"
+#include "bindings/support/long_call.hpp"
 #include "bindings/registers.hpp"
 #include "solve/chain/ordering.hpp"
 #include "solve/chain/pipeline.hpp"
@@ -29,7 +29,9 @@ std::unique_ptr<Pipeline> make_pipeline(const std::shared_ptr<Problem>& problem,
                             entry(d, "x_scale", p), entry(d, "dx_scale", p),
                             d["reach"].cast<double>()});
   }
-  return std::make_unique<Pipeline>(problem, anchors, std::move(model), options_of(options));
+  const PipelineOptions own_options = options_of(options);
+  const LongCall call;  // indexes the anchors
+  return std::make_unique<Pipeline>(problem, anchors, std::move(model), own_options);
 }
 
 void require_function(const Pipeline& self) {
@@ -63,7 +65,8 @@ void solve_into(const Pipeline& self, py::handle given, std::int64_t n_candidate
   require_counts(self, n_candidates, k);
   const Ranked out = ranked_of(x, residual, anchor, status, goal.view.n, k, self.n_inputs());
   checked_threads(n_threads);
-  const ReleasedGil released;
+  const LongCall call(given);
+  out.clear(goal.view.n, self.n_inputs());  // an interruption leaves the rows that are finished
   self.solve(goal.view, n_candidates, out, n_threads);
 }
 
@@ -82,7 +85,7 @@ py::tuple solve(const Pipeline& self, py::handle given, std::int64_t n_candidate
   const Ranked out{k, detail::pointer<double>(x), detail::pointer<double>(residual),
                    detail::pointer<std::int64_t>(anchor), detail::pointer<std::int8_t>(status)};
   {
-    const ReleasedGil released;
+    const LongCall call(given);
     self.solve(goal.view, n_candidates, out, n_threads);
   }
   return py::make_tuple(x, residual, anchor, status);
@@ -102,7 +105,7 @@ void run_link(const Pipeline& self, py::handle given, py::handle candidates, int
                                self.anchors().size(), true);
   if (link == Link::propose) require_counts(self, arrays.view.n_per_target, 1);
   checked_threads(n_threads);
-  const ReleasedGil released;
+  const LongCall call;
   switch (link) {
     case Link::propose:
       return self.propose(goal.view, arrays.view, n_threads);
@@ -128,14 +131,14 @@ void rank(const Pipeline& self, py::handle given, py::handle candidates, const p
     throw py::value_error("k must be from 1 to the number of candidates");
   }
   const Ranked out = ranked_of(x, residual, anchor, status, goal.view.n, k, self.n_inputs());
-  const ReleasedGil released;
+  const LongCall call;
   self.rank(goal.view, arrays.view, out);
 }
 
 void order(const py::array& residuals, const py::array& out) {
   const auto r = in_matrix<double>(residuals, "residuals");
   const auto places = out_matrix<std::int64_t>(out, "order", r.rows, r.cols);
-  const ReleasedGil released;
+  const LongCall call;
   rank_rows(r.data, r.rows, r.cols, places.data);
 }
 

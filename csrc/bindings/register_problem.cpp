@@ -8,7 +8,7 @@
 #include "base/dispatch.hpp"
 #include "base/parallel.hpp"
 #include "bindings/support/nouns.hpp"
-#include "bindings/support/gil.hpp"
+#include "bindings/support/long_call.hpp"
 #include "bindings/registers.hpp"
 #include "function/anchors.hpp"
 #include "function/problem.hpp"
@@ -73,7 +73,7 @@ void values(const Function& self, const py::array& X, const py::array& out, int 
   const auto x = in_matrix<double>(X, "X", self.n_inputs());
   const auto y = out_matrix<double>(out, "out", x.rows, self.n_outputs());
   checked_threads(n_threads);
-  const ReleasedGil released;
+  const LongCall call;
   const std::int64_t n_blocks = (x.rows + kRowsPerThread - 1) / kRowsPerThread;
   const int n = static_cast<int>(std::clamp<std::int64_t>(n_blocks, 1, n_threads));
   Workspaces memory(n, bytes_of<ValuesScratch>(self, kRowsPerThread));
@@ -145,7 +145,7 @@ void nearest(const Anchors& self, const py::array& targets, std::int64_t k,
   const auto d = out_matrix<double>(distances, "distances", y.rows, k);
   const auto found = out_matrix<std::int64_t>(indices, "indices", y.rows, k);
   checked_threads(n_threads);
-  const ReleasedGil released;
+  const LongCall call;
   std::vector<double> scaled(static_cast<std::size_t>(y.rows * y.cols));
   for (std::int64_t row = 0; row < y.rows; ++row) {
     self.metric().scaled(y.data + row * y.cols, scaled.data() + row * y.cols);

@@ -10,7 +10,7 @@
 #include "base/parallel.hpp"
 #include "bindings/support/array_view.hpp"
 #include "bindings/registers.hpp"
-#include "bindings/support/gil.hpp"
+#include "bindings/support/long_call.hpp"
 
 #if defined(_WIN32)
 #define FASTINV_EXPORT extern "C" __declspec(dllexport)
@@ -55,7 +55,7 @@ double fma_rate(double seconds, int n_threads, const std::string& isa) {
   }
   std::atomic<std::int64_t> n_calls{0};
   double elapsed = 0.0;
-  const ReleasedGil released;
+  const LongCall call;
   run_team(n_threads, [&](int thread, int, Barrier& barrier) {
     float value = 1.0f;
     table.fma_chains(value, 16 * kRounds);  // wide registers take a while to reach full speed
@@ -63,7 +63,10 @@ double fma_rate(double seconds, int n_threads, const std::string& isa) {
     const auto start = Clock::now();
     const auto passed = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
     std::int64_t mine = 0;
-    for (; passed() < seconds; ++mine) value = table.fma_chains(value, kRounds);
+    for (; passed() < seconds; ++mine) {
+      watch_point();
+      value = table.fma_chains(value, kRounds);
+    }
     n_calls += mine;
     barrier.wait();
     if (thread == 0) elapsed = passed();

@@ -2,7 +2,7 @@
 #include <memory>
 
 #include "bindings/support/nouns.hpp"
-#include "bindings/support/gil.hpp"
+#include "bindings/support/long_call.hpp"
 #include "bindings/registers.hpp"
 #include "solve/search/search.hpp"
 
@@ -36,7 +36,7 @@ void polish(const Search& self, py::handle given, const py::array& x, const py::
                               out_vector<std::int64_t>(n_evaluations, "n_evaluations", n).data,
                               out_vector<std::int8_t>(end, "end", n).data};
   checked_threads(n_threads);
-  const ReleasedGil released;
+  const LongCall call;
   self.polish(goal.view, arrays, n_threads);
 }
 
@@ -44,7 +44,7 @@ void jacobians(const Search& self, const py::array& x, const py::array& out) {
   const auto points = in_matrix<double>(x, "x", self.n_inputs());
   double* const jac =
       block<double>(out, "out", points.rows, self.n_outputs(), self.n_inputs(), true);
-  const ReleasedGil released;
+  const LongCall call;
   self.jacobians(points.data, points.rows, jac);
 }
 
@@ -60,7 +60,7 @@ void solve_all(const Search& self, py::handle given, std::int64_t n_starts, cons
   const AllArrays all{out, out_vector<std::int64_t>(count, "count", goal.view.n).data,
                       out_vector<std::int8_t>(search, "search", goal.view.n).data};
   checked_threads(n_threads);
-  const ReleasedGil released;
+  const LongCall call(given);
   self.solve_all(goal.view, n_starts, all, n_threads);
 }
 
@@ -73,7 +73,7 @@ void assess(const Search& self, py::handle given, const py::array& x, const py::
   const AssessedArrays arrays{points.data, out_vector<double>(x_error, "x_error", n).data,
                               out_vector<std::uint8_t>(isolated, "isolated", n).data};
   checked_threads(n_threads);
-  const ReleasedGil released;
+  const LongCall call;
   self.assess(goal.view, arrays, n_threads);
 }
 
@@ -88,7 +88,7 @@ void solve_path(const Search& self, py::handle given, const py::array& start, st
                           out_vector<double>(residual, "residual", n).data,
                           out_vector<std::int8_t>(status, "status", n).data,
                           out_vector<std::uint8_t>(jumped, "jumped", n).data};
-  const ReleasedGil released;
+  const LongCall call(given);
   self.solve_path(goal.view, n_starts, arrays);
 }
 

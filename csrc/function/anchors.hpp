@@ -3,10 +3,10 @@
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <utility>
 #include <vector>
 
+#include "base/parallel.hpp"
 #include "function/metric.hpp"
 #include "kdtree/kdtree.hpp"
 
@@ -35,7 +35,7 @@ class Anchors {
 
   // The tree over y in units of the metric, built on the first call. Throws std::bad_alloc.
   const KDTree<double>& tree() const {
-    std::call_once(made_, [this] {
+    make_once_([this] {
       std::vector<double> scaled(y_.size());
       for (std::int64_t a = 0; a < n_; ++a) metric_.scaled(y(a), scaled.data() + a * n_outputs());
       tree_ = std::make_unique<KDTree<double>>(scaled.data(), n_, n_outputs(), kLeafSize, kernels_);
@@ -50,7 +50,7 @@ class Anchors {
   std::int64_t n_, n_inputs_;
   Metric metric_;
   const Kernels<double>& kernels_;
-  mutable std::once_flag made_;
+  mutable Once make_once_;
   mutable std::unique_ptr<const KDTree<double>> tree_;
 };
 

@@ -25,7 +25,10 @@ FunctionScratch CompiledFunction::lay_out(Taker& take, std::int64_t) const {
 
 void CompiledFunction::jacobian(const double* x, const Box& box, double* jac,
                                 const FunctionScratch& scratch) const {
-  if (jacobian_) return jacobian_(x, jac, 1);
+  if (jacobian_) {
+    watch_point();
+    return jacobian_(x, jac, 1);
+  }
   differences(x, box, jac, scratch);
 }
 
@@ -41,7 +44,7 @@ void CompiledFunction::differences(const double* x, const Box& box, double* jac,
     low[i] = std::max(x[i] - h, std::min(box.lower[i], x[i]));
     high[i] = std::min(x[i] + h, std::max(box.upper[i], x[i]));
   }
-  values_(scratch.points, scratch.images, 2 * p_);
+  values_in_pieces(scratch.points, scratch.images, 2 * p_);
   for (std::int64_t i = 0; i < p_; ++i) {
     const double width = scratch.points[(p_ + i) * p_ + i] - scratch.points[i * p_ + i];
     for (std::int64_t j = 0; j < q_; ++j) {
@@ -87,6 +90,7 @@ void LearnedFunction::scale_inputs(const double* x, float* inputs, std::int64_t 
 
 void LearnedFunction::values(const double* x, double* fx, std::int64_t n_rows,
                              const FunctionScratch& scratch) const {
+  watch_point();
   scale_inputs(x, scratch.inputs, n_rows);
   network_.forward_rows(scratch.inputs, scratch.outputs, n_rows, scratch.network.layers);
   for (std::int64_t i = 0; i < n_rows * q_; ++i) {
@@ -97,6 +101,7 @@ void LearnedFunction::values(const double* x, double* fx, std::int64_t n_rows,
 
 void LearnedFunction::jacobian(const double* x, const Box&, double* jac,
                                const FunctionScratch& scratch) const {
+  watch_point();
   scale_inputs(x, scratch.inputs, 1);
   network_.jacobian(scratch.inputs, scratch.derivative, scratch.network);
   for (std::int64_t j = 0; j < q_; ++j) {

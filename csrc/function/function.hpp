@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/watch.hpp"
 #include "base/workspace.hpp"
 #include "function/region.hpp"
 #include "mlp/mlp.hpp"
@@ -73,13 +74,23 @@ class CompiledFunction final : public Function {
   FunctionScratch lay_out(Taker& take, std::int64_t n_rows) const override;
   void values(const double* x, double* fx, std::int64_t n_rows,
               const FunctionScratch&) const override {
-    values_(x, fx, n_rows);
+    values_in_pieces(x, fx, n_rows);
   }
   void jacobian(const double* x, const Box& box, double* jac,
                 const FunctionScratch& scratch) const override;
   double reach_along(const double* v) const override;
 
  private:
+  // Passes a watch point for each evaluation of f, which may take long.
+  void values_in_pieces(const double* x, double* fx, std::int64_t n_rows) const {
+    while (n_rows > 0) {
+      const std::int64_t piece = watch_points(n_rows);
+      values_(x, fx, piece);
+      x += piece * p_;
+      fx += piece * q_;
+      n_rows -= piece;
+    }
+  }
   void differences(const double* x, const Box& box, double* jac,
                    const FunctionScratch& scratch) const;
   double reach(double x, const Box& box, std::int64_t i) const;

@@ -86,6 +86,7 @@ void KDTree<T>::query_slab(const T* queries, std::int64_t n_queries, const std::
     for (std::int64_t chunk; (chunk = next_chunk.fetch_add(1)) < n_chunks;) {
       const std::int64_t end = std::min((chunk + 1) * kChunk, n_queries);
       for (std::int64_t place = chunk * kChunk; place < end; ++place) {
+        watch_point();
         const std::int64_t i = order ? order[place] : place;
         kernels_->kdtree_query(
             {tree, queries + i * n_dims_, k, distances + i * k, indices + i * k});

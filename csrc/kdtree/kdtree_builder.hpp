@@ -120,7 +120,10 @@ class KDTreeBuilder {
     run_independent(n_threads, [&](int thread) {
       const Range range = part_of(runs_[0].size(), thread, n_threads);
       bool all_finite = true;
-      for (std::int64_t b = range.begin; b < range.end; ++b) all_finite &= fill_block(b);
+      for (std::int64_t b = range.begin; b < range.end; ++b) {
+        watch_point();
+        all_finite &= fill_block(b);
+      }
       if (!all_finite) finite = false;
     });
     return finite;
@@ -223,6 +226,7 @@ class KDTreeBuilder {
     const bool padded = run.end * kKDWidth > n_points_;
     const std::int64_t whole_end = padded ? run.end - 1 : run.end;
     for (std::int64_t d = 0; d < n_dims_; ++d) {
+      watch_point();
       const T* column = on(side).points.data() + d * kKDWidth;
       T low[kKDWidth], high[kKDWidth];
       std::fill_n(low, kKDWidth, std::numeric_limits<T>::infinity());
@@ -274,6 +278,7 @@ class KDTreeBuilder {
     auto left = static_cast<std::int32_t>(run.begin * kKDWidth);
     auto right = static_cast<std::int32_t>(middle * kKDWidth);
     for (std::int64_t tile = run.begin; tile < run.end; tile += kTile) {
+      watch_point();
       const std::int64_t tile_end = std::min(tile + kTile, run.end);
       std::int32_t* place = places;
       for (std::int64_t b = tile; b < tile_end; ++b) {

@@ -87,8 +87,12 @@ void mixture_nll(const MixtureShape& shape, const T* raw, const T* targets, std:
     task.gradient = gradient;
     task.raw_stride = task.gradient_stride = task.n_raw;
     task.workspace = memory[thread].lay_out<MixtureScratch<T>>(shape, kernels).columns;
+    constexpr std::int64_t kPiece = 256;  // rows between watch points
     const Range rows = part_of(n, thread, threads);
-    kernels.mixture(task, rows.begin, rows.end);
+    for (std::int64_t row = rows.begin; row < rows.end; row += kPiece) {
+      watch_point();
+      kernels.mixture(task, row, std::min(row + kPiece, rows.end));
+    }
   });
 }
 

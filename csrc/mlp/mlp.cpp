@@ -190,6 +190,7 @@ void Network<T>::forward(const T* in, T* out, std::int64_t n_rows, int n_threads
     const auto scratch = memory[thread].lay_out<ForwardScratch<T>>(per_block, widest);
     const Range blocks = part_of(n_blocks, thread, n);
     for (std::int64_t b = blocks.begin; b < blocks.end; ++b) {
+      watch_point();
       const std::int64_t row = b * kInferenceRows;
       forward_rows(in + row * shape_.n_inputs(), out + row * shape_.n_outputs(),
                    std::min(kInferenceRows, n_rows - row), scratch);

@@ -1,10 +1,7 @@
 #include "mlp/trainer.hpp"
 
 #include <algorithm>
-#include <atomic>
-#include <chrono>
 #include <cmath>
-#include <limits>
 #include <optional>
 #include <stdexcept>
 
@@ -16,7 +13,16 @@ namespace fastinv {
 namespace {
 
 constexpr std::int64_t kLossRows = 256;  // rows at a time for a loss without gradient
-constexpr auto kInterruptPeriod = std::chrono::milliseconds(50);
+constexpr std::int64_t kPieceRows = 1024;  // of a large batch, between watch points
+
+// Calls run(part of `range`) for one piece after the other, with watch points between them.
+template <class F>
+void in_pieces(Range range, std::int64_t piece, const F& run) {
+  for (std::int64_t begin = range.begin; begin < range.end; begin += piece) {
+    if (begin > range.begin) watch_point();
+    run(Range{begin, std::min(begin + piece, range.end)});
+  }
+}
 
 }  // namespace
 
@@ -126,15 +132,9 @@ class Trainer<T>::Step {
           batch_.n_rows, below.stride,
           own.stride,    l == n_layers ? Activation::identity : trainer_.shape_.activation};
       if (layer.n_panels >= n_threads_) {
-        const Range panels = part_of(layer.n_panels, thread_, n_threads_);
-        trainer_.kernels_.forward(task, panels.begin, panels.end);
+        forward_rows(task, {0, batch_.n_rows}, part_of(layer.n_panels, thread_, n_threads_));
       } else {
-        const Range rows = part_of(batch_.n_rows, thread_, n_threads_);
-        task.in += rows.begin * task.in_stride;
-        task.out += rows.begin * task.out_stride;
-        if (task.slope) task.slope += rows.begin * task.out_stride;
-        task.n_rows = rows.end - rows.begin;
-        trainer_.kernels_.forward(task, 0, layer.n_panels);
+        forward_rows(task, part_of(batch_.n_rows, thread_, n_threads_), {0, layer.n_panels});
       }
       barrier_.wait();
     }
@@ -185,12 +185,27 @@ class Trainer<T>::Step {
       task.in_stride = below.stride;
       task.out_stride = own.stride;
       const Range part = part_of(n_update_blocks(layer), thread_, n_threads_);
-      trainer_.kernels_.update(task, part.begin, part.end);
+      // All blocks at once, unless the batch is large.
+      const std::int64_t n_blocks = std::max<std::int64_t>(1, 64 * kPieceRows / batch_.n_rows);
+      in_pieces(part, n_blocks, [&](Range piece) {
+        trainer_.kernels_.update(task, piece.begin, piece.end);
+      });
     }
     barrier_.wait();
   }
 
  private:
+  void forward_rows(const ForwardTask<T>& whole, Range rows, Range panels) {
+    in_pieces(rows, kPieceRows, [&](Range piece) {
+      ForwardTask<T> task = whole;
+      task.in += piece.begin * task.in_stride;
+      task.out += piece.begin * task.out_stride;
+      if (task.slope) task.slope += piece.begin * task.out_stride;
+      task.n_rows = piece.end - piece.begin;
+      trainer_.kernels_.forward(task, panels.begin, panels.end);
+    });
+  }
+
   // Computes the deltas of layer l - 1 from those of layer l.
   void input_gradient(const PackedLayer<T>& layer, std::int64_t l) {
     const Activation activation = trainer_.shape_.activation;
@@ -202,7 +217,16 @@ class Trainer<T>::Step {
         below.stride, own.stride};
     const std::int64_t unit_block = trainer_.kernels_.unit_block;
     const Range part = part_of((layer.n_in + unit_block - 1) / unit_block, thread_, n_threads_);
-    trainer_.kernels_.input_gradient(task, part.begin, part.end);
+    in_pieces({0, batch_.n_rows}, kPieceRows, [&](Range piece) {
+      InputGradientTask<T> rows = task;
+      rows.delta_out += piece.begin * task.out_stride;
+      rows.delta_out_t += piece.begin;
+      rows.delta_in += piece.begin * task.in_stride;
+      rows.delta_in_t += piece.begin;
+      rows.below += piece.begin * task.in_stride;
+      rows.n_rows = piece.end - piece.begin;
+      trainer_.kernels_.input_gradient(rows, part.begin, part.end);
+    });
   }
 
   std::int64_t n_update_blocks(const PackedLayer<T>& layer) const {
@@ -221,7 +245,9 @@ class Trainer<T>::Step {
     task.gradient = output.deltas;
     task.workspace = batch_.mixture[static_cast<std::size_t>(thread_)].columns;
     task.raw_stride = task.gradient_stride = output.stride;
-    trainer_.kernels_.mixture(task, rows.begin, rows.end);
+    in_pieces(rows, kPieceRows, [&](Range piece) {
+      trainer_.kernels_.mixture(task, piece.begin, piece.end);
+    });
     for (std::int64_t i = rows.begin; i < rows.end; ++i) {
       batch_.row_losses[i] = static_cast<double>(task.losses[i]);
     }
@@ -293,36 +319,28 @@ Trainer<T>::~Trainer() = default;
 template <class T>
 double Trainer<T>::train_epoch(const T* X, const T* Y, const std::int64_t* order,
                                std::int64_t n_order, std::int64_t batch_size, double learning_rate,
-                               int n_threads, InterruptCheck& check) {
-  using Clock = std::chrono::steady_clock;
+                               int n_threads) {
   const std::int64_t max_rows = std::min(batch_size, n_order);
   Workspaces memory(1, bytes_of<Batch>(*this, max_rows, n_threads));
   auto batch = memory[0].lay_out<Batch>(*this, max_rows, n_threads);
   batch.clear_padding();
-  std::atomic<bool> stop{false};
   double total = 0;
   run_team(n_threads, [&](int thread, int team, Barrier& barrier) {
     const DenormalsAreZero guard;
     Step step(*this, batch, thread, team, barrier);
-    auto asked = Clock::now();
     for (std::int64_t begin = 0; begin < n_order; begin += max_rows) {
       if (thread == 0) {
+        watch_point();
         batch.n_rows = std::min(max_rows, n_order - begin);
-        if (Clock::now() - asked > kInterruptPeriod) {
-          stop = check.interrupted();
-          asked = Clock::now();
-        }
-        if (!stop) ++step_;
       }
       barrier.wait();
-      if (stop) return;
       step.gather(X, Y, order + begin);
       step.forward();
       step.output_loss();
       if (thread == 0) {
         for (std::int64_t i = 0; i < batch.n_rows; ++i) total += batch.row_losses[i];
       }
-      const double t = static_cast<double>(step_);
+      const double t = static_cast<double>(step_ + 1);
       UpdateTask<T> options{};
       options.beta_1 = static_cast<T>(adam_.beta_1);
       options.beta_2 = static_cast<T>(adam_.beta_2);
@@ -330,9 +348,10 @@ double Trainer<T>::train_epoch(const T* X, const T* Y, const std::int64_t* order
       options.step_size = static_cast<T>(learning_rate / (1 - std::pow(adam_.beta_1, t)));
       options.second_unbiasing = static_cast<T>(1 / std::sqrt(1 - std::pow(adam_.beta_2, t)));
       step.backward(options, nullptr);
+      if (thread == 0) ++step_;
     }
   });
-  return stop ? std::numeric_limits<double>::quiet_NaN() : total / static_cast<double>(n_order);
+  return total / static_cast<double>(n_order);
 }
 
 template <class T>
@@ -348,7 +367,10 @@ double Trainer<T>::loss(const T* X, const T* Y, std::int64_t n_rows, T* gradient
   run_team(n_threads, [&](int thread, int team, Barrier& barrier) {
     Step step(*this, batch, thread, team, barrier);
     for (std::int64_t begin = 0; begin < n_rows; begin += max_rows) {
-      if (thread == 0) batch.n_rows = std::min(max_rows, n_rows - begin);
+      if (thread == 0) {
+        watch_point();
+        batch.n_rows = std::min(max_rows, n_rows - begin);
+      }
       barrier.wait();
       step.gather(X + begin * shape_.n_inputs(), Y + begin * n_targets(), nullptr);
       step.forward();

@@ -23,13 +23,6 @@ struct LossOptions {
   MixtureShape mixture;  // used if loss is Loss::mixture
 };
 
-// Asked now and then during an epoch. Returns true to stop it.
-class InterruptCheck {
- public:
-  virtual ~InterruptCheck() = default;
-  virtual bool interrupted() = 0;
-};
-
 // Parameters with Adam's moments.
 template <class T>
 class Trainer {
@@ -44,10 +37,10 @@ class Trainer {
     return loss_.loss == Loss::mixture ? loss_.mixture.n_dims : shape_.n_outputs();
   }
   // Takes one step per batch of `order` (indices into the rows of X and Y, already checked).
-  // Returns the mean loss over the rows, or NaN if the check interrupted the epoch.
+  // Returns the mean loss over the rows. An epoch that is ended early has taken whole steps; only of
+  // a batch of many thousand rows, a part of the parameters may have taken its step.
   double train_epoch(const T* X, const T* Y, const std::int64_t* order, std::int64_t n_order,
-                     std::int64_t batch_size, double learning_rate, int n_threads,
-                     InterruptCheck& check);
+                     std::int64_t batch_size, double learning_rate, int n_threads);
   // The mean loss over rows and outputs. If `gradient` (n_parameters, flat) is given, it is filled.
   double loss(const T* X, const T* Y, std::int64_t n_rows, T* gradient, int n_threads);
 

@@ -15,11 +15,38 @@ from fastinv.backends.distances import distance
 from fastinv.backends.solving import Candidates, Pipeline, Ranked
 from fastinv.functions.goal import Goal
 
+# Steps of NumPy with so many end soon, so that Ctrl-C does.
+_CANDIDATES_AT_ONCE = 2**16
+
 
 def run_chain(
-    pipeline: Pipeline, goal: Goal, n_candidates: int, k: int, n_threads: int = 1
+    pipeline: Pipeline,
+    goal: Goal,
+    n_candidates: int,
+    k: int,
+    n_threads: int = 1,
+    out: Ranked | None = None,
 ) -> Ranked:
-    """Run every link: the best `k` of `n_candidates` for each target."""
+    """Run every link: the best `k` of `n_candidates` for each target, a block of them at a time.
+
+    `out` is as in :meth:`Pipeline.solve`.
+    """
+    n = len(goal)
+    if out is None:
+        out = Ranked.empty(n, k, pipeline.problem.n_inputs)
+    elif goal.near is not None:
+        goal = replace(goal, near=goal.near.copy())  # it may lie in `out`
+    out.clear()
+    n_at_once = max(1, _CANDIDATES_AT_ONCE // n_candidates)
+    for begin in range(0, n, n_at_once):
+        block = goal.part(begin, begin + n_at_once)
+        ranked = _run_links(pipeline, block, n_candidates, k, n_threads)
+        ranked.copied_into(out.part(begin, begin + n_at_once))
+        goal.report(begin + len(block))
+    return out
+
+
+def _run_links(pipeline: Pipeline, goal: Goal, n_candidates: int, k: int, n_threads: int) -> Ranked:
     proposed = pipeline.propose(goal, n_candidates, n_threads=n_threads)
     corrected = pipeline.correct(goal, proposed, n_threads=n_threads)
     evaluated = pipeline.evaluate(goal, corrected, n_threads=n_threads)

@@ -23,6 +23,7 @@ from fastinv._common.validation import check_integer, check_number
 from fastinv.functions.goal import Goal
 from fastinv.functions.networks import NetworkSpec
 from fastinv.functions.problem import Problem
+from fastinv.functions.status import SearchStatus, Status
 
 if TYPE_CHECKING:
     from fastinv import _core
@@ -232,6 +233,18 @@ class Ranked(NamedTuple):
             np.empty((n, k), dtype=np.int8),
         )
 
+    def clear(self) -> Ranked:
+        """Itself, with all rows marked as not computed: NaN, ``inf``, -1 and INVALID."""
+        self.x.fill(np.nan)
+        self.residual.fill(np.inf)
+        self.anchor.fill(-1)
+        self.status.fill(Status.INVALID)
+        return self
+
+    def part(self, begin: int, end: int) -> Ranked:
+        """The rows from `begin` to `end`, not copied."""
+        return Ranked(*(array[begin:end] for array in self))
+
     def copied_into(self, out: Ranked) -> Ranked:
         """`out`, with these values."""
         np.copyto(out.x, self.x)
@@ -248,6 +261,18 @@ class Found(NamedTuple):
     ranked: Ranked
     count: IntArray
     search: StatusArray
+
+    @classmethod
+    def empty(cls, n: int, k: int, p: int) -> Found:
+        """Memory for `k` solutions of each of `n` targets; its values are not set."""
+        return cls(Ranked.empty(n, k, p), np.empty(n, np.int64), np.empty(n, np.int8))
+
+    def clear(self) -> Found:
+        """Itself, with all rows marked as not computed."""
+        self.ranked.clear()
+        self.count.fill(0)
+        self.search.fill(SearchStatus.INVALID)
+        return self
 
 
 class Assessed(NamedTuple):
@@ -278,6 +303,19 @@ class Track(NamedTuple):
     residual: Float64Array
     status: StatusArray
     jumped: BoolArray
+
+    @classmethod
+    def empty(cls, n: int, p: int) -> Track:
+        """Memory for a path along `n` targets; its values are not set."""
+        return cls(np.empty((n, p)), np.empty(n), np.empty(n, np.int8), np.empty(n, np.bool_))
+
+    def clear(self) -> Track:
+        """Itself, with all targets marked as not computed: NaN, ``inf``, INVALID and False."""
+        self.x.fill(np.nan)
+        self.residual.fill(np.inf)
+        self.status.fill(Status.INVALID)
+        self.jumped.fill(False)
+        return self
 
 
 class Anchors(Protocol):
@@ -329,7 +367,8 @@ class Pipeline(Protocol):
     ) -> Ranked:
         """Run all links: the best `k` of `n_candidates` for each target; 1 <= k <= n_candidates.
 
-        If `out` is given, it is filled and returned; ``goal.near`` may be a part of it.
+        If `out` is given, it is filled and returned; ``goal.near`` may be a part of it. If the call
+        is interrupted, its rows that are not finished are marked as by :meth:`Ranked.clear`.
         """
         ...
 
@@ -410,21 +449,28 @@ class Search(Protocol):
         x may be NaN."""
         ...
 
-    def solve_all(self, goal: Goal, *, k: int, n_starts: int, n_threads: int = 1) -> Found:
+    def solve_all(
+        self, goal: Goal, *, k: int, n_starts: int, n_threads: int = 1, out: Found | None = None
+    ) -> Found:
         """Up to `k` distinct solutions of each target.
 
         They are sorted by residual (rounding counts as 0) and then by coordinates;
         the rest is NaN, ``inf``, -1 and INVALID. What f cannot tell apart is one solution; a set of
         solutions that are not isolated is represented by a few members. A target without any has
         count 0, and its first place holds the nearest attainable point found, UNREACHABLE
-        (APPROXIMATE if evaluations ran out). `n_starts` anchors are tried.
+        (APPROXIMATE if evaluations ran out). `n_starts` anchors are tried. If `out` is given, it is
+        filled and returned; if the call is interrupted, its rows that are not finished are marked
+        as by :meth:`Found.clear`.
         """
         ...
 
-    def solve_path(self, goal: Goal, start: Float64Array, *, n_starts: int) -> Track:
+    def solve_path(
+        self, goal: Goal, start: Float64Array, *, n_starts: int, out: Track | None = None
+    ) -> Track:
         """The solution that begins at `start` ``(p,)``, followed along the targets.
 
         If its branch ends, it jumps to the solution nearest to its last point. If there is
-        none, it stays there, UNREACHABLE.
+        none, it stays there, UNREACHABLE. `out` is as in :meth:`solve_all`; `start` may not be a
+        part of it.
         """
         ...

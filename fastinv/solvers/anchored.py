@@ -35,8 +35,8 @@ class AnchoredSolver(BaseSolver):
             goal, n_candidates=n_candidates, k=k, n_threads=n_threads, out=out
         )
 
-    def _ranked_into(self, out: Ranked, goal: Goal, k: int | None) -> None:
-        self._ranked(goal, k, out)
+    def _ranked_in_blocks(self, goal: Goal, k: int | None, out: Ranked | None = None) -> Ranked:
+        return self._ranked(goal, k, out)  # it works in blocks by itself
 
     def _make_pipeline(self) -> Pipeline:
         options, code, twin = self.options_, self.problem_.function.code, self._twin_model

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastinv._common.arrays import Float64Array
 from fastinv._common.threads import threads_that_pay
-from fastinv._common.validation import RandomState, as_float64, check_targets
+from fastinv._common.validation import RandomState, as_float64, check_integer, check_targets
 from fastinv.backends.chain import finish
 from fastinv.backends.checks.common import FLOAT64
 from fastinv.backends.checks.solving import check_no_overlap, check_out, check_written
@@ -26,8 +26,10 @@ from fastinv.solvers.enumeration.preferences import Preference
 from fastinv.solvers.enumeration.samples import sample_solutions
 from fastinv.solvers.fitted import FittedChain
 from fastinv.solvers.frozen import FrozenSolver, NativeCall
+from fastinv.training.progress import target_progress
 
 _FLOPS_PER_PROPOSAL = 20_000.0  # evaluation, polish and ranking
+_TARGETS_AT_ONCE = 1024  # where proposals are made in Python
 
 
 class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore[misc]
@@ -77,7 +79,8 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
             ones likewise; the others follow by residual. Four times as many anchors are tried.
         out : Solutions, default=None
             Solutions of as many targets, k each, whose arrays are written to instead of new ones;
-            `near` may be a part of them.
+            `near` may be a part of them. After Ctrl-C they hold what was found until then; rows
+            that were not finished are INVALID, with NaN, ``inf`` and -1.
 
         Returns
         -------
@@ -97,15 +100,30 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
         targets = _own_targets(y, self.n_outputs_)
         states = None if near is None else self._check_near(near, len(targets))
         goal = self._goal(targets, states)
+        if not self.verbose:
+            return self._solved(goal, k, out)
+        with target_progress(len(goal), self.verbose) as goal.progress:
+            return self._solved(goal, k, out)
+
+    def _solved(self, goal: Goal, k: int | None, out: Solutions | None) -> Solutions:
+        targets = goal.targets
         if out is None:
-            ranked = self._ranked(goal, k)
+            ranked = self._ranked_in_blocks(goal, k)
             return Solutions(targets, *ranked, circumstances=self._circumstances, judge=self._judge)
         if not isinstance(out, Solutions):
             raise TypeError(f"out must be a Solutions, got {type(out).__name__}")
         check_written("out.targets", out.targets, targets.shape, FLOAT64)
         arrays = Ranked(out.x, out.residual, out.anchor, out.status)
         check_no_overlap("out.targets", out.targets, arrays)
-        self._ranked_into(arrays, goal, k)
+        try:
+            self._ranked_in_blocks(goal, k, arrays)
+        except (TypeError, ValueError):
+            raise  # refused: `out` is as it was
+        except BaseException:
+            # Interrupted: `out` has what was found until then.
+            np.copyto(out.targets, targets)
+            out.refilled(self._circumstances, self._judge)
+            raise
         np.copyto(out.targets, targets)
         return out.refilled(self._circumstances, self._judge)
 
@@ -121,6 +139,7 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
         weights: ArrayLike | None = None,
         within: float | None = None,
         cost: Callable[[Float64Array], ArrayLike] | None = None,
+        out: Solutions | None = None,
     ) -> Solutions:
         """Every distinct solution of f(x) = y inside the bounds, polished.
 
@@ -156,6 +175,10 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
             Keep only solutions at most this far from `near`.
         cost : callable, default=None
             ``cost(x)`` of solutions (m, p) gives (m,); sort by that, lowest first. Not with `near`.
+        out : Solutions, default=None
+            What `solve_all` gave for as many targets, to be filled and returned; `max_solutions` is
+            then its number of places, or None. After Ctrl-C it holds what was found until then;
+            rows that were not finished have count 0 and are INVALID.
 
         Returns
         -------
@@ -191,18 +214,22 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
         search = self.search()
         tolerances = self._tolerances_for_all(residual_tol, error_tol)
         goal = tolerances.goal(check_targets(y, self.n_outputs_).copy())
-        return all_solutions(
-            search,
-            goal,
-            max_solutions=max_solutions,
-            effort=effort,
-            preference=Preference(near, weights, within, cost),
-            known=replace(
-                self._circumstances, residual_tol=tolerances.residual, error_tol=tolerances.error
-            ),
-            judge=self._judge,
-            n_threads=self.n_threads,
-        )
+        with target_progress(len(goal), self.verbose) as goal.progress:
+            return all_solutions(
+                search,
+                goal,
+                max_solutions=max_solutions,
+                effort=effort,
+                preference=Preference(near, weights, within, cost),
+                known=replace(
+                    self._circumstances,
+                    residual_tol=tolerances.residual,
+                    error_tol=tolerances.error,
+                ),
+                judge=self._judge,
+                n_threads=self.n_threads,
+                out=out,
+            )
 
     def solve_path(
         self,
@@ -212,6 +239,7 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
         residual_tol: float | None = None,
         error_tol: ArrayLike | None = None,
         effort: float = 1.0,
+        out: SolutionPath | None = None,
     ) -> SolutionPath:
         """The solution that begins at `start`, followed along a path of targets.
 
@@ -229,6 +257,9 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
             As in :meth:`solve_all`.
         effort : float, default=1.0
             As in :meth:`solve_all`, where it has to jump.
+        out : SolutionPath, default=None
+            A path of as many targets, to be filled and returned. After Ctrl-C it holds the path
+            until then; the targets after that are INVALID.
 
         Returns
         -------
@@ -252,7 +283,15 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
         (0, True)
         """
         tolerances = self._tolerances_for_all(residual_tol, error_tol)
-        return solution_path(self.search(), targets, start, tolerances=tolerances, effort=effort)
+        return solution_path(
+            self.search(),
+            targets,
+            start,
+            tolerances=tolerances,
+            effort=effort,
+            verbose=self.verbose,
+            out=out,
+        )
 
     def sample_solutions(
         self,
@@ -311,6 +350,7 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
             n_samples,
             n_steps=n_steps,
             random_state=random_state,
+            verbose=self.verbose,
         )
 
     def freeze(self, k: int | None = None) -> FrozenSolver:
@@ -348,10 +388,24 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
     @abstractmethod
     def _ranked(self, goal: Goal, k: int | None) -> Ranked: ...
 
-    def _ranked_into(self, out: Ranked, goal: Goal, k: int | None) -> None:
-        ranked = self._ranked(goal, k)
-        check_out(out, *ranked.x.shape)
-        ranked.copied_into(out)
+    def _ranked_in_blocks(self, goal: Goal, k: int | None, out: Ranked | None = None) -> Ranked:
+        """All rows, a block after the other, so that those of `out` are there when the call is
+        interrupted."""
+        n, p = len(goal), self.n_features_in_
+        k = getattr(self, "n_candidates", 1) if k is None else check_integer(k, "k")
+        if out is None:
+            if n <= _TARGETS_AT_ONCE:
+                return self._ranked(goal, k)
+            out = Ranked.empty(n, k, p)
+        check_out(out, n, k, p)
+        if goal.near is not None:
+            goal = replace(goal, near=goal.near.copy())  # it may lie in `out`
+        out.clear()
+        for begin in range(0, n, _TARGETS_AT_ONCE):
+            part = goal.part(begin, begin + _TARGETS_AT_ONCE)
+            self._ranked(part, k).copied_into(out.part(begin, begin + len(part)))
+            goal.report(begin + len(part))
+        return out
 
     def _ranked_proposals(
         self, goal: Goal, x: Float64Array, k: int, *, n_passes: int = 0

@@ -71,6 +71,7 @@ class FittedChain(BaseEstimator):  # type: ignore[misc]
     periods: Any
     random_state: RandomState
     n_threads: int | None
+    verbose: int
     _anchors: Anchors
     _pipeline: Pipeline
     _judge: Judge

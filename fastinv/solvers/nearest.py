@@ -60,6 +60,8 @@ class NearestSolver(ComposedSolver, AnchoredSolver):
     n_threads : int or None, default=None
         None takes as many as pay.
     random_state : int, RandomState, Generator or None, default=None
+    verbose : int, default=0
+        1 shows a progress bar for calls that take long, on standard error.
 
     Attributes
     ----------
@@ -102,6 +104,7 @@ class NearestSolver(ComposedSolver, AnchoredSolver):
         backend: str | Backend = "auto",
         n_threads: int | None = None,
         random_state: RandomState = None,
+        verbose: int = 0,
     ) -> None:
         self.forward = forward
         self.bounds = bounds
@@ -116,6 +119,7 @@ class NearestSolver(ComposedSolver, AnchoredSolver):
         self.backend = backend
         self.n_threads = n_threads
         self.random_state = random_state
+        self.verbose = verbose
 
     def fit(
         self, X: ArrayLike | None = None, y: ArrayLike | None = None, *, anchors: Any = None

@@ -100,7 +100,8 @@ class TwinSolver(ComposedSolver, AnchoredSolver):
     random_state : int, RandomState, Generator or None, default=None
         Seed of anchors, pairs and weights. An integer gives the same bits every time.
     verbose : int, default=0
-        1 shows a progress bar, 2 also a line per epoch, both on standard error.
+        1 shows a progress bar, of the training and of other calls that take long, 2 also a line
+        per epoch, both on standard error.
 
     Attributes
     ----------

@@ -1,13 +1,17 @@
-"""Progress of a training on the terminal (standard error, so that output stays clean)."""
+"""Progress of a training, or of a long call, on the terminal (standard error, so that output stays
+clean)."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+_SHORT_CALL = 0.5  # seconds; shorter calls show nothing
 
 
 class Epoch(NamedTuple):
@@ -55,3 +59,44 @@ def epoch_progress(max_iter: int, n_done: int, verbose: int) -> Iterator[Callabl
                 progress.console.print(f"epoch {epoch.number}  {text}", highlight=False)
 
         yield report
+
+
+@contextmanager
+def target_progress(
+    total: int, verbose: int, unit: str = "targets"
+) -> Iterator[Callable[[int], None] | None]:
+    """A function to call with the number of targets that are finished; None if nothing is shown.
+
+    Parameters
+    ----------
+    total : int
+        Number of targets.
+    verbose : int
+        0 shows nothing, else a bar once half a second has passed (one line at the end if there is
+        no terminal).
+    unit : str, default="targets"
+        What is counted.
+    """
+    if verbose == 0:
+        yield None
+        return
+    columns = (
+        TextColumn("{task.completed}/{task.total} {task.description}"),
+        BarColumn(bar_width=10),
+        TimeRemainingColumn(),
+    )
+    begun = time.perf_counter()
+    progress = Progress(*columns, console=Console(stderr=True))
+    task = progress.add_task(unit, total=total)
+
+    def report(n_done: int) -> None:
+        if not progress.live.is_started and time.perf_counter() - begun >= _SHORT_CALL:
+            progress.start()
+        progress.update(task, completed=n_done)
+
+    try:
+        yield report
+        report(total)
+    finally:
+        if progress.live.is_started:
+            progress.stop()

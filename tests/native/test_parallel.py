@@ -4,6 +4,12 @@ from pathlib import Path
 
 import native_program
 
+WATCH = str(native_program.ROOT / "csrc" / "base" / "watch.cpp")
+
 
 def test_parallel(tmp_path):
-    native_program.run(Path(__file__).with_name("parallel.cpp"), tmp_path)
+    native_program.run(Path(__file__).with_name("parallel.cpp"), tmp_path, WATCH)
+
+
+def test_watch(tmp_path):
+    native_program.run(Path(__file__).with_name("watch.cpp"), tmp_path, WATCH)

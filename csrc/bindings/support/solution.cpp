@@ -79,11 +79,8 @@ PyObject* make(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   }
   SolutionObject* s = new_solution(type, k, p, q);
   if (!s) return nullptr;
-  std::fill(s->x(), s->x() + k * p, std::numeric_limits<double>::quiet_NaN());
-  std::fill(s->residual(), s->residual() + k, std::numeric_limits<double>::infinity());
   std::fill(s->target(), s->target() + q, std::numeric_limits<double>::quiet_NaN());
-  std::fill(s->anchor(), s->anchor() + k, std::int64_t(-1));
-  std::fill(s->status(), s->status() + k, static_cast<std::int8_t>(Status::invalid));
+  mark_not_solved(*s);
   return reinterpret_cast<PyObject*>(s);
 }
 
@@ -114,6 +111,13 @@ SolutionObject* new_solution(PyTypeObject* type, std::int64_t k, std::int64_t p,
   s.p = p;
   s.q = q;
   return &s;
+}
+
+void mark_not_solved(SolutionObject& s) {
+  std::fill(s.x(), s.x() + s.k * s.p, std::numeric_limits<double>::quiet_NaN());
+  std::fill(s.residual(), s.residual() + s.k, std::numeric_limits<double>::infinity());
+  std::fill(s.anchor(), s.anchor() + s.k, std::int64_t(-1));
+  std::fill(s.status(), s.status() + s.k, static_cast<std::int8_t>(Status::invalid));
 }
 
 void register_solution(py::module_& m) {

@@ -30,6 +30,9 @@ static_assert(sizeof(SolutionObject) % 8 == 0, "what follows must be aligned");
 // error if there is no memory.
 SolutionObject* new_solution(PyTypeObject* type, std::int64_t k, std::int64_t p, std::int64_t q);
 
+// Sets all but the target to what says that nothing is solved yet: NaN, infinity, -1, INVALID.
+void mark_not_solved(SolutionObject& solution);
+
 // Adds the type SolutionBuffer to the module.
 void register_solution(pybind11::module_& m);
 

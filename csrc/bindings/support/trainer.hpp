@@ -9,34 +9,13 @@
 
 #include "base/dispatch.hpp"
 #include "bindings/support/array_view.hpp"
-#include "bindings/support/gil.hpp"
+#include "bindings/support/long_call.hpp"
 #include "mlp/mlp.hpp"
 #include "mlp/trainer.hpp"
 
 namespace fastinv {
 
 using Sizes = std::vector<std::int64_t>;
-
-inline bool in_main_thread() {
-  const py::object main = py::module_::import("threading").attr("main_thread")();
-  return main.attr("ident").cast<unsigned long>() == PyThread_get_thread_ident();
-}
-
-// Checks Python's signals, such as Ctrl-C. A pending exception is left for the caller to raise.
-// Only the main thread receives signals, so other threads do not ask.
-class PythonSignals : public InterruptCheck {
- public:
-  PythonSignals(ReleasedGil& gil, bool in_main_thread)
-      : gil_(gil), in_main_thread_(in_main_thread) {}
-
-  bool interrupted() override {
-    return in_main_thread_ && gil_.with_gil([] { return PyErr_CheckSignals() != 0; });
-  }
-
- private:
-  ReleasedGil& gil_;
-  const bool in_main_thread_;
-};
 
 // Refuses a second thread at the same time: a trainer's state has one user at a time.
 class OneAtATime {
@@ -96,16 +75,9 @@ struct PyTrainer {
       }
     }
     checked_threads(n_threads);
-    const bool can_be_interrupted = in_main_thread();
-    double loss;
-    {
-      ReleasedGil released;
-      PythonSignals signals(released, can_be_interrupted);
-      loss = trainer.train_epoch(x.data, y.data, rows.data, rows.size, batch_size, learning_rate,
-                                 n_threads, signals);
-    }
-    if (PyErr_Occurred()) throw py::error_already_set();
-    return loss;
+    const LongCall call;
+    return trainer.train_epoch(x.data, y.data, rows.data, rows.size, batch_size, learning_rate,
+                               n_threads);
   }
 
   double evaluate(const py::array& X, const py::array& Y, T* gradient, int n_threads) {
@@ -115,7 +87,7 @@ struct PyTrainer {
     if (x.rows != y.rows) throw py::value_error("X and Y must have the same number of rows");
     if (x.rows < 1) throw py::value_error("X must have at least one row");
     checked_threads(n_threads);
-    const ReleasedGil released;
+    const LongCall call;
     return trainer.loss(x.data, y.data, x.rows, gradient, n_threads);
   }
 

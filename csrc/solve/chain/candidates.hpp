@@ -1,7 +1,11 @@
 // The data that the links of the chain pass on, and their final result.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <limits>
+
+#include "function/status.hpp"
 
 namespace fastinv {
 
@@ -43,6 +47,14 @@ struct Ranked {
   double* residual;      // (n, k)
   std::int64_t* anchor;  // (n, k)
   std::int8_t* status;   // (n, k)
+
+  // Marks n rows as not computed.
+  void clear(std::int64_t n, std::int64_t n_inputs) const {
+    std::fill_n(x, n * k * n_inputs, std::numeric_limits<double>::quiet_NaN());
+    std::fill_n(residual, n * k, std::numeric_limits<double>::infinity());
+    std::fill_n(anchor, n * k, std::int64_t{-1});
+    std::fill_n(status, n * k, static_cast<std::int8_t>(Status::invalid));
+  }
 };
 
 }  // namespace fastinv

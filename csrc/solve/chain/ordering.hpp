@@ -7,6 +7,8 @@
 #include <cstring>
 #include <vector>
 
+#include "base/watch.hpp"
+
 namespace fastinv {
 
 // A sort key of a residual: the integers compare like the numbers; all NaN come last.
@@ -49,6 +51,7 @@ inline void rank_rows(const double* residuals, std::int64_t n_rows, std::int64_t
                       std::int64_t* order) {
   std::vector<Rank> ranks(static_cast<std::size_t>(k));
   for (std::int64_t i = 0; i < n_rows; ++i) {
+    watch_point();
     for (std::int64_t j = 0; j < k; ++j) ranks[j] = {0, sort_key(residuals[i * k + j]), j};
     rank_first(ranks.data(), k, k);
     for (std::int64_t j = 0; j < k; ++j) order[i * k + j] = ranks[j].index;

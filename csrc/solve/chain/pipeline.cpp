@@ -127,6 +127,7 @@ void Pipeline::rank(const Goal& goal, const Candidates& candidates, const Ranked
   Workspaces memory(1, bytes_of<Scratch>(*this, 1, per_target));
   Scratch scratch = memory[0].lay_out<Scratch>(*this, 1, per_target);
   for (std::int64_t row = 0; row < goal.n; ++row) {
+    watch_point();
     const std::int64_t done = row * k;
     rank_row(goal, row, candidates.rows(row, 1),
              {k, out.x + done * p_, out.residual + done, out.anchor + done, out.status + done},

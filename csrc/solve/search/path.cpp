@@ -86,6 +86,7 @@ bool Search::jump(const Goal& goal, const double* y, std::int64_t n_starts, Path
 }
 
 void Search::solve_path(const Goal& goal, std::int64_t n_starts, const PathArrays& arrays) const {
+  arrays.clear(goal.n, p_);  // an interruption leaves the targets that are finished
   prepare();
   constexpr std::int64_t kMostSolutions = 64;
   const std::int64_t tried = std::min(n_starts, n_);
@@ -97,22 +98,17 @@ void Search::solve_path(const Goal& goal, std::int64_t n_starts, const PathArray
   std::copy_n(arrays.start, p_, path.x.begin());
   f_.values(path.x.data(), path.fx.data(), 1, scratch.function);
   for (std::int64_t t = 0; t < goal.n; ++t) {
+    watch_point();
+    count_done(1);
     const double* const y = goal.target(t);
+    if (!all_finite(y, q_)) continue;
     Status status = Status::converged;
-    arrays.jumped[t] = false;
-    if (!all_finite(y, q_)) {
-      status = Status::invalid;
-    } else if (!follow(goal, y, path, scratch)) {
+    if (!follow(goal, y, path, scratch)) {
       arrays.jumped[t] = jump(goal, y, tried, path, scratch);
       if (!arrays.jumped[t]) status = Status::unreachable;
     }
-    double* const x = arrays.x + t * p_;
-    if (status == Status::invalid) {
-      std::fill(x, x + p_, std::numeric_limits<double>::quiet_NaN());
-    } else {
-      std::copy_n(path.x.begin(), p_, x);
-    }
-    arrays.residual[t] = status == Status::invalid ? kInfinity : metric_.distance(path.fx.data(), y);
+    std::copy_n(path.x.begin(), p_, arrays.x + t * p_);
+    arrays.residual[t] = metric_.distance(path.fx.data(), y);
     arrays.status[t] = static_cast<std::int8_t>(status);
   }
 }

@@ -16,7 +16,6 @@ namespace fastinv {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 // Starts for each solution that is found, at least; and how many times as many as asked for.
 constexpr std::int64_t kStartsPerSolution = 4, kMostRounds = 64;
 // Of a set of solutions that are not isolated: its members, and how far apart they are at least, in
@@ -33,7 +32,11 @@ void for_each_row(std::int64_t n, int n_threads, const F& work, const Arguments&
   std::atomic<std::int64_t> next{0};
   run_independent(threads, [&](int thread) {
     Layout scratch = memory[thread].template lay_out<Layout>(arguments...);
-    for (std::int64_t row; (row = next.fetch_add(1)) < n;) work(row, scratch);
+    for (std::int64_t row; (row = next.fetch_add(1)) < n;) {
+      watch_point();
+      work(row, scratch);
+      count_done(1);
+    }
   });
 }
 
@@ -76,6 +79,7 @@ void Search::jacobians(const double* x, std::int64_t n, double* jac) const {
 
 void Search::solve_all(const Goal& goal, std::int64_t n_starts, const AllArrays& out,
                        int n_threads) const {
+  out.clear(goal.n, p_);  // an interruption leaves the rows that are finished
   prepare();
   const std::int64_t tried = std::min(n_starts, n_);
   const auto work = [&](std::int64_t row, Scratch& scratch) {
@@ -256,10 +260,6 @@ void Search::try_nearest_anchor(const Goal& goal, const double* y, Scratch& scra
 
 void Search::write_row(const double* y, const AllArrays& arrays, Scratch& scratch) const {
   const Ranked& out = arrays.ranked;
-  std::fill(out.x, out.x + out.k * p_, kNaN);
-  std::fill(out.residual, out.residual + out.k, kInfinity);
-  std::fill(out.anchor, out.anchor + out.k, std::int64_t{-1});
-  std::fill(out.status, out.status + out.k, static_cast<std::int8_t>(Status::invalid));
   std::sort(scratch.found, scratch.found + scratch.n_found, [&](const Found& a, const Found& b) {
     if (a.rank != b.rank) return a.rank < b.rank;
     const double* const x = scratch.solutions;

@@ -9,11 +9,13 @@
 // apart are one solution. A set of solutions that are not isolated is represented by a few members.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <memory>
-#include <mutex>
 #include <vector>
 
+#include "base/parallel.hpp"
 #include "function/anchors.hpp"
 #include "function/goal.hpp"
 #include "function/problem.hpp"
@@ -48,6 +50,12 @@ struct AllArrays {
             count + row,
             search + row};
   }
+  // Marks n rows as not computed.
+  void clear(std::int64_t n, std::int64_t n_inputs) const {
+    ranked.clear(n, n_inputs);
+    std::fill_n(count, n, std::int64_t{0});
+    std::fill_n(search, n, static_cast<std::int8_t>(SearchStatus::invalid));
+  }
 };
 
 // What is known of n points x (n, p), each for its own target.
@@ -63,6 +71,13 @@ struct PathArrays {
   double* residual;      // (n)
   std::int8_t* status;   // (n)
   std::uint8_t* jumped;  // (n): whether x does not continue the one before
+  // Marks n rows as not computed.
+  void clear(std::int64_t n, std::int64_t n_inputs) const {
+    std::fill_n(x, n * n_inputs, std::numeric_limits<double>::quiet_NaN());
+    std::fill_n(residual, n, std::numeric_limits<double>::infinity());
+    std::fill_n(status, n, static_cast<std::int8_t>(Status::invalid));
+    std::fill_n(jumped, n, std::uint8_t{0});
+  }
 };
 
 // Immutable; any number of threads may use it.
@@ -134,7 +149,7 @@ class Search {
   Polish polish_;
   Roots roots_;
   // Made on first use, because they take a while if f is slow.
-  mutable std::once_flag prepared_;
+  mutable Once prepare_once_;
   mutable std::vector<double> columns_y_;  // (q, n): images, output by output
   mutable std::vector<double> inverses_;   // (p, q, n): P_a, entry by entry, in units of the region
   // If q > p: p / ||J||^2 (n), and J^T J times it: its lower triangle entry by entry, with the

@@ -22,7 +22,7 @@ constexpr std::int64_t kPerStart = 6;  // anchors to look at for each start
 }  // namespace
 
 void Search::prepare() const {
-  std::call_once(prepared_, [this] {
+  prepare_once_([this] {
     columns_y_.resize(static_cast<std::size_t>(n_ * q_));
     inverses_.resize(static_cast<std::size_t>(n_ * p_ * q_));
     if (q_ > p_) {

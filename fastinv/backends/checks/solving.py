@@ -141,6 +141,13 @@ def check_no_overlap(name: str, array: NDArray[Any], out: Ranked) -> None:
             raise ValueError(f"{names[i]} and {names[j]} must not overlap in memory")
 
 
+def check_apart(arrays: dict[str, NDArray[Any]]) -> None:
+    """Refuse arrays of which two overlap; by the names that messages use."""
+    for (name, array), (other_name, other) in combinations(arrays.items(), 2):
+        if np.may_share_memory(array, other):
+            raise ValueError(f"{name} and {other_name} must not overlap in memory")
+
+
 def check_written(
     name: str, array: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> None:

@@ -58,8 +58,7 @@ class Pipeline:
             checks.check_out(out, len(goal), k, self.problem.n_inputs)
             checks.check_no_overlap("targets", goal.targets, out)
         if not self._runs_natively:
-            ranked = run_chain(self, goal, n_candidates, k, n_threads)
-            return ranked if out is None else ranked.copied_into(out)
+            return run_chain(self, goal, n_candidates, k, n_threads, out)
         assert out is not None
         if goal.near is not None:
             # Copied, because it may lie in `out`, which is written to while `near` is still read.

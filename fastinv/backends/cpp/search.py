@@ -14,7 +14,6 @@ from fastinv.backends.solving import (
     Found,
     PipelineOptions,
     Polished,
-    Ranked,
     Track,
 )
 from fastinv.functions.goal import Goal
@@ -62,21 +61,22 @@ class Search:
         self._kernel.assess(goal, np.ascontiguousarray(x), x_error, isolated, n_threads)
         return Assessed(x_error, isolated.astype(np.bool_))
 
-    def solve_all(self, goal: Goal, *, k: int, n_starts: int, n_threads: int = 1) -> Found:
+    def solve_all(
+        self, goal: Goal, *, k: int, n_starts: int, n_threads: int = 1, out: Found | None = None
+    ) -> Found:
         """Up to `k` distinct solutions of each target."""
         checks.check_search_call(self.problem, goal, k, n_starts, n_threads)
-        ranked = Ranked.empty(len(goal), k, self.problem.n_inputs)
-        count = np.empty(len(goal), dtype=np.int64)
-        search = np.empty(len(goal), dtype=np.int8)
-        self._kernel.solve_all(goal, n_starts, *ranked, count, search, n_threads)
-        return Found(ranked, count, search)
+        found = Found.empty(len(goal), k, self.problem.n_inputs) if out is None else out
+        self._kernel.solve_all(goal, n_starts, *found.ranked, found.count, found.search, n_threads)
+        return found
 
-    def solve_path(self, goal: Goal, start: Float64Array, *, n_starts: int) -> Track:
+    def solve_path(
+        self, goal: Goal, start: Float64Array, *, n_starts: int, out: Track | None = None
+    ) -> Track:
         """The solution that begins at `start`, followed along the targets."""
         checks.check_path_call(self.problem, goal, start, n_starts)
-        n, p = len(goal), self.problem.n_inputs
-        x, residual = np.empty((n, p)), np.empty(n)
-        status, jumped = np.empty(n, dtype=np.int8), np.empty(n, dtype=np.uint8)
+        track = Track.empty(len(goal), self.problem.n_inputs) if out is None else out
+        x, residual, status, jumped = track
         start = np.ascontiguousarray(start)
-        self._kernel.solve_path(goal, start, n_starts, x, residual, status, jumped)
-        return Track(x, residual, status, jumped.astype(np.bool_))
+        self._kernel.solve_path(goal, start, n_starts, x, residual, status, jumped.view(np.uint8))
+        return track

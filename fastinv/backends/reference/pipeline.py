@@ -56,8 +56,7 @@ class Pipeline:
         if out is not None:
             checks.check_out(out, len(goal), k, self.problem.n_inputs)
             checks.check_no_overlap("targets", goal.targets, out)
-        ranked = run_chain(self, goal, n_candidates, k, n_threads)
-        return ranked if out is None else ranked.copied_into(out)
+        return run_chain(self, goal, n_candidates, k, n_threads, out)
 
     def propose(self, goal: Goal, n_candidates: int, *, n_threads: int = 1) -> Candidates:
         """The anchors near each target."""

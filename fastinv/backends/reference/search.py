@@ -96,19 +96,16 @@ class Search:
             isolated[rows] = ~self._sets.members(goal.targets[rows], x[rows], facts)
         return Assessed(x_error, isolated)
 
-    def solve_all(self, goal: Goal, *, k: int, n_starts: int, n_threads: int = 1) -> Found:
+    def solve_all(
+        self, goal: Goal, *, k: int, n_starts: int, n_threads: int = 1, out: Found | None = None
+    ) -> Found:
         """Up to `k` distinct solutions of each target."""
         checks.check_search_call(self.problem, goal, k, n_starts, n_threads)
         n, p = len(goal), self.problem.n_inputs
-        ranked = Ranked(
-            x=np.full((n, k, p), np.nan),
-            residual=np.full((n, k), np.inf),
-            anchor=np.full((n, k), -1, dtype=np.int64),
-            status=np.full((n, k), Status.INVALID, dtype=np.int8),
-        )
-        count = np.zeros(n, dtype=np.int64)
-        search = np.full(n, SearchStatus.INVALID, dtype=np.int8)
+        all_found = (Found.empty(n, k, p) if out is None else out).clear()
+        ranked, count, search = all_found
         for row, y in enumerate(goal.targets):
+            goal.report(row)
             if not np.isfinite(y).all():
                 continue
             ends = self._from_all_anchors(y)
@@ -125,20 +122,18 @@ class Search:
                 ranked.status[row, place] = Status.CONVERGED
             if not solutions:
                 self._write_nearest(ends, row, ranked)
-        return Found(ranked, count, search)
+        return all_found
 
-    def solve_path(self, goal: Goal, start: Float64Array, *, n_starts: int) -> Track:
+    def solve_path(
+        self, goal: Goal, start: Float64Array, *, n_starts: int, out: Track | None = None
+    ) -> Track:
         """The solution that begins at `start`, followed along the targets."""
         checks.check_path_call(self.problem, goal, start, n_starts)
         n, p = len(goal), self.problem.n_inputs
-        track = Track(
-            x=np.full((n, p), np.nan),
-            residual=np.full(n, np.inf),
-            status=np.full(n, Status.INVALID, dtype=np.int8),
-            jumped=np.zeros(n, dtype=np.bool_),
-        )
+        track = (Track.empty(n, p) if out is None else out).clear()
         at = _Point(start, self._f.values(start))
         for row, y in enumerate(goal.targets):
+            goal.report(row)
             if not np.isfinite(y).all():
                 continue
             ahead = self._follow(goal, y, at)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from math import ceil
+from typing import Any
 
 import numpy as np
 
+from fastinv._common.arrays import Float64Array
 from fastinv._common.threads import threads_that_pay
 from fastinv._common.validation import check_integer, check_number
+from fastinv.backends.checks.common import FLOAT64, INT64
+from fastinv.backends.checks.solving import INT8, check_apart, check_out, check_written
 from fastinv.backends.protocol import Found, Ranked, Search
 from fastinv.functions.goal import Goal
 from fastinv.solutions import SearchStatus, Solutions, Status
@@ -40,6 +44,7 @@ def all_solutions(
     known: Circumstances,
     judge: Judge,
     n_threads: int | None,
+    out: Solutions | None = None,
 ) -> Solutions:
     """Up to `max_solutions` distinct solutions of each target, as `preference` orders them.
 
@@ -55,19 +60,29 @@ def all_solutions(
     judge : Judge
         Judges them.
     n_threads : int or None
+    out : Solutions or None, default=None
+        To be filled; `max_solutions` is then None, or its number of places.
     """
     keys = preference.checked(len(goal), search.problem.region)
     n_starts = starts_of(effort)
     k = _FEW if max_solutions is None else check_integer(max_solutions, "max_solutions")
 
-    def solve(part: Goal, k: int) -> Found:
+    def solve(part: Goal, k: int, out: Found | None = None) -> Found:
         threads = threads_that_pay(n_threads, _FLOPS_PER_START * n_starts * len(part))
-        return search.solve_all(part, k=k, n_starts=n_starts, n_threads=threads)
+        return search.solve_all(part, k=k, n_starts=n_starts, n_threads=threads, out=out)
 
+    if out is not None:
+        arrays = _arrays_of(out, goal, max_solutions, search.problem.n_inputs)
+        np.copyto(out.targets, goal.targets)
+        try:
+            solve(goal, out.n_solutions, arrays)
+        finally:  # what was found until an interruption is in order, too
+            _prefer_in_place(out.refilled(known, judge), keys)
+        return out
     rows = max(1, _PLACES_AT_ONCE // k)
     blocks = []
     for first in range(0, max(len(goal), 1), rows):
-        part = replace(goal, targets=goal.targets[first : first + rows])
+        part = goal.part(first, first + rows)
         found = solve(part, k)
         if max_solutions is None:
             found = _with_all(found, part, solve)
@@ -86,12 +101,40 @@ def all_solutions(
     )
 
 
+def _arrays_of(out: Any, goal: Goal, max_solutions: int | None, n_inputs: int) -> Found:
+    """The arrays of `out`, after checks."""
+    if not isinstance(out, Solutions):
+        raise TypeError(f"out must be a Solutions, got {type(out).__name__}")
+    if out.count is None or out.search_status is None:
+        raise ValueError("out must have count and search_status, like what solve_all returns")
+    n, k = len(goal), check_integer(out.n_solutions, "the number of solutions of out")
+    if max_solutions not in (None, k):
+        raise ValueError(f"max_solutions must be None or that of out, {k}, got {max_solutions}")
+    ranked = Ranked(out.x, out.residual, out.anchor, out.status)
+    check_out(ranked, n, k, n_inputs)
+    check_written("out.targets", out.targets, goal.targets.shape, FLOAT64)
+    check_written("out.count", out.count, (n,), INT64)
+    check_written("out.search_status", out.search_status, (n,), INT8)
+    arrays = {**ranked._asdict(), "targets": out.targets, "count": out.count}
+    arrays["search_status"] = out.search_status
+    check_apart({f"out.{name}": array for name, array in arrays.items()})
+    return Found(ranked, out.count, out.search_status)
+
+
+def _prefer_in_place(found: Solutions, keys: Callable[[Float64Array], Float64Array] | None) -> None:
+    preferred = prefer(found, keys)
+    if preferred is found:
+        return
+    for name in ("x", "residual", "anchor", "status", "count"):
+        np.copyto(getattr(found, name), getattr(preferred, name))
+
+
 def _with_all(found: Found, goal: Goal, solve: Callable[[Goal, int], Found]) -> Found:
     """`found`, with the solutions that had no place, and without the places that none fills."""
     k = found.ranked.x.shape[1]
     while len(cut := np.flatnonzero(found.search == SearchStatus.CUT)):
         k *= 4
-        again = solve(replace(goal, targets=goal.targets[cut]), k)
+        again = solve(replace(goal, targets=goal.targets[cut], progress=None), k)
         found = found._replace(ranked=_with_places(found.ranked, k))
         for whole, part in zip(found.ranked, again.ranked, strict=True):
             whole[cut] = part

@@ -37,7 +37,7 @@ class Preference:
         if self.cost is not None:
             raise ValueError("cost and near cannot both say which solutions come first")
         p = region.n_inputs
-        states = as_float64(self.near, "near")
+        states = as_float64(self.near, "near").copy()  # it may be a part of `out`
         if states.shape not in ((p,), (n, p)):
             raise ValueError(f"near must have shape ({p},) or ({n}, {p}), got {states.shape}")
         if not np.isfinite(states).all():

@@ -10,6 +10,7 @@ from fastinv._common.arrays import Float64Array
 from fastinv._common.validation import RandomState, check_integer, check_random_state
 from fastinv.backends.protocol import Search
 from fastinv.functions.goal import Goal
+from fastinv.training.progress import target_progress
 
 # Relative to the largest singular value: smaller ones are zero within the error of differences. The
 # pose of an arm has 12 numbers and 6 degrees of freedom.
@@ -17,6 +18,7 @@ _NULL = 1e-6
 _STEP = 0.5  # root mean square length of a step, in units of the region
 _MOST_STARTS = 64  # solutions that walks begin at
 _EFFORT = 4 * 24  # starts that look for them
+_SAMPLES_AT_ONCE = 2**12  # so that steps of NumPy end soon
 
 
 def sample_solutions(
@@ -26,6 +28,7 @@ def sample_solutions(
     *,
     n_steps: int,
     random_state: RandomState,
+    verbose: int = 0,
 ) -> Float64Array:
     """Where random walks of `n_steps` along the set of solutions of the target of `goal` end.
 
@@ -54,16 +57,26 @@ def sample_solutions(
     rng = check_random_state(random_state)
     x = points[rng.integers(len(points), size=n_samples)]
     goal = replace(goal, targets=np.repeat(target, len(x), axis=0))
-    region = search.problem.region
-    for _ in range(n_steps):
-        noise = rng.standard_normal(x.shape) * _STEP
-        moved = x + region.scale * tangential(noise, _scaled_jacobians(search, x))
-        polished = search.polish(goal, region.clip(moved))
-        taken = polished.residual <= goal.tol
-        if goal.error_tol is not None:
-            taken &= (np.abs(polished.fx - target) <= goal.error_tol).all(axis=1)
-        x[taken] = polished.x[taken]
+    with target_progress(n_steps * len(x), verbose, "steps") as report:
+        for step in range(n_steps):
+            steps = rng.standard_normal(x.shape) * _STEP
+            for begin in range(0, len(x), _SAMPLES_AT_ONCE):
+                rows = slice(begin, begin + _SAMPLES_AT_ONCE)
+                _walk(search, goal.part(rows.start, rows.stop), x[rows], steps[rows])
+                if report is not None:
+                    report(step * len(x) + min(rows.stop, len(x)))
     return x
+
+
+def _walk(search: Search, goal: Goal, x: Float64Array, steps: Float64Array) -> None:
+    """Move each `x` ``(n, p)`` by one of `steps`, where that leads to a solution."""
+    region = search.problem.region
+    moved = x + region.scale * tangential(steps, _scaled_jacobians(search, x))
+    polished = search.polish(goal, region.clip(moved))
+    taken = polished.residual <= goal.tol
+    if goal.error_tol is not None:
+        taken &= (np.abs(polished.fx - goal.targets) <= goal.error_tol).all(axis=1)
+    x[taken] = polished.x[taken]
 
 
 def tangential(steps: Float64Array, jacobians: Float64Array) -> Float64Array:
