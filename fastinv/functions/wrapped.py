@@ -26,8 +26,8 @@ class CallableFunction(Function):
     ----------
     function : callable
         Takes X (n, n_inputs) float64, a copy of the caller's, and returns (n, n_outputs) real
-        numbers, or (n,) where n_outputs is 1. It is not called for n = 0. Each row of the result
-        depends on the same row of X alone.
+        numbers, or (n,) where n_outputs is 1, which are copied: it may return the same array each
+        time. It is not called for n = 0. Each row of the result depends on the same row of X alone.
     n_inputs, n_outputs : int
     jacobian : callable, default=None
         Takes X (n, n_inputs) and returns dy_i/dx_j (n, n_outputs, n_inputs). None takes central
@@ -152,14 +152,15 @@ def checked_call(
     n_inputs: int,
     n_outputs: int | None,
 ) -> Float64Array:
-    """``function(X)`` as (n, n_outputs) float64; any number of columns where that is None."""
+    """A copy of ``function(X)``, (n, n_outputs) float64; any number of columns if that is None."""
     points = as_float64(X, "X")
     if points.ndim != 2 or points.shape[1] != n_inputs:
         raise ValueError(f"X must have shape (n, {n_inputs}) for {name}, got {points.shape}")
     n = len(points)
     if n == 0 and n_outputs is not None:
         return np.empty((0, n_outputs))  # many callables fail for zero rows
-    image = as_float64(function(points.copy()), f"what {name} returns")
+    # Copied, since the next call may fill the same array again.
+    image = as_float64(function(points.copy()), f"what {name} returns").copy()
     table = image[:, None] if image.ndim == 1 else image
     if table.ndim != 2 or len(table) != n or n_outputs not in (None, table.shape[1]):
         columns = "n_outputs" if n_outputs is None else n_outputs

@@ -32,6 +32,7 @@ from fastinv.solvers.fitting.anchors import (
     coverage_of_data,
     coverage_of_formula,
 )
+from fastinv.solvers.fitting.declarations import check_declarations
 from fastinv.solvers.fitting.differences import look_at_differences
 from fastinv.solvers.fitting.fit_data import FitData, check_fit_data, check_range
 from fastinv.solvers.fitting.learned_forward import noise_of, train_forward
@@ -101,6 +102,7 @@ class FittedChain(BaseEstimator):  # type: ignore[misc]
         self.bounds_ = data.bounds
         self.n_features_in_, self.n_outputs_ = (array.shape[1] for array in data.points)
         self.periods_ = check_periods(self.periods, self.n_features_in_)
+        check_declarations(data, self.periods_)
         self._y_ndim = data.y_ndim
         self._tolerances = resolve_tolerances(self.residual_tol, self.error_tol, self.n_outputs_)
         self.residual_tol_, self.error_tol_ = self._tolerances

@@ -64,6 +64,45 @@ def test_callable_cannot_change_the_callers_points():
     assert np.array_equal(X, before)
 
 
+class OneBuffer:
+    """A callable and a regressor that fill the same array each time."""
+
+    def __init__(self):
+        self.buffer = np.empty((10_000, 2))
+
+    def predict(self, X):
+        image = self.buffer[: len(X)]
+        image[:] = sums(X)
+        return image
+
+    def __call__(self, X):
+        return self.predict(X)
+
+
+@pytest.mark.parametrize("kind", [CallableFunction, LearnedFunction])
+def test_what_is_returned_may_be_filled_again(kind):
+    f = kind(OneBuffer(), 2, 2)
+    first, second = points(7), 2.0 * points(7)
+    images = f(first)
+    f(second)
+    np.testing.assert_array_equal(images, sums(first))
+
+
+def test_residuals_are_true_where_a_callable_fills_one_buffer():
+    solver = fi.TwinSolver(
+        OneBuffer().__call__,
+        bounds=[(-1.0, 1.0)] * 2,
+        n_anchors=60,
+        network=fi.TwinNetwork(hidden_layer_sizes=(8,), max_iter=2),
+        pairs=fi.NearPairs(pairs_per_epoch=512),
+        random_state=0,
+    ).fit()
+    y = sums(points(33) / 4.0)
+    found = solver.solve(y)
+    true = np.linalg.norm(sums(found.x.reshape(-1, 2)).reshape(33, -1, 2) - y[:, None], axis=2)
+    np.testing.assert_allclose(found.residual, true, rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("result", "message"),
     [
