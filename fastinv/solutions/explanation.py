@@ -58,10 +58,14 @@ def explain(
     error: Float64Array | None,
     status: Sequence[Described],
     known: Circumstances,
+    *,
+    near_ignored: bool = False,
 ) -> str:
-    """A line about the `target` (q,) and one for each of its solutions `x` (k, p), with
+    """A line or two about the `target` (q,) and one for each of its solutions `x` (k, p), with
     their errors (k, q) where those are known."""
     lines = [f"target {_numbers(target)}: {_about_target(target, known)}"]
+    if near_ignored:
+        lines.append("near was not finite and was ignored")
     if np.isfinite(target).all() and np.isnan(x).all():
         return "\n".join([*lines, "nothing that was found is wanted, or finite"])
     for i in range(len(x)):

@@ -47,6 +47,8 @@ class Solutions:
         `solve`, which gives k candidates.
     search_status : ndarray of shape (n,), int8, or None
         From `solve_all`: how the search ended, a :class:`SearchStatus` each.
+    near_ignored : ndarray of shape (n,), bool, or None
+        Targets whose `near` was not finite; they were solved without. None where there is none.
     error : ndarray of shape (n, k, q), float64
         ``f(x) - y``, in the units of y; NaN for padding.
     x_error : ndarray of shape (n, k), float64
@@ -82,6 +84,7 @@ class Solutions:
     circumstances: Circumstances | None = None
     search_status: NDArray[np.int8] | None = None
     judge: Judge | None = None
+    near_ignored: NDArray[np.bool_] | None = None
 
     def __init__(
         self,
@@ -94,6 +97,7 @@ class Solutions:
         circumstances: Circumstances | None = None,
         search_status: NDArray[np.int8] | None = None,
         judge: Judge | None = None,
+        near_ignored: NDArray[np.bool_] | None = None,
     ) -> None:
         # The __init__ of a frozen dataclass takes more than twice the time.
         fields = self.__dict__
@@ -104,6 +108,7 @@ class Solutions:
         fields["status"] = status
         fields["count"] = count
         fields["circumstances"] = circumstances
+        fields["near_ignored"] = near_ignored
         fields["search_status"] = search_status
         fields["judge"] = judge
 
@@ -132,12 +137,15 @@ class Solutions:
             )
         return self.judge
 
-    def refilled(self, circumstances: Circumstances, judge: Judge) -> Solutions:
+    def refilled(
+        self, circumstances: Circumstances, judge: Judge, near_ignored: NDArray[np.bool_] | None
+    ) -> Solutions:
         """This object, after its arrays were written to; what was computed of them is forgotten."""
         fields = self.__dict__
         fields.pop("error", None)
         fields.pop("_facts", None)
         fields["circumstances"], fields["judge"] = circumstances, judge
+        fields["near_ignored"] = near_ignored
         return self
 
     def __getstate__(self) -> dict[str, Any]:
@@ -173,13 +181,15 @@ class Solutions:
             self.circumstances,
             None if self.search_status is None else self.search_status[rows],
             self.judge,
+            None if self.near_ignored is None else self.near_ignored[rows],
         )
 
     def explain(self, i: int) -> str:
         """Describe the solutions of target `i` in words.
 
         For each solution: the status and its reason, the residual, the tolerance and the
-        noise, and the bounds that it lies on. For the target: the distance to its nearest anchor.
+        noise, and the bounds that it lies on. For the target: the distance to its nearest anchor,
+        and whether its `near` was ignored.
 
         Parameters
         ----------
@@ -189,10 +199,12 @@ class Solutions:
         Returns
         -------
         str
-            A line per solution, after one about the target.
+            A line per solution, after one or two about the target.
 
         Raises
         ------
+        TypeError
+            `i` is not an integer.
         ValueError
             These solutions were not made by a solver.
         IndexError
@@ -207,6 +219,8 @@ class Solutions:
         target (3, 0): its nearest anchor, 531, is 1 away in y; attainable ones are up to 0.193
         1. UNREACHABLE, nothing found is near enough to the target: residual 1, tolerance 1.48e-09
         """
+        if not isinstance(i, int | np.integer) or isinstance(i, bool):
+            raise TypeError(f"i must be an integer, which says which target, got {i!r}")
         if self.circumstances is None:
             raise ValueError("only solutions that a solver made can be explained")
         row = self[i]
@@ -221,6 +235,7 @@ class Solutions:
             error,
             [list(Status)[s] for s in row.status[0][~is_padding]],
             self.circumstances,
+            near_ignored=row.near_ignored is not None and bool(row.near_ignored[0]),
         )
         if row.search_status is not None and row.search_status[0] != SearchStatus.ENDED:
             ended = list(SearchStatus)[row.search_status[0]]

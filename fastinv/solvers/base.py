@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastinv._common.arrays import Float64Array
+from fastinv._common.arrays import BoolArray, Float64Array
 from fastinv._common.threads import threads_that_pay
-from fastinv._common.validation import RandomState, as_float64, check_integer, check_targets
+from fastinv._common.validation import RandomState, check_integer, check_targets
 from fastinv.backends.chain import finish
 from fastinv.backends.checks.common import FLOAT64
 from fastinv.backends.checks.solving import check_no_overlap, check_out, check_written
@@ -26,6 +26,7 @@ from fastinv.solvers.enumeration.preferences import Preference
 from fastinv.solvers.enumeration.samples import sample_solutions
 from fastinv.solvers.fitted import FittedChain
 from fastinv.solvers.frozen import FrozenSolver, NativeCall
+from fastinv.solvers.states import check_states
 from fastinv.training.progress import target_progress
 
 _FLOPS_PER_PROPOSAL = 20_000.0  # evaluation, polish and ranking
@@ -76,7 +77,9 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
         near : array-like of shape (p,) or (n, p), default=None
             Prefer solutions near these states: those that are exact to rounding come first, by
             their distance to the state in standard deviations of the anchors; then other CONVERGED
-            ones likewise; the others follow by residual. Four times as many anchors are tried.
+            ones likewise; the others follow by residual. Four times as many anchors are tried. A
+            state that is not finite is ignored: its target is solved as without `near`, and
+            `Solutions.explain` says so.
         out : Solutions, default=None
             Solutions of as many targets, k each, whose arrays are written to instead of new ones;
             `near` may be a part of them. After Ctrl-C they hold what was found until then; rows
@@ -93,39 +96,48 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
         TypeError
             `out` is no Solutions, or its arrays have other dtypes.
         ValueError
-            Wrong shapes, `near` not finite, `k` above the number of anchors, or two arrays of
-            `out` overlap.
+            Wrong shapes, `k` above the number of anchors, or two arrays of `out` overlap.
         """
         self._require_fit()
         targets = _own_targets(y, self.n_outputs_)
-        states = None if near is None else self._check_near(near, len(targets))
+        states, ignored = None, None
+        if near is not None:
+            states, ignored = check_states(near, len(targets), self.n_features_in_)
         goal = self._goal(targets, states)
         if not self.verbose:
-            return self._solved(goal, k, out)
+            return self._solved(goal, ignored, k, out)
         with target_progress(len(goal), self.verbose) as goal.progress:
-            return self._solved(goal, k, out)
+            return self._solved(goal, ignored, k, out)
 
-    def _solved(self, goal: Goal, k: int | None, out: Solutions | None) -> Solutions:
+    def _solved(
+        self, goal: Goal, ignored: BoolArray | None, k: int | None, out: Solutions | None
+    ) -> Solutions:
         targets = goal.targets
         if out is None:
-            ranked = self._ranked_in_blocks(goal, k)
-            return Solutions(targets, *ranked, circumstances=self._circumstances, judge=self._judge)
+            ranked = self._ranked_without(ignored, goal, k)
+            return Solutions(
+                targets,
+                *ranked,
+                circumstances=self._circumstances,
+                judge=self._judge,
+                near_ignored=ignored,
+            )
         if not isinstance(out, Solutions):
             raise TypeError(f"out must be a Solutions, got {type(out).__name__}")
         check_written("out.targets", out.targets, targets.shape, FLOAT64)
         arrays = Ranked(out.x, out.residual, out.anchor, out.status)
         check_no_overlap("out.targets", out.targets, arrays)
         try:
-            self._ranked_in_blocks(goal, k, arrays)
+            self._ranked_without(ignored, goal, k, arrays)
         except (TypeError, ValueError):
             raise  # refused: `out` is as it was
         except BaseException:
             # Interrupted: `out` has what was found until then.
             np.copyto(out.targets, targets)
-            out.refilled(self._circumstances, self._judge)
+            out.refilled(self._circumstances, self._judge, ignored)
             raise
         np.copyto(out.targets, targets)
-        return out.refilled(self._circumstances, self._judge)
+        return out.refilled(self._circumstances, self._judge, ignored)
 
     def solve_all(
         self,
@@ -167,14 +179,16 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
             At most 24 times this many starts are polished per target: more starts find more
             of the solutions that are hard to find, and take longer.
         near : array-like of shape (p,) or (n, p), default=None
-            Sort by the distance in x to these states.
+            Sort by the distance in x to these states. One that is not finite is ignored, with
+            `within`, and `Solutions.explain` says so.
         weights : array-like of shape (p,), default=None
             Weights of the squared differences in that distance and in `within`; None
             takes 1 / variance of the anchors.
         within : float, default=None
             Keep only solutions at most this far from `near`.
         cost : callable, default=None
-            ``cost(x)`` of solutions (m, p) gives (m,); sort by that, lowest first. Not with `near`.
+            ``cost(x)`` of solutions (m, p) gives (m,); sort by that, lowest first: -inf before all
+            others, inf behind them. Not with `near`.
         out : Solutions, default=None
             What `solve_all` gave for as many targets, to be filled and returned; `max_solutions` is
             then its number of places, or None. After Ctrl-C it holds what was found until then;
@@ -195,7 +209,8 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
         TypeError
             `cost` is not callable.
         ValueError
-            Wrong shapes or numbers; `within` or `weights` without `near`; `cost` with `near`.
+            Wrong shapes or numbers; `within` or `weights` without `near`; `cost` with `near`, or
+            NaN.
 
         Notes
         -----
@@ -388,6 +403,28 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
     @abstractmethod
     def _ranked(self, goal: Goal, k: int | None) -> Ranked: ...
 
+    def _ranked_without(
+        self, ignored: BoolArray | None, goal: Goal, k: int | None, out: Ranked | None = None
+    ) -> Ranked:
+        """All rows, where the targets whose state is `ignored` have none."""
+        if ignored is None:
+            return self._ranked_in_blocks(goal, k, out)
+        assert goal.near is not None
+        n_places = getattr(self, "n_candidates", 1) if k is None else check_integer(k, "k")
+        n, p = len(goal), self.n_features_in_
+        out = Ranked.empty(n, n_places, p) if out is None else out
+        check_out(out, n, n_places, p)
+        parts = [
+            (rows, replace(goal, targets=goal.targets[rows], near=near))
+            for rows, near in ((~ignored, goal.near[~ignored]), (ignored, None))
+        ]
+        out.clear()
+        for rows, part in parts:
+            ranked = self._ranked_in_blocks(part, k)
+            out.x[rows], out.residual[rows] = ranked.x, ranked.residual
+            out.anchor[rows], out.status[rows] = ranked.anchor, ranked.status
+        return out
+
     def _ranked_in_blocks(self, goal: Goal, k: int | None, out: Ranked | None = None) -> Ranked:
         """All rows, a block after the other, so that those of `out` are there when the call is
         interrupted."""
@@ -435,15 +472,6 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
         """How to have `k` solutions of one target from native code alone; None where candidates
         are made in Python."""
         return None
-
-    def _check_near(self, near: ArrayLike, n: int) -> Float64Array:
-        p = self.n_features_in_
-        states = as_float64(near, "near")
-        if states.shape not in ((p,), (n, p)):
-            raise ValueError(f"near must have shape ({p},) or ({n}, {p}), got {states.shape}")
-        if not np.isfinite(states).all():
-            raise ValueError("near must be finite, got NaN or infinity")
-        return np.ascontiguousarray(np.broadcast_to(states, (n, p)))
 
 
 def _own_targets(y: ArrayLike, n_outputs: int) -> Float64Array:

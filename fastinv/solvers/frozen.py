@@ -17,6 +17,7 @@ from fastinv._common.validation import as_float64, check_integer
 from fastinv.backends.protocol import Ranked
 from fastinv.functions.wrapped import CallableFunction
 from fastinv.solutions import Solution, Solutions, Status
+from fastinv.solvers.states import check_states
 
 if TYPE_CHECKING:
     from fastinv.solvers.base import BaseSolver
@@ -60,7 +61,7 @@ class FrozenSolver(_core.FrozenCall):
     y : array-like of shape (q,) or (n, q); a number where q is 1
         One target, or many. One that is NaN or infinite gets INVALID solutions.
     near : array-like of shape (p,), for many targets also (n, p), default=None
-        As in `solve`; it may be a part of `out`.
+        As in `solve`: ignored where it is not finite. It may be a part of `out`.
     out : Solution or Solutions, default=None
         What :meth:`empty` gave, to be filled and returned: nothing is allocated for one target.
 
@@ -83,11 +84,14 @@ class FrozenSolver(_core.FrozenCall):
     >>> hot(np.array([[1.4, 0.9], [0.5, 1.8]])).x.shape
     (2, 5, 2)
 
-    A control loop, which allocates nothing:
+    A control loop, which allocates nothing, and stays where it is when a target has no solution:
 
     >>> out, state = hot.empty(), np.zeros(2)
-    >>> for y in np.array([[1.4, 0.9], [1.4, 0.8]]):
-    ...     state[:] = hot(y, near=state, out=out).best
+    >>> for y in np.array([[1.4, 0.9], [np.nan, 0.0], [1.4, 0.8]]):
+    ...     if hot(y, near=state, out=out).status[0] == fi.Status.CONVERGED:
+    ...         state[:] = out.best
+    >>> bool(np.isfinite(state).all())
+    True
     """
 
     __slots__ = ()
@@ -202,10 +206,13 @@ class FrozenSolver(_core.FrozenCall):
             raise TypeError(f"out must be a Solution for one target, got {type(out).__name__}")
         if (sizes := (*solution.x.shape, len(solution.target))) != (k, p, q):
             raise ValueError(f"out must be for (k, p, q) = {(k, p, q)}, got {sizes}")
-        state = None if near is None else self._solver._check_near(near, 1)
+        state = None
+        if near is not None:
+            states, ignored = check_states(near, 1, p)
+            state = states[0] if ignored is None else None
         if self._is_native:
             # Copies have the exact types for native code, whatever they are copied from.
-            state = None if state is None else np.array(state[0])
+            state = None if state is None else np.array(state)
             return self(np.array(target.ravel()), near=state, out=solution)
         found = self._solver.solve(target.reshape(1, q), k, near=state)
         np.copyto(solution.target, found.targets[0])

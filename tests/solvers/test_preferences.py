@@ -132,13 +132,24 @@ def test_by_a_cost(quartic):
     assert all(np.isfinite(x).all() for x in seen)
 
 
-def test_a_cost_may_exclude(quartic):
-    def positive(x):
-        return np.where(x[:, 0] > 0, 0.0, np.inf)
+def test_an_infinite_cost_is_a_cost(quartic):
+    """-inf comes first, inf last, and no solution is lost."""
 
-    found = quartic.solve_all(-1.0, cost=positive)
-    assert found.count[0] == 2
-    assert values(found) == pytest.approx([INNER, OUTER])  # equals stay in order
+    def cost(x):
+        return np.select(
+            [x[:, 0] > 1.0, x[:, 0] > 0.0, x[:, 0] > -1.0], [0.0, -np.inf, 3.0], np.inf
+        )
+
+    found = quartic.solve_all([-1.0, 1.0], cost=cost)
+    assert found.count.tolist() == quartic.solve_all([-1.0, 1.0]).count.tolist() == [4, 0]
+    assert values(found) == pytest.approx([INNER, OUTER, -INNER, -OUTER])
+    found = quartic.solve_all(-1.0, cost=lambda x: np.full(len(x), np.inf))
+    assert values(found) == pytest.approx(values(quartic.solve_all(-1.0)))  # equals stay in order
+
+
+def test_distances_beyond_all_numbers_lose_no_solution(quartic):
+    assert quartic.solve_all(-1.0, near=[1e200]).count[0] == 4
+    assert quartic.solve_all(-1.0, near=[1e200], within=1e100).count[0] == 0
 
 
 def test_no_targets(quartic):
@@ -153,7 +164,6 @@ def test_no_targets(quartic):
         ({"weights": [1.0]}, ValueError, "weights needs near"),
         ({"near": [0.0], "cost": len}, ValueError, "cost and near cannot both"),
         ({"near": [0.0, 1.0]}, ValueError, r"near must have shape \(1,\) or \(1, 1\), got \(2,\)"),
-        ({"near": [np.inf]}, ValueError, "near must be finite"),
         ({"near": ["a"]}, ValueError, "near must hold real numbers"),
         ({"near": [0.0], "within": -1}, ValueError, "within must be finite and at least 0"),
         ({"near": [0.0], "within": "a"}, TypeError, "within must be a number"),

@@ -537,7 +537,6 @@ def test_constant_columns_warn():
         (([1.0, 1.0], 0), {}, "k must be"),
         (([1.0, 1.0], 5000), {}, "k must be at most the number of anchors, 1000, got 5000"),
         (([1.0, 1.0],), {"near": [1.0]}, r"near must have shape \(2,\) or \(1, 2\), got \(1,\)"),
-        (([1.0, 1.0],), {"near": [np.nan, 1.0]}, "near must be finite"),
     ],
 )
 def test_bad_input_to_solve(twin, arguments, options, message):

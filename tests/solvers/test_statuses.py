@@ -241,6 +241,10 @@ def test_rows_and_indices(arm):
     assert found[1:].explain(0) == found.explain(1)
     with pytest.raises(IndexError, match="target 5 is out of range for 5 targets"):
         found.explain(5)
+    for wrong in (None, 1.5, True, "0", slice(2), [0]):
+        with pytest.raises(TypeError, match="i must be an integer, which says which target, got"):
+            found.explain(wrong)
+    assert found.explain(np.int64(3)) == found.explain(3)
 
 
 def test_without_circumstances():

@@ -96,6 +96,7 @@ def all_solutions(
             circumstances=known,
             search_status=status,
             judge=judge,
+            near_ignored=keys.ignored,
         ),
         keys,
     )

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastinv._common.arrays import Float64Array
+from fastinv._common.arrays import BoolArray, Float64Array
 from fastinv._common.validation import as_float64, check_number
 from fastinv.functions.region import Region
 from fastinv.solutions import Solutions, Status
+from fastinv.solvers.states import States, check_states
 
 Cost = Callable[[Float64Array], ArrayLike]
 
@@ -26,38 +27,42 @@ class Preference:
     within: float | None
     cost: Cost | None
 
-    def checked(self, n: int, region: Region) -> Callable[[Float64Array], Float64Array] | None:
-        """A function from solutions (n, k, p) to keys (n, k), the lowest preferred, ``inf`` for
-        what is not wanted; None where nothing is preferred."""
+    def checked(self, n: int, region: Region) -> Keys:
+        """How to sort the solutions of `n` targets."""
         if self.near is None:
             for name in ("weights", "within"):
                 if getattr(self, name) is not None:
                     raise ValueError(f"{name} needs near, the states that distances are from")
-            return None if self.cost is None else _by_cost(self.cost)
+            return Keys(None if self.cost is None else _by_cost(self.cost))
         if self.cost is not None:
             raise ValueError("cost and near cannot both say which solutions come first")
-        p = region.n_inputs
-        states = as_float64(self.near, "near").copy()  # it may be a part of `out`
-        if states.shape not in ((p,), (n, p)):
-            raise ValueError(f"near must have shape ({p},) or ({n}, {p}), got {states.shape}")
-        if not np.isfinite(states).all():
-            raise ValueError("near must be finite, got NaN or infinity")
+        states = check_states(self.near, n, region.n_inputs)
+        states = states._replace(x=states.x.copy())  # it may be a part of `out`
         if self.within is not None:
             check_number(self.within, "within", minimum=0.0)
         weights = _checked_weights(self.weights, region)
-        return _by_distance(np.broadcast_to(states, (n, p)), weights, region, self.within)
+        return Keys(_by_distance(states, weights, region, self.within), states.ignored)
 
 
-def prefer(found: Solutions, keys: Callable[[Float64Array], Float64Array] | None) -> Solutions:
+class Keys(NamedTuple):
+    """``of`` takes solutions (n, k, p) to keys (n, k), the lowest preferred, NaN for what is not
+    wanted; None where nothing is preferred. For ``ignored`` (n,) targets nothing is."""
+
+    of: Callable[[Float64Array], Float64Array] | None
+    ignored: BoolArray | None = None
+
+
+def prefer(found: Solutions, keys: Keys) -> Solutions:
     """`found` in the order of `keys`, without what they exclude; equals stay in order."""
-    if keys is None or found.count is None:
+    if keys.of is None or found.count is None:
         return found
     n, k = found.residual.shape
     is_solution = np.arange(k) < found.count[:, None]
-    key = np.where(is_solution, keys(found.x), np.inf)
-    wanted = np.isfinite(key)
+    key = keys.of(found.x)
+    wanted = is_solution & ~np.isnan(key)
     # Rows that are not solutions stay at the end, and so does the nearest attainable point.
-    order = np.argsort(key, axis=1, kind="stable")
+    group = np.where(wanted, 0, np.where(is_solution, 1, 2))
+    order = np.lexsort((np.where(wanted, key, 0.0), group), axis=-1)
     rows = np.arange(n)[:, None]
     excluded = (is_solution & ~wanted)[rows, order]
     x, residual = found.x[rows, order], found.residual[rows, order]
@@ -83,12 +88,17 @@ def _checked_weights(weights: Any, region: Region) -> Float64Array:
 
 
 def _by_distance(
-    states: Float64Array, weights: Float64Array, region: Region, within: float | None
+    states: States, weights: Float64Array, region: Region, within: float | None
 ) -> Callable[[Float64Array], Float64Array]:
     def keys(x: Float64Array) -> Float64Array:
-        difference = region.difference(x, states[:, None])
-        distance = np.sqrt((weights * difference**2).sum(axis=2))
-        return distance if within is None else np.where(distance <= within, distance, np.inf)
+        difference = region.difference(x, states.x[:, None])
+        with np.errstate(over="ignore"):
+            distance = np.asarray(np.sqrt((weights * difference**2).sum(axis=2)))
+        if within is not None:
+            distance = np.where(distance <= within, distance, np.nan)
+        if states.ignored is not None:
+            distance[states.ignored] = 0.0
+        return distance
 
     return keys
 
@@ -101,7 +111,7 @@ def _by_cost(cost: Any) -> Callable[[Float64Array], Float64Array]:
         n, k, p = x.shape
         flat = x.reshape(-1, p)
         present = np.isfinite(flat).all(axis=1)
-        values = np.full(len(flat), np.inf)
+        values = np.full(len(flat), np.nan)
         given = as_float64(cost(flat[present]), "what cost returns")
         if given.shape != (present.sum(),):
             raise ValueError(
