@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from fastinv._common.arrays import Float64Array
+from fastinv._common.arrays import BoolArray, Float64Array
 from fastinv.backends.reference.mixture import log_sum_exp
 from fastinv.mixture.densities import HALF_LOG_2_PI
 
@@ -21,6 +21,8 @@ ValueAndSlope = Callable[[Float64Array], tuple[Float64Array, Float64Array]]
 
 _EPS = float(np.finfo(np.float64).eps)
 _MAX_STEPS = 200
+_SPACINGS = 16.0  # of floats, the least scale whose intervals have ends that can be told apart
+_LARGEST_SCALE = 1e140
 _TAIL = 40.0  # standard deviations; the density there is below 1e-340 of that at the mean
 
 
@@ -35,6 +37,12 @@ class Line:
     def standardize(self, y: Float64Array) -> Float64Array:
         """Standardised values ``(n, m, K)`` of `y` ``(n, m)``."""
         return (y[:, :, None] - self.means[:, None]) / self.scales[:, None]
+
+    def resolved(self) -> Line:
+        """The same, without components that are narrower than the floats around them are apart."""
+        spacing = np.spacing(np.abs(self.means))
+        least = np.minimum(_SPACINGS * spacing, _LARGEST_SCALE)
+        return Line(self.log_weights, self.means, np.maximum(self.scales, least))
 
     def cdf(self, y: Float64Array) -> Float64Array:
         """P(Y <= y) ``(n, m)`` for `y` ``(n, m)`` or ``(1, m)``."""
@@ -85,6 +93,7 @@ def highest_density_regions(line: Line, modes: Float64Array, level: float) -> li
 
     Between neighbouring modes the density has one minimum, and on either side of a mode it is
     monotone. So a threshold gives each mode at most one interval, and a higher one less mass.
+    Components too narrow for floats to show are widened; an interval may still be a single number.
 
     Parameters
     ----------
@@ -93,6 +102,7 @@ def highest_density_regions(line: Line, modes: Float64Array, level: float) -> li
     """
     if len(modes) == 0:
         return []
+    line = line.resolved()
     slopes = _slopes(line, modes)
     floor = np.maximum(slopes.log_valleys[:, 0], slopes.log_valleys[:, -1])[:, None]
     top = slopes.log_peaks.max(axis=1)[:, None]
@@ -104,15 +114,14 @@ def highest_density_regions(line: Line, modes: Float64Array, level: float) -> li
         inside = (mass[:, n_modes:] - mass[:, :n_modes]).sum(axis=1)
         log_p, slope, _ = line.log_density(ends)
         moves = np.abs(log_p - threshold) < 1e-6 * (1.0 + np.abs(threshold))
-        rate = np.where(moves, np.exp(threshold) / np.maximum(np.abs(slope), 1e-300), 0.0)
+        with np.errstate(over="ignore"):
+            rate = np.where(moves, np.exp(threshold) / np.maximum(np.abs(slope), 1e-300), 0.0)
         return (level - inside)[:, None], rate.sum(axis=1)[:, None]
 
     threshold = increasing_root(shortage, floor, top, np.full_like(top, 1e-14))
-    ends = _ends(line, slopes, threshold)
-    return [
-        _joined(left, right, valleys)
-        for left, right, valleys in zip(*np.split(ends, 2, axis=1), slopes.valleys, strict=True)
-    ]
+    left, right = np.split(_ends(line, slopes, threshold), 2, axis=1)
+    above = slopes.log_peaks >= threshold
+    return [_joined(*row) for row in zip(left, right, slopes.valleys, above, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -167,11 +176,15 @@ def _ends(line: Line, slopes: _Slopes, threshold: Float64Array) -> Float64Array:
     return increasing_root(above, low, high, 8.0 * _EPS * (1.0 + np.abs(threshold)))
 
 
-def _joined(left: Float64Array, right: Float64Array, valleys: Float64Array) -> list[Interval]:
-    """Intervals of one row, without empty ones; those that meet in a valley are joined."""
+def _joined(
+    left: Float64Array, right: Float64Array, valleys: Float64Array, above: BoolArray
+) -> list[Interval]:
+    """Intervals of one row, of modes `above` the threshold; those that meet in a valley are
+    joined."""
     intervals: list[Interval] = []
-    for low, high, valley in zip(left.tolist(), right.tolist(), valleys.tolist(), strict=False):
-        if low == high:
+    ends = left.tolist(), right.tolist(), valleys.tolist(), above.tolist()
+    for low, high, valley, is_above in zip(*ends, strict=False):
+        if not is_above:
             continue
         if intervals and low == valley == intervals[-1][1]:
             low = intervals.pop()[0]

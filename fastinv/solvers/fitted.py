@@ -49,6 +49,7 @@ from fastinv.solvers.fitting.tolerances import (
     output_units,
     resolve_tolerances,
 )
+from fastinv.solvers.fitting.unchanged import check_unchanged
 
 AnchorChoice = Literal["spread", "nearest"]
 Fitted = TypeVar("Fitted", bound="FittedChain")
@@ -223,3 +224,4 @@ class FittedChain(BaseEstimator):  # type: ignore[misc]
             backend = get_backend(self.backend)
             self._anchors = backend.anchors(self.anchors_x_, self.anchors_y_, self.y_scale_)
             self._make_native()
+            check_unchanged(self.forward_, self.anchors_x_, self.anchors_y_)

@@ -10,10 +10,11 @@ from fastinv.functions.region import Region
 from fastinv.solvers.fitting.declared_jacobian import check_jacobian
 from fastinv.solvers.fitting.declared_periods import check_periods_hold
 from fastinv.solvers.fitting.fit_data import FitData
+from fastinv.solvers.fitting.unchanged import check_compiled
 
 
 def check_declarations(data: FitData, periods: Float64Array) -> None:
-    """Refuse periods and a derivative that are not those of f.
+    """Refuse periods and a derivative that are not those of f, and machine code that is stale.
 
     Functions that are learned from data are left alone: they have a period only as nearly as they
     learned it.
@@ -23,7 +24,7 @@ def check_declarations(data: FitData, periods: Float64Array) -> None:
     ValueError
         With the place, and both numbers.
     """
-    function, (x, _) = data.forward, data.anchors
+    function, (x, y) = data.forward, data.anchors
     if function is None or not function.exact:
         return
     infinite = np.full(len(periods), np.inf)
@@ -31,3 +32,4 @@ def check_declarations(data: FitData, periods: Float64Array) -> None:
     region = Region(low, high, mean_and_scale(x, "X")[1], periods)
     check_periods_hold(function, region, x)
     check_jacobian(function, region, x)
+    check_compiled(function, x, y)
