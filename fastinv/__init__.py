@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fastinv import (
         backends,
         estimators,
+        metrics,
         mixture,
         plots,
         problems,
@@ -95,6 +96,7 @@ __all__ = [
     "calibrate",
     "estimators",
     "forward",
+    "metrics",
     "mixture",
     "mixture_nll",
     "plots",

@@ -26,7 +26,7 @@ LAYERS = [
     {"estimators"},
     {"solvers"},
     {
-        *("calibration", "neighbors", "losses", "plots", "demo", "comparison"),
+        *("calibration", "neighbors", "losses", "plots", "demo", "comparison", "metrics"),
         *("benchmarks", "reproduce", "cli", "__main__"),
     },
 ]

@@ -35,6 +35,7 @@ def forward(
     jacobian : callable, default=None
         ``jacobian(x, J)`` writes dy_i/dx_j into J[i, j], J of shape (n_outputs, n_inputs). None
         takes central differences where a derivative is needed.
+        Solvers compare it with differences at a few anchors, and raise where it is another one.
     diff_step : float or array-like of shape (n_inputs,), default=None
         How far those differences reach to each side of x, in units of a solver's scale of each
         input: the standard deviation of its anchors. None takes 6e-6, the cube root of the rounding
@@ -65,7 +66,9 @@ class ForwardFunction(Function):
     Rows do not affect each other. Where f raises, or where an index leaves its array, the row's
     image is NaN; so is an output that f does not write. Division by zero gives infinity or NaN,
     as in NumPy. Write NaN rather than raise an error with a computed message: Numba
-    never frees such a message.
+    never frees such a message. Globals and variables of enclosing functions are constants once f is
+    compiled; solvers raise, in `fit`, `freeze` and when they are loaded, if they find that one has
+    changed.
 
     Parameters
     ----------

@@ -386,7 +386,7 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
         ------
         NotFittedError
         ValueError
-            If `k` is above the number of anchors.
+            If `k` is above the number of anchors; or f has changed, by a few points, since `fit`.
 
         Examples
         --------

@@ -56,6 +56,8 @@ class NearestSolver(ComposedSolver, AnchoredSolver):
     periods : float or array-like of shape (p,), default=None
         Periods of inputs, such as 2 pi for an angle; infinite for the others. Distances are
         modulo them, and an input whose bounds span its period has no bounds.
+        `fit` raises where a known f, at a few anchors, has other values one period away; what is
+        learned from data is periodic only as nearly as it learned, and is not checked.
     backend : {"auto", "cpp", "reference"} or Backend, default="auto"
     n_threads : int or None, default=None
         None takes as many as pay.

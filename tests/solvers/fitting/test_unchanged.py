@@ -1,4 +1,4 @@
-"""A fitted solver refuses an f that is no longer what it was fitted to, when it is loaded or frozen."""
+"""When it is loaded or frozen, a solver refuses an f that is not what it was fitted to."""
 
 from __future__ import annotations
 
