@@ -17,6 +17,8 @@ from root_judge import Judge, Verdict
 import fastinv as fi
 
 BEYOND = (1e-12, 1e-6, 1e-3, 0.3)  # of an output's spread, past a bound
+# Of the targets that can be reached, and their shares.
+KINDS = {"inside": 0.6, "bounds": 0.1, "fold": 0.1, "near a fold": 0.1, "multiple": 0.1}
 _MARGIN = 64.0  # a target is out of reach only if it is farther off than so much rounding
 _TWIN_EVERY = 40  # functions
 
@@ -44,6 +46,7 @@ class Figures:
     targets: Counter[tuple[str, str]] = field(default_factory=Counter)
     unproven: int = 0  # CONVERGED with an infinite x_error
     twice: int = 0  # pairs of solutions of one target that are the same root
+    recalled: int = 0  # attainable targets whose own x is among the solutions of solve_all
     ratios: list[float] = field(default_factory=list)  # x_error / true error
     ulp_ratios: list[float] = field(default_factory=list)  # x_error / max(true error, ulp of x)
     examples: list[str] = field(default_factory=list)
@@ -58,18 +61,19 @@ def draw_targets(found: RandomFunction, n: int, rng: np.random.Generator) -> Tar
     """`n` targets, a third of them unattainable by construction."""
     f, (low, high) = found.formula, found.bounds.T
     n_beyond = n // 3 if found.caps else 0
-    kinds = rng.choice(
-        ["inside", "bounds", "fold", "multiple"], n - n_beyond, p=[0.7, 0.1, 0.1, 0.1]
-    )
+    kinds = rng.choice(list(KINDS), n - n_beyond, p=list(KINDS.values()))
     x = rng.uniform(low, high, size=(n - n_beyond, f.p))
     folds = fold_points(found, rng)
     for row, kind in enumerate(kinds):
-        special = {"fold": folds, "multiple": found.special}.get(kind, [])
+        special = found.special if kind == "multiple" else folds
         if kind == "bounds":
             i = rng.integers(f.p)
             x[row, i] = found.bounds[i, rng.integers(2)]
         elif kind != "inside" and special:
             x[row] = special[rng.integers(len(special))]
+            if kind == "near a fold":
+                aside = rng.standard_normal(f.p) * 10.0 ** rng.uniform(-8, -2) * (high - low)
+                x[row] = np.clip(x[row] + aside, low, high)
         elif kind != "inside":
             kinds[row] = "inside"
     y = f.compiled(x)
@@ -210,7 +214,10 @@ def count_statuses(
     figures: Figures, found: RandomFunction, targets: Targets, solutions: Any, where: str
 ) -> None:
     """Of what attainable targets are called in the first place."""
+    scale = np.ptp(found.bounds, axis=1)
     for row in np.flatnonzero(targets.attainable):
+        gaps = np.abs(solutions.x[row] - targets.x[row]) / scale
+        figures.recalled += bool((gaps.max(axis=1) < 1e-3).any())
         status = fi.Status(solutions.status[row, 0])
         if status != fi.Status.CONVERGED or solutions.count[row] < 1:
             figures.missed[found.family, targets.kind[row], status.name] += 1

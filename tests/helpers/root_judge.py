@@ -66,6 +66,8 @@ class Judge:
             root = self.newton(y, x + aside * self.scale)
             if root is not None:
                 break
+        if root is not None and self.formula.p > self.formula.q and not self.inside(root):
+            root = self.newton_on_bounds(y, root)  # of a set of roots, one that is inside
         if root is not None:
             distance = self.distance(root, x)
             if distance <= x_error and self.inside(root):
@@ -77,7 +79,10 @@ class Judge:
             distance = self.distance(other, x)
             if distance <= x_error:
                 return Judgement(Verdict.ROOT, distance, other)
-            if root is None or not self.inside(root) or distance < self.distance(root, x):
+            # Along a set of roots f is level: only the nearest one of it tells something.
+            if self.formula.p <= self.formula.q and (
+                root is None or not self.inside(root) or distance < self.distance(root, x)
+            ):
                 root = other
         exists = root is not None and self.inside(root)
         true_error = self.distance(root, x) if exists else np.inf
@@ -87,8 +92,19 @@ class Judge:
             return Judgement(Verdict.UNDERSTATED, true_error)
         return Judgement(Verdict.ROUNDED, true_error)
 
-    def newton(self, y: Array, start: Array) -> Any:
+    def newton_on_bounds(self, y: Array, beyond: Any) -> Any:
+        """From a root out of the bounds: one with the inputs that are beyond them on them."""
+        values = np.array([float(v) for v in beyond])
+        held = (values < self.bounds[:, 0]) | (values > self.bounds[:, 1])
+        if self.formula.p - held.sum() < self.formula.q:
+            return None
+        start = np.clip(values, self.bounds[:, 0], self.bounds[:, 1])
+        return self.newton(y, start, np.where(held, 0.0, 1.0))
+
+    def newton(self, y: Array, start: Array, free: Any = 1.0) -> Any:
         """An exact root as balls' midpoints (p,), from `start`; None if it does not converge.
+
+        Inputs of which `free` is 0 stay where they are.
 
         Towards a root of multiplicity m steps shrink by (m - 1) / m each: where they do, the next
         is taken m times as long.
@@ -101,7 +117,7 @@ class Judge:
             gaps = [t - v for t, v in zip(target, values, strict=True)]
             if all(gap.mid() == 0 for gap in gaps):
                 return x
-            step = self._step(slopes, gaps)
+            step = self._step(slopes, gaps, self.scale * free)
             if step is None:
                 return None
             lengths.append(self._length(step))
@@ -119,10 +135,10 @@ class Judge:
                 return None
         return None
 
-    def _step(self, slopes: list[list[Any]], gaps: list[Any]) -> list[Any] | None:
+    def _step(self, slopes: list[list[Any]], gaps: list[Any], unit: Array) -> list[Any] | None:
         """Of least length in units of the scale, or to the least squares in units of f's slopes."""
         p, q = self.formula.p, self.formula.q
-        scale = [arb(float(s)) for s in self.scale]
+        scale = [arb(float(s)) for s in unit]
         rows = [[d * s for d, s in zip(row, scale, strict=True)] for row in slopes]
         sizes = [max((abs(float(d.mid())) for d in row), default=0.0) for row in rows]
         if min(sizes) == 0.0:

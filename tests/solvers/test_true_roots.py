@@ -1,4 +1,4 @@
-"""A small draw of the campaign of ``bench/true_roots.py``, and the judge on cases known by hand."""
+"""A small draw of the campaign ``bench/campaigns/true_roots.py``; its judge, on known cases."""
 
 import numpy as np
 import pytest

@@ -1,7 +1,7 @@
 """Is what is called CONVERGED a solution, and is what can be reached reached? In high precision.
 
-Run with ``python bench/true_roots.py``: 300 random compiled functions in random units and 100,000
-targets, a third of which are out of reach, take about ten minutes on one core. It needs
+Run with ``python bench/campaigns/true_roots.py``: 300 random compiled functions in random units
+and 100,000 targets, a third of which are out of reach, take about ten minutes on one core. It needs
 python-flint, in the extra ``bench``. What is counted is defined in ``tests/helpers/root_judge.py``
 and ``root_campaign.py``, beside the generator ``random_functions.py``; a smaller draw is a test.
 """
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 # The tests draw from the same functions, and do not depend on this folder.
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "helpers"))
 
 from random_functions import FAMILIES
 from root_campaign import Figures, run_campaign
