@@ -7,7 +7,7 @@ its `x_error` in units of the region's scale, is one of these:
 ROOT        Inside the bounds and within `x_error` of x is a point z with f(z) = y, found by
             Newton's method from x in 60 digits. With more outputs than inputs a y that was rounded
             is no exact image: there z is the point of least squares, and |f(z) - y| <= 4 e(z) in
-            each output.
+            each output, or the point that y is the rounded image of.
 ROUNDED     No such z is known, but one with |f(z) - y| <= 4 e(z) in each output: to the accuracy of
             f in float64 it is a root. At folds and multiple roots the rounding of y can take the
             roots of f - y away, or out of the bounds.
@@ -74,6 +74,8 @@ class Judge:
                 return Judgement(Verdict.ROOT, distance, root)
         for start in known:
             other = self.newton(y, start)
+            if self.formula.p < self.formula.q and self.is_rounded(y, start):
+                other = start  # what y is the rounded image of
             if other is None or not self.inside(other):
                 continue
             distance = self.distance(other, x)

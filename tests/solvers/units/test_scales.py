@@ -90,13 +90,12 @@ def test_measured_in_pascals_and_pascal_seconds():
     values = np.stack([X[:, 0] ** 2 + X[:, 1], X[:, 0] - 0.5 * X[:, 1] ** 2], axis=1)
     units = np.array([1e5, 1e-3])
     spread = values.std(axis=0)
+    short = {"learning_rate": "cosine", "early_stopping": False}
+    learned = fi.MLPRegressor((16,), max_iter=60, random_state=0, **short)
+    inverse = fi.MLPRegressor((16,), max_iter=30, **short)
     for solver in (
-        fi.NearestSolver(forward=fi.MLPRegressor((16,), max_iter=60, random_state=0)),
-        fi.DirectSolver(
-            network=fi.MLPRegressor((16,), max_iter=30),
-            forward=fi.MLPRegressor((16,), max_iter=60, random_state=0),
-            random_state=0,
-        ),
+        fi.NearestSolver(learned, random_state=0),
+        fi.DirectSolver(learned, network=inverse, random_state=0),
     ):
         found = solver.fit(X, values * units).solve(values[:100] * units)
         converged = found.status == fi.Status.CONVERGED
