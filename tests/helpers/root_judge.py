@@ -189,16 +189,19 @@ class Judge:
         method has nowhere to go. In float64 but for the images."""
         f, point, damping = self.formula, np.array(x, dtype=float), 1e-3
         cost, J, r = self._least_squares(y, point)
+        low, high = self.bounds.T
         for _ in range(40):
-            step = np.linalg.solve(
-                J.T @ J + damping * np.eye(f.p) * max(np.trace(J.T @ J), 1e-300), J.T @ r
-            )
+            # Inputs on a bound stay there if the way down leads out.
+            down = J.T @ r
+            J = J * ~((point <= low) & (down < 0) | (point >= high) & (down > 0))
+            size = max(np.trace(J.T @ J), 1e-300)
+            step = np.linalg.solve(J.T @ J + damping * size * np.eye(f.p), J.T @ r)
             moved = point + step * self.scale
             gap = (moved - x) / self.scale
             length = np.linalg.norm(gap)
             if length > x_error:
                 moved = x + gap * (x_error / length) * self.scale
-            moved = np.clip(moved, self.bounds[:, 0], self.bounds[:, 1])
+            moved = np.clip(moved, low, high)
             now, J_now, r_now = self._least_squares(y, moved)
             if not now < cost:
                 damping *= 10.0
