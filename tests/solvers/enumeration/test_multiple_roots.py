@@ -99,3 +99,35 @@ def test_beside_a_multiple_root_are_all_that_are_there():
     found = solver.solve_all(targets)
     assert found.count.tolist() == [1] * 5
     np.testing.assert_allclose(found.x[:, 0, 0], np.cbrt(targets), rtol=1e-3)
+
+
+@fi.forward(n_inputs=2, n_outputs=2)
+def oblique_square(x, y):
+    y[0] = (x[0] + 0.3 * x[1] - 0.1234567) ** 2
+    y[1] = x[1] - 0.2 * x[0]
+
+
+@fi.forward(n_inputs=2, n_outputs=2)
+def oblique_fourth_power(x, y):
+    y[0] = (x[0] + 0.3 * x[1] - 0.1234567) ** 4
+    y[1] = np.exp(x[1] - 0.2 * x[0])
+
+
+@pytest.mark.parametrize("f", [oblique_square, oblique_fourth_power], ids=lambda f: f.name)
+@pytest.mark.parametrize("exact", [True, False])
+def test_double_roots_along_no_axis(f, exact):
+    """The other output keeps both inputs moving while the first one vanishes."""
+    second = np.random.default_rng(0).uniform(-0.7, 0.7, 100)
+    x = np.stack([0.1234567 - 0.3 * second, second], axis=1)
+    targets = f(x)  # the first is about 1e-33
+    if exact:
+        targets[:, 0] = 0.0
+    solver = fi.NearestSolver(f, bounds=[(-1, 1)] * 2, random_state=0).fit()
+    found = solver.solve_all(targets)
+    assert not (found.status[:, 0] == fi.Status.UNREACHABLE).any()
+    assert (found.status[:, 0] == fi.Status.CONVERGED).mean() >= 0.98
+    assert (found.count <= 1).all()
+    gap = np.linalg.norm((found.x[:, 0] - x) / solver.problem_.region.scale, axis=1)
+    converged = found.status[:, 0] == fi.Status.CONVERGED
+    assert (gap[converged] <= found.x_error[converged, 0] + 1e-15).all()
+    assert (solver.solve(targets).status[:, 0] == fi.Status.CONVERGED).mean() >= 0.9
