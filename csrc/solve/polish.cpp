@@ -16,6 +16,8 @@ constexpr double kFirstDamping = 1e-4, kMostDamping = 1e10;
 constexpr double kTiny = 1e-40;       // products of squares below this may vanish
 // Differences are as wide as common after steps of this length, in units of the box, else narrower.
 constexpr double kShortStep = 1e-5;
+// An output that changes so much less than another gets a unit of its own.
+constexpr double kMuchFlatter = 1e-4;
 constexpr double kStationary = 1e-9;  // cosine between the residual and what J can reach
 // After a step that shrinks the squared residual by this factor, the next keeps the derivatives.
 constexpr double kKeepDerivatives = 1e-3;
@@ -39,10 +41,14 @@ Polish::Scratch::Scratch(Taker& take, std::int64_t p, std::int64_t q) {
   take(last_step, p);
   take(rounding, q);
   take(generous, q);
+  take(unit, q);
+  take(start_x, p);
+  take(start_fx, q);
 }
 
-// The state of one start. Its Jacobian is in units of the box's scale; its columns are zero for
-// coordinates that are held at a bound.
+// The state of one start. Its Jacobian is in units of the box's scale and of the outputs, as are its
+// residuals; its columns are zero for coordinates that are held at a bound. `unit`, a power of two
+// for each output, keeps tiny residuals from vanishing in squares or beside those of other outputs.
 struct Polish::Run : Polish::Scratch {
   const FunctionScratch& function;
   double damping = kFirstDamping;
@@ -51,7 +57,7 @@ struct Polish::Run : Polish::Scratch {
   double first_step = 0;
   double last_ratio = 0;
   double last_length = 1;  // of the last step that was taken
-  double unit = 1;  // a power of two that keeps squares of tiny residuals from vanishing
+  bool balanced = false;  // whether outputs have other units than those of the metric
 
   Run(const Scratch& scratch, const FunctionScratch& function_)
       : Scratch(scratch), function(function_) {}
@@ -115,7 +121,7 @@ double Polish::advance(const double* y, const double* x, Run& run) const {
   ++run.n_evaluations;
   double sum = 0;
   for (std::int64_t r = 0; r < f_.n_outputs(); ++r) {
-    const double error = run.unit * metric_.error(run.fx, y, r);
+    const double error = run.unit[r] * metric_.error(run.fx, y, r);
     sum += error * error;
   }
   return std::isfinite(sum) ? sum : std::numeric_limits<double>::infinity();
@@ -123,8 +129,11 @@ double Polish::advance(const double* y, const double* x, Run& run) const {
 
 PolishResult Polish::polish_one(const double* y, double* x, double* fx, Run& run) const {
   const std::int64_t p = f_.n_inputs(), q = f_.n_outputs();
-  find_residual(y, fx, run);
+  std::copy(x, x + p, run.start_x);
+  std::copy(fx, fx + q, run.start_fx);
   run.forget(p, q);
+  std::fill(run.unit, run.unit + q, 1.0);
+  find_residual(y, fx, run);
   double squared = dot(run.residual, run.residual, q);
   const auto capped = [&] { return run.n_evaluations >= options_.max_evaluations; };
   const auto finish = [&](PolishEnd end) {
@@ -133,16 +142,25 @@ PolishResult Polish::polish_one(const double* y, double* x, double* fx, Run& run
       const double d = (x[i] - run.first_x[i]) / box_.scale[i];
       later += d * d;
     }
-    return PolishResult{metric_.distance(fx, y), run.n_evaluations, end, exact(fx, run),
+    double residual = metric_.distance(fx, y);
+    if (run.balanced && !(residual <= metric_.distance(run.start_fx, y))) {
+      std::copy(run.start_x, run.start_x + p, x);
+      std::copy(run.start_fx, run.start_fx + q, fx);
+      residual = metric_.distance(fx, y);
+      end = PolishEnd::stationary;
+      run.forget(p, q);
+      find_residual(y, fx, run);
+    }
+    return PolishResult{residual, run.n_evaluations, end, exact(fx, run),
                         run.first_step,          std::sqrt(later)};
   };
   if (!std::isfinite(squared)) return finish(PolishEnd::stationary);
-  while (!solved(y, fx, squared, run)) {
+  while (!solved(y, fx, run)) {
     if (squared < kTiny) squared = in_larger_unit(y, fx, run);
     if (capped()) return finish(PolishEnd::evaluations);
     f_.jacobian(x, box_near(run), run.jac, run.function);
     run.n_evaluations += f_.evaluations_per_jacobian();
-    if (!prepare(x, squared, run)) return finish(PolishEnd::stationary);
+    if (!prepare(y, x, fx, squared, run)) return finish(PolishEnd::stationary);
     double reached = take_step(y, x, squared, run);
     if (!(reached < squared)) {
       return finish(capped() ? PolishEnd::evaluations : PolishEnd::stationary);
@@ -163,11 +181,11 @@ PolishResult Polish::polish_one(const double* y, double* x, double* fx, Run& run
     for (bool again = true; again && reached < squared;) {
       again = reached <= kKeepDerivatives * squared;
       move();
-      if (!again || solved(y, fx, squared, run) || capped()) break;
+      if (!again || solved(y, fx, run) || capped()) break;
       find_step(run);
       reached = advance(y, x, run);
     }
-    if (!steady || solved(y, fx, squared, run) || capped()) continue;
+    if (!steady || solved(y, fx, run) || capped()) continue;
     // All further steps together, if each is the last one times the ratio.
     const double rest = run.last_ratio / (1 - run.last_ratio);
     for (std::int64_t i = 0; i < p; ++i) run.step[i] = rest * run.last_step[i];
@@ -188,11 +206,11 @@ Box Polish::box_near(const Run& run) const {
 }
 
 // Whether the residual is only rounding: steps cannot reduce it in earnest.
-bool Polish::solved(const double* y, const double* fx, double squared, const Run& run) const {
-  const double enough = run.unit * options_.sufficient_residual;
-  if (enough > 0 && squared <= enough * enough) return true;
+bool Polish::solved(const double* y, const double* fx, const Run& run) const {
+  const double enough = options_.sufficient_residual;
+  if (enough > 0 && metric_.squared(fx, y) <= enough * enough) return true;
   for (std::int64_t r = 0; r < f_.n_outputs(); ++r) {
-    const double digits = f_.rounding() * run.unit * metric_.weight(r) * (std::abs(y[r]) + std::abs(fx[r]));
+    const double digits = f_.rounding() * run.unit[r] * metric_.weight(r) * (std::abs(y[r]) + std::abs(fx[r]));
     if (!(std::abs(run.residual[r]) <= kRounding * digits + run.rounding[r])) return false;
   }
   return true;
@@ -202,7 +220,7 @@ bool Polish::solved(const double* y, const double* fx, double squared, const Run
 // as the rounding of the region's scale.
 bool Polish::exact(const double* fx, const Run& run) const {
   for (std::int64_t r = 0; r < f_.n_outputs(); ++r) {
-    const double weight = run.unit * metric_.weight(r);
+    const double weight = run.unit[r] * metric_.weight(r);
     const double digits = f_.rounding() * weight * std::abs(fx[r]) + run.generous[r];
     const double allowed = kExact * digits + resolution_[r] * weight;
     if (!(std::abs(run.residual[r]) <= allowed)) return false;
@@ -226,7 +244,7 @@ bool Polish::steps_shrink_steadily(Run& run) const {
 
 void Polish::find_residual(const double* y, const double* fx, Run& run) const {
   for (std::int64_t r = 0; r < f_.n_outputs(); ++r) 
-    run.residual[r] = run.unit * metric_.error(fx, y, r);
+    run.residual[r] = run.unit[r] * metric_.error(fx, y, r);
 }
 
 // Measures the residual in a larger unit; returns its new square.
@@ -235,9 +253,11 @@ double Polish::in_larger_unit(const double* y, const double* fx, Run& run) const
   const double largest = std::abs(*std::max_element(
       run.residual, run.residual + q, [](double a, double b) { return std::abs(a) < std::abs(b); }));
   const double factor = std::ldexp(1.0, -std::ilogb(largest));
-  if (!std::isfinite(factor * run.unit)) return 0;
-  run.unit *= factor;
   for (std::int64_t r = 0; r < q; ++r) {
+    if (!std::isfinite(factor * run.unit[r])) return 0;
+  }
+  for (std::int64_t r = 0; r < q; ++r) {
+    run.unit[r] *= factor;
     run.rounding[r] *= factor;
     run.generous[r] *= factor;
   }
@@ -247,15 +267,21 @@ double Polish::in_larger_unit(const double* y, const double* fx, Run& run) const
 
 // Scales the Jacobian, holds coordinates at bounds where the gradient points outside, and computes
 // the gradient. False if nothing inside the bounds reduces the residual.
-bool Polish::prepare(const double* x, double squared, Run& run) const {
+bool Polish::prepare(const double* y, const double* x, const double* fx, double& squared,
+                     Run& run) const {
   const std::int64_t p = f_.n_inputs(), q = f_.n_outputs();
   std::fill(run.gradient, run.gradient + p, 0.0);
   for (std::int64_t r = 0; r < q; ++r) {
     for (std::int64_t i = 0; i < p; ++i) {
       double& slope = run.jac[r * p + i];
       slope *= box_.scale[i];
-      slope *= metric_.weight(r) * run.unit;
-      run.gradient[i] += slope * run.residual[r];
+      slope *= metric_.weight(r) * run.unit[r];
+    }
+  }
+  if (q > 1) squared = balance_outputs(y, fx, run);
+  for (std::int64_t r = 0; r < q; ++r) {
+    for (std::int64_t i = 0; i < p; ++i) {
+      run.gradient[i] += run.jac[r * p + i] * run.residual[r];
     }
   }
   for (std::int64_t i = 0; i < p; ++i) {
@@ -279,6 +305,29 @@ bool Polish::prepare(const double* x, double squared, Run& run) const {
   run.size = dot(run.jac, run.jac, p * q);
   return std::isfinite(run.size) &&
          norm(run.gradient, p) > kStationary * std::sqrt(run.size * squared);
+}
+
+// Gives outputs that change far less here than another a smaller unit: their errors would vanish
+// beside its rounding. Returns the squared residual in the new units.
+double Polish::balance_outputs(const double* y, const double* fx, Run& run) const {
+  const std::int64_t p = f_.n_inputs(), q = f_.n_outputs();
+  double most = 0;
+  for (std::int64_t r = 0; r < q; ++r) most = std::max(most, norm(run.jac + r * p, p));
+  bool changed = false;
+  for (std::int64_t r = 0; r < q && std::isfinite(most); ++r) {
+    const double slope = norm(run.jac + r * p, p);
+    if (!(slope > 0) || slope >= kMuchFlatter * most) continue;
+    const double factor = std::ldexp(1.0, std::ilogb(most) - std::ilogb(slope));
+    if (!std::isfinite(factor * run.unit[r])) continue;
+    run.unit[r] *= factor;
+    for (std::int64_t i = 0; i < p; ++i) run.jac[r * p + i] *= factor;
+    changed = true;
+  }
+  if (changed) {
+    run.balanced = true;
+    find_residual(y, fx, run);
+  }
+  return dot(run.residual, run.residual, q);
 }
 
 void Polish::hold(std::int64_t coordinate, Run& run) const {

@@ -52,7 +52,7 @@ class Polish {
   // Memory of one thread, in addition to that of the function.
   struct Scratch {
     double *jac, *residual, *gradient, *step, *x, *fx, *matrix, *system, *first_x;
-    double *last_step, *rounding, *generous;
+    double *last_step, *rounding, *generous, *unit, *start_x, *start_fx;
     Scratch() = default;
     Scratch(Taker& take, std::int64_t p, std::int64_t q);
   };
@@ -63,7 +63,9 @@ class Polish {
   struct Run;
   PolishResult polish_one(const double* y, double* x, double* fx, Run& run) const;
   void find_residual(const double* y, const double* fx, Run& run) const;
-  bool prepare(const double* x, double squared, Run& run) const;
+  bool prepare(const double* y, const double* x, const double* fx, double& squared,
+               Run& run) const;
+  double balance_outputs(const double* y, const double* fx, Run& run) const;
   void hold(std::int64_t coordinate, Run& run) const;
   bool hold_outward(const double* x, Run& run) const;
   double squared_after_step(const Run& run) const;
@@ -71,7 +73,7 @@ class Polish {
   void find_step(Run& run) const;
   double advance(const double* y, const double* x, Run& run) const;
   double take_step(const double* y, const double* x, double squared, Run& run) const;
-  bool solved(const double* y, const double* fx, double squared, const Run& run) const;
+  bool solved(const double* y, const double* fx, const Run& run) const;
   bool exact(const double* fx, const Run& run) const;
   Box box_near(const Run& run) const;
   double in_larger_unit(const double* y, const double* fx, Run& run) const;

@@ -22,7 +22,7 @@ constexpr double kLongestStep = 0.5;         // in units of the region
 constexpr double kSpacing = 1.0 / (1 << 17);  // widest spacing of points, in units of the region
 constexpr double kNarrow = 1.0 / (1 << 20);   // no f that can be inverted is wild within this
 constexpr double kIrregular = 1e-2;          // largest noise, relative to how much f varies there
-constexpr double kSure = 3;                  // times the noise of each output
+constexpr double kSure = 4;                  // times the noise of each output
 constexpr double kGrowth = 4, kFlat = 0.5;   // of the radius, and where it stops
 constexpr double kNothing = kEpsilon * kEpsilon;
 
@@ -33,6 +33,7 @@ Roots::Scratch::Scratch(Taker& take, std::int64_t p, std::int64_t q) {
   take(jac, q * p);
   take(noise, q);
   take(spread, q);
+  take(unit, q);
   take(points, kPoints * p);
   take(images, kPoints * q);
   take(matrix, m * m);
@@ -70,6 +71,16 @@ void Roots::find_rounding(const double* x, const double* fx, bool generous,
   }
 }
 
+// The largest error of an output, in the units of `newton_step`.
+double Roots::largest_error(const double* fx, const double* y, const Scratch& scratch) const {
+  double largest = 0;
+  for (std::int64_t j = 0; j < q_; ++j) {
+    const double error = scratch.unit[j] * std::abs(metric_.error(fx, y, j));
+    if (!(error <= largest)) largest = error;  // also for NaN
+  }
+  return largest;
+}
+
 bool Roots::within_noise(const double* y, const double* fx, double factor,
                          const Scratch& scratch) const {
   for (std::int64_t j = 0; j < q_; ++j) {
@@ -83,24 +94,27 @@ bool Roots::within_noise(const double* y, const double* fx, double factor,
 // none.
 double Roots::newton_step(const double* y, const double* fx, const Scratch& scratch) const {
   const std::int64_t m = std::min(p_, q_);
-  // In a unit in which squares do not vanish.
-  double largest = 0;
-  for (std::int64_t i = 0; i < p_ * q_; ++i) largest = std::max(largest, std::abs(scratch.jac[i]));
-  if (largest == 0) return kInfinity;
-  const double unit = std::ldexp(1.0, -std::ilogb(largest));
-  for (std::int64_t i = 0; i < p_ * q_; ++i) scratch.jac[i] *= unit;
+  // In units in which no output's error vanishes, in squares or beside others.
+  for (std::int64_t j = 0; j < q_; ++j) {
+    double largest = 0;
+    for (std::int64_t i = 0; i < p_; ++i) {
+      largest = std::max(largest, std::abs(scratch.jac[j * p_ + i]));
+    }
+    scratch.unit[j] = largest > 0 ? std::ldexp(1.0, -std::ilogb(largest)) : 1.0;
+    for (std::int64_t i = 0; i < p_; ++i) scratch.jac[j * p_ + i] *= scratch.unit[j];
+  }
   gram(scratch.jac, q_, p_, scratch.matrix);
   add_to_diagonal(scratch.matrix, m, 1e-14 * trace(scratch.matrix, m));
   if (!cholesky(scratch.matrix, m)) return kInfinity;
   std::fill(scratch.step, scratch.step + p_, 0.0);
   if (p_ <= q_) {
     for (std::int64_t j = 0; j < q_; ++j) {
-      const double error = unit * metric_.error(fx, y, j);
+      const double error = scratch.unit[j] * metric_.error(fx, y, j);
       for (std::int64_t i = 0; i < p_; ++i) scratch.step[i] -= scratch.jac[j * p_ + i] * error;
     }
     cholesky_solve(scratch.matrix, p_, scratch.step);
   } else {
-    for (std::int64_t j = 0; j < q_; ++j) scratch.system[j] = unit * metric_.error(fx, y, j);
+    for (std::int64_t j = 0; j < q_; ++j) scratch.system[j] = scratch.unit[j] * metric_.error(fx, y, j);
     cholesky_solve(scratch.matrix, q_, scratch.system);
     for (std::int64_t j = 0; j < q_; ++j) {
       for (std::int64_t i = 0; i < p_; ++i) {
@@ -124,7 +138,7 @@ Shown Roots::shows(const double* y, const double* x, const double* fx, const Scr
       scratch.points[i] = region_.clipped_step(moved, i);
     }
     f_.values(scratch.points, scratch.images, 1, function);
-    if (metric_.distance(scratch.images, y) <= kContraction * metric_.distance(fx, y)) {
+    if (largest_error(scratch.images, y, scratch) <= kContraction * largest_error(fx, y, scratch)) {
       return Shown::near;
     }
   }
@@ -270,9 +284,9 @@ RootFacts Roots::assess(const double* y, const double* x, const double* fx,
     digits += digit * digit;
   }
   const double least = std::max(std::sqrt(digits), kEpsilon);
-  RootFacts facts{std::max(wanted / sigma, std::sqrt(digits)), false};
+  RootFacts facts{std::max(1.25 * wanted / sigma, std::sqrt(digits)), false};
   if (!(facts.x_error < kFlat)) facts = {least, true};
-  if (!facts.singular && leaves(x, fx, facts.x_error, 0.5 * wanted, scratch, function)) {
+  if (!facts.singular && leaves(x, fx, facts.x_error, wanted, scratch, function)) {
     return facts;
   }
   facts.singular = true;

@@ -46,7 +46,7 @@ class Roots {
   // Memory of one thread, in addition to that of the function for kPoints rows.
   static constexpr std::int64_t kPoints = 9;
   struct Scratch {
-    double *jac, *noise, *spread, *points, *images, *matrix, *system, *step, *direction;
+    double *jac, *noise, *spread, *unit, *points, *images, *matrix, *system, *step, *direction;
     Scratch() = default;
     Scratch(Taker& take, std::int64_t p, std::int64_t q);
   };
@@ -63,6 +63,7 @@ class Roots {
  private:
   bool within_noise(const double* y, const double* fx, double factor,
                     const Scratch& scratch) const;
+  double largest_error(const double* fx, const double* y, const Scratch& scratch) const;
   void find_rounding(const double* x, const double* fx, bool generous,
                      const Scratch& scratch) const;
   void differentiate(const double* x, const Scratch& scratch,
