@@ -83,12 +83,12 @@ inline void rotate(double* a, double* b, std::int64_t n, std::int64_t stride, do
   }
 }
 
-// Finds the direction v (p) of length 1 in which jac (q, p) changes least, among those in which it
-// changes at all if p > q, and returns that change: its smallest singular value, however much
-// smaller than the largest. By plane rotations that make the columns of jac, or its rows if those
-// are fewer, orthogonal (Hestenes 1958); jac ends as that. Uses basis (m, m), m = min(p, q).
-inline double weakest_direction(double* jac, std::int64_t q, std::int64_t p, double* basis,
-                                double* v) {
+// The singular values (m) of jac (q, p), m = min(p, q), in any order, and the directions (m, p) of
+// length 1 to which they belong, however much smaller some are than others. By plane rotations that
+// make the columns of jac, or its rows if those are fewer, orthogonal (Hestenes 1958); jac ends as
+// that, in another unit. Uses basis (m, m).
+inline void singular_directions(double* jac, std::int64_t q, std::int64_t p, double* basis,
+                                double* values, double* directions) {
   const bool by_row = p > q;
   const std::int64_t m = by_row ? q : p, n = by_row ? p : q;  // m vectors of n numbers
   const std::int64_t next = by_row ? p : 1, stride = by_row ? 1 : p;
@@ -124,27 +124,23 @@ inline double weakest_direction(double* jac, std::int64_t q, std::int64_t p, dou
       }
     }
   }
-  double least = std::numeric_limits<double>::infinity();
-  std::int64_t weakest = 0;
+  const double even = 1 / std::sqrt(static_cast<double>(p));
   for (std::int64_t k = 0; k < m; ++k) {
     double squared = 0;
     for (std::int64_t i = 0; i < n * stride; i += stride) {
       squared += jac[k * next + i] * jac[k * next + i];
     }
-    if (!(squared < least)) continue;
-    least = squared;
-    weakest = k;
-  }
-  const double length = std::sqrt(least);
-  for (std::int64_t i = 0; i < p; ++i) {
-    if (!by_row) {
-      v[i] = basis[i * m + weakest];
-    } else {
-      v[i] = length > 0 ? jac[weakest * p + i] / length : 1 / std::sqrt(static_cast<double>(p));
+    const double length = std::sqrt(squared);
+    values[k] = usable ? length / unit : 0;
+    for (std::int64_t i = 0; i < p; ++i) {
+      double& entry = directions[k * p + i];
+      if (!by_row) {
+        entry = basis[i * m + k];
+      } else {
+        entry = length > 0 ? jac[k * p + i] / length : even;
+      }
     }
   }
-  for (std::int64_t i = 0; i < p * q; ++i) jac[i] /= unit;
-  return usable ? length / unit : 0;
 }
 
 }  // namespace fastinv

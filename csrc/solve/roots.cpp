@@ -39,7 +39,8 @@ Roots::Scratch::Scratch(Taker& take, std::int64_t p, std::int64_t q) {
   take(matrix, m * m);
   take(system, q);
   take(step, p);
-  take(direction, p);
+  take(values, m);
+  take(directions, m * p);
 }
 
 // The derivative in units of the region and the metric.
@@ -221,27 +222,17 @@ void Roots::add_digits(const double* x, const double* fx, const Scratch& scratch
   }
 }
 
-// The smallest singular value of the derivative in units of the noise; sets scratch.direction to
-// where f changes that little.
-double Roots::weakest(const Scratch& scratch) const {
-  for (std::int64_t j = 0; j < q_; ++j) {
-    const double weight = scratch.noise[j] > 0 ? 1 / scratch.noise[j] : 0;
-    for (std::int64_t i = 0; i < p_; ++i) scratch.jac[j * p_ + i] *= weight;
-  }
-  return weakest_direction(scratch.jac, q_, p_, scratch.matrix, scratch.direction);
-}
-
 // Whether f leaves its value at x by at least `wanted`, in units of its noise, on every side along
 // the direction that lies inside the bounds.
-bool Roots::leaves(const double* x, const double* fx, double length, double wanted,
-                   const Scratch& scratch, const FunctionScratch& function) const {
+bool Roots::leaves(const double* x, const double* fx, const double* direction, double length,
+                   double wanted, const Scratch& scratch, const FunctionScratch& function) const {
   const Box box = region_.box();
   std::int64_t n = 0;
   for (const double sign : {-1.0, 1.0}) {
     double* const point = scratch.points + n * p_;
     bool inside = true;
     for (std::int64_t i = 0; i < p_; ++i) {
-      point[i] = x[i] + sign * length * box.scale[i] * scratch.direction[i];
+      point[i] = x[i] + sign * length * box.scale[i] * direction[i];
       inside &= box.lower[i] <= point[i] && point[i] <= box.upper[i];
     }
     n += inside;
@@ -276,27 +267,36 @@ RootFacts Roots::assess(const double* y, const double* x, const double* fx,
     squared += error * error;
   }
   const double wanted = 1.5 * std::sqrt(squared) + kSure * std::sqrt(static_cast<double>(q_));
-  const double sigma = weakest(scratch);
   // x itself is only given to a rounding.
   double digits = 0;
   for (std::int64_t i = 0; i < p_; ++i) {
     const double digit = x[i] / region_.scale()[i] * kEpsilon;
     digits += digit * digit;
   }
-  const double least = std::max(std::sqrt(digits), kEpsilon);
-  RootFacts facts{std::max(1.25 * wanted / sigma, std::sqrt(digits)), false};
-  if (!(facts.x_error < kFlat)) facts = {least, true};
-  if (!facts.singular && leaves(x, fx, facts.x_error, wanted, scratch, function)) {
-    return facts;
+  const double least = std::sqrt(digits);
+  for (std::int64_t j = 0; j < q_; ++j) {
+    const double weight = scratch.noise[j] > 0 ? 1 / scratch.noise[j] : 0;
+    for (std::int64_t i = 0; i < p_; ++i) scratch.jac[j * p_ + i] *= weight;
   }
-  facts.singular = true;
-  while (!leaves(x, fx, facts.x_error, wanted, scratch, function)) {
-    facts.x_error *= kGrowth;
-    if (facts.x_error <= kFlat) continue;
-    // A set of roots. How far it is, other directions say.
-    facts.x_error = wanted / norm(scratch.jac, q_ * p_);
-    break;
+  singular_directions(scratch.jac, q_, p_, scratch.matrix, scratch.values, scratch.directions);
+  // In each direction: as far as the derivative says, or until f leaves what may be noise.
+  RootFacts facts{least * least, false};
+  for (std::int64_t k = 0; k < std::min(p_, q_); ++k) {
+    const double* const direction = scratch.directions + k * p_;
+    double radius = std::max(1.25 * wanted / scratch.values[k], least);
+    bool regular = radius < kFlat;
+    if (!regular) radius = std::max(least, kEpsilon);
+    while (!leaves(x, fx, direction, radius, wanted, scratch, function)) {
+      regular = false;
+      radius *= kGrowth;
+      if (radius <= kFlat) continue;
+      radius = 0;  // along a set of roots
+      break;
+    }
+    facts.singular |= !regular;
+    facts.x_error += radius * radius;
   }
+  facts.x_error = std::sqrt(facts.x_error);
   return facts;
 }
 

@@ -46,7 +46,8 @@ class Roots {
   // Memory of one thread, in addition to that of the function for kPoints rows.
   static constexpr std::int64_t kPoints = 9;
   struct Scratch {
-    double *jac, *noise, *spread, *unit, *points, *images, *matrix, *system, *step, *direction;
+    double *jac, *noise, *spread, *unit, *points, *images, *matrix, *system, *step;
+    double *values, *directions;
     Scratch() = default;
     Scratch(Taker& take, std::int64_t p, std::int64_t q);
   };
@@ -57,8 +58,6 @@ class Roots {
   // How sharply the root at x is determined.
   RootFacts assess(const double* y, const double* x, const double* fx, const Scratch& scratch,
                    const FunctionScratch& function) const;
-  // The direction (p) in units of the region that `assess` found to change f least, in its noise.
-  const double* direction(const Scratch& scratch) const { return scratch.direction; }
 
  private:
   bool within_noise(const double* y, const double* fx, double factor,
@@ -73,9 +72,8 @@ class Roots {
                      const FunctionScratch& function) const;
   void add_digits(const double* x, const double* fx, const Scratch& scratch,
                   const FunctionScratch& function) const;
-  double weakest(const Scratch& scratch) const;
-  bool leaves(const double* x, const double* fx, double length, double wanted,
-              const Scratch& scratch, const FunctionScratch& function) const;
+  bool leaves(const double* x, const double* fx, const double* direction, double length,
+              double wanted, const Scratch& scratch, const FunctionScratch& function) const;
 
   const Function& f_;
   const Region& region_;

@@ -1,4 +1,5 @@
 // The other side of a fold: where f turns back, solutions come in pairs.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -58,8 +59,17 @@ void Search::try_partner(const Goal& goal, const double* y, std::int64_t anchor,
 
 // Finds v (p) in units of scale, the direction in which f changes least at x; returns that change.
 double Search::flattest(const double* x, double* v, Scratch& scratch) const {
+  find_directions(x, scratch);
+  const std::int64_t m = std::min(p_, q_);
+  const std::int64_t k = std::min_element(scratch.values, scratch.values + m) - scratch.values;
+  std::copy_n(scratch.directions + k * p_, p_, v);
+  return scratch.values[k];
+}
+
+// The singular values of f's derivative at x, with their directions.
+void Search::find_directions(const double* x, Scratch& scratch) const {
   differentiate(x, scratch);
-  return weakest_direction(scratch.jac, q_, p_, scratch.matrix, v);
+  singular_directions(scratch.jac, q_, p_, scratch.matrix, scratch.values, scratch.directions);
 }
 
 }  // namespace fastinv

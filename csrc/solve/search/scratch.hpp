@@ -43,6 +43,7 @@ struct Search::Scratch {
   PolishEnd nearest_end = PolishEnd::stationary;
   // A derivative, and a small system made from it.
   double *jac, *matrix, *column;  // (q, p), (m, m), (m)
+  double *values, *directions;    // (m), (m, p): its singular values
   // For the other side of a fold: a direction, two points along it and their images, the change
   // along it, and the partner with its image.
   double *direction, *points, *images, *along, *partner_x, *partner_fx;
@@ -67,6 +68,8 @@ struct Search::Scratch {
     take(jac, q * p);
     take(matrix, m * m);
     take(column, m);
+    take(values, m);
+    take(directions, m * p);
     take(direction, p);
     take(points, 2 * p);
     take(images, 2 * q);

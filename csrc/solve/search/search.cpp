@@ -196,8 +196,8 @@ bool Search::take_polished(const Goal& goal, const double* y, std::int64_t ancho
 bool Search::same(const Found& found, const double* x, double x_error,
                   const Scratch& scratch) const {
   const double* const other = scratch.solutions + found.place * p_;
-  const double apart = 2 * (found.x_error + x_error);
-  return region_.distance(x, other) <= std::max(apart, options_.separation);
+  const double apart = region_.distance(x, other);
+  return apart <= options_.separation || apart <= 2 * (found.x_error + x_error);
 }
 
 // Adds x unless it is a known solution; of two that are the same, the better one stays.

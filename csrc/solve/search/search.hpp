@@ -122,6 +122,7 @@ class Search {
   void try_partner(const Goal& goal, const double* y, std::int64_t anchor, const double* fx,
                    Scratch& scratch) const;
   void differentiate(const double* x, Scratch& scratch) const;
+  void find_directions(const double* x, Scratch& scratch) const;
   double flattest(const double* x, double* v, Scratch& scratch) const;
   bool add_solution(const double* y, const PolishResult& result, std::int64_t anchor,
                     const double* x, const double* fx, Scratch& scratch) const;

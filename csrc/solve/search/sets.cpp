@@ -13,26 +13,35 @@ namespace {
 // Walks along a set, in units of the region. The longer one leaves what f's noise makes look like a
 // set around a multiple root; the shorter one does not reach other solutions.
 constexpr double kWalks[] = {0.05, 0.2};
+// f does not change, to first order, along a direction with so small a part of the largest change.
+constexpr double kFlat = 1e-5;
 
 }  // namespace
 
-// Whether solutions go on from the solution x. Call it after `assess` at x.
+// Whether solutions go on from the solution x. `singular`: it is no regular one.
 bool Search::belongs_to_set(const double* y, const double* x, bool singular,
                             Scratch& scratch) const {
-  if (!singular) return p_ > q_;  // by the theorem of implicit functions
-  double* const direction = scratch.direction;
-  if (p_ <= q_) {
-    std::copy_n(roots_.direction(scratch.roots), p_, direction);
+  find_directions(x, scratch);
+  const std::int64_t m = std::min(p_, q_);
+  const double most = *std::max_element(scratch.values, scratch.values + m);
+  const auto is_flat = [&](std::int64_t k) {
+    return scratch.values[k] <= kFlat * most || (singular && m == 1);
+  };
+  bool any_flat = false;
+  for (std::int64_t k = 0; k < m; ++k) any_flat |= is_flat(k);
+  if (!any_flat) return p_ > q_;  // by the theorem of implicit functions
+  const auto goes_on = [&](const double* direction) {
     return set_goes_on(y, x, direction, kWalks[0], scratch) &&
            set_goes_on(y, x, direction, kWalks[1], scratch);
+  };
+  for (std::int64_t k = 0; p_ <= q_ && k < m; ++k) {
+    if (is_flat(k) && goes_on(scratch.directions + k * p_)) return true;
   }
-  for (std::int64_t i = 0; i < p_; ++i) {
-    std::fill(direction, direction + p_, 0.0);
-    direction[i] = 1;
-    if (set_goes_on(y, x, direction, kWalks[0], scratch) &&
-        set_goes_on(y, x, direction, kWalks[1], scratch)) {
-      return true;
-    }
+  double* const axis = scratch.direction;
+  for (std::int64_t i = 0; p_ > q_ && i < p_; ++i) {
+    std::fill(axis, axis + p_, 0.0);
+    axis[i] = 1;
+    if (goes_on(axis)) return true;
   }
   return false;
 }
