@@ -200,26 +200,38 @@ bool Search::same(const Found& found, const double* x, double x_error,
   return apart <= options_.separation || apart <= 2 * (found.x_error + x_error);
 }
 
+// Forgets a solution; the last one takes its place.
+void Search::remove(std::int64_t f, Scratch& scratch) const {
+  const std::int64_t last = --scratch.n_found, place = scratch.found[f].place;
+  scratch.n_in_set -= scratch.found[f].in_set;
+  const double* const moved = scratch.solutions + scratch.found[last].place * p_;
+  std::copy_n(moved, p_, scratch.solutions + place * p_);
+  scratch.found[f] = scratch.found[last];
+  scratch.found[f].place = place;
+}
+
 // Adds x unless it is a known solution; of two that are the same, the better one stays.
 bool Search::add_solution(const double* y, const PolishResult& result, std::int64_t anchor,
                           const double* x, const double* fx, Scratch& scratch) const {
   if (!region_.contains(x)) return false;
   const RootFacts facts = roots_.assess(y, x, fx, scratch.roots, scratch.function);
   const double rank = result.exact ? 0.0 : result.residual;
-  bool known = false;
-  for (std::int64_t f = 0; f < scratch.n_found; ++f) {
-    Found& found = scratch.found[f];
-    if (!same(found, x, facts.x_error, scratch)) continue;
-    if (!known && result.residual < found.residual) {
+  std::int64_t known = -1;
+  for (std::int64_t f = 0; f < scratch.n_found;) {
+    const Found found = scratch.found[f];
+    if (!same(found, x, facts.x_error, scratch)) {
+      ++f;
+    } else if (known < 0) {
+      known = f++;
+      if (!(result.residual < found.residual)) continue;
       std::copy_n(x, p_, scratch.solutions + found.place * p_);
-      found.residual = result.residual;
-      found.rank = rank;
-      found.anchor = anchor;
-      found.x_error = facts.x_error;
+      scratch.found[known] = {rank, result.residual, facts.x_error, found.in_set, anchor,
+                              found.place};
+    } else {
+      remove(f, scratch);  // x shows that it is the same as the one before
     }
-    known = true;
   }
-  if (known) return false;
+  if (known >= 0) return false;
   const bool in_set = belongs_to_set(y, x, facts.singular, scratch);
   for (std::int64_t f = 0; in_set && f < scratch.n_found; ++f) {
     const double* const other = scratch.solutions + scratch.found[f].place * p_;
