@@ -1,6 +1,6 @@
 // All local maxima of mixtures of Gaussians, by hill climbing: Carreira-Perpinan (2000),
 // Mode-finding for mixtures of Gaussian distributions, IEEE TPAMI 22(11). The steps and their
-// limits are those of fastinv/backends/reference/modes.py.
+// limits are those of fastinv/backends/reference/mixtures/modes.py.
 #pragma once
 
 #include <cstdint>

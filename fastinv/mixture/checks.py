@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from fastinv._common.arrays import Float64Array
 from fastinv._common.validation import as_float64, check_option
-from fastinv.backends.reference.mixture import log_sum_exp
+from fastinv.backends.reference.mixtures.likelihood import log_sum_exp
 from fastinv.functions.networks import COVARIANCES, Covariance
 from fastinv.mixture.densities import LARGEST_SCALE
 

@@ -10,7 +10,7 @@ from sklearn.mixture import GaussianMixture
 from fastinv._common.arrays import Float64Array
 from fastinv._common.validation import as_float64
 from fastinv.backends.checks.common import FLOAT64
-from fastinv.backends.reference.mixture import LIMITS, weights
+from fastinv.backends.reference.mixtures.likelihood import LIMITS, weights
 from fastinv.functions.networks import Covariance, MixtureSpec
 
 

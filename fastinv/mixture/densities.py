@@ -8,7 +8,11 @@ from __future__ import annotations
 import numpy as np
 
 from fastinv._common.arrays import Float64Array
-from fastinv.backends.reference.mixture import LARGEST_WHITENED, log_sum_exp, solve_lower
+from fastinv.backends.reference.mixtures.likelihood import (
+    LARGEST_WHITENED,
+    log_sum_exp,
+    solve_lower,
+)
 from fastinv.functions.networks import Covariance
 
 HALF_LOG_2_PI = 0.5 * float(np.log(2.0 * np.pi))

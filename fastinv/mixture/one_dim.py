@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from fastinv._common.arrays import BoolArray, Float64Array
-from fastinv.backends.reference.mixture import log_sum_exp
+from fastinv.backends.reference.mixtures.likelihood import log_sum_exp
 from fastinv.mixture.densities import HALF_LOG_2_PI
 
 Interval = tuple[float, float]

@@ -10,9 +10,9 @@ import numpy as np
 from fastinv._common.arrays import Float64Array, FloatArray, IntArray
 from fastinv.backends.checks import common as _checks
 from fastinv.backends.checks import solving as _solving_checks
-from fastinv.backends.reference import mixture as mixtures
-from fastinv.backends.reference import mlp, modes
+from fastinv.backends.reference import mlp
 from fastinv.backends.reference.anchors import Anchors
+from fastinv.backends.reference.mixtures import likelihood, modes
 from fastinv.backends.reference.mlp import Network, Trainer
 from fastinv.backends.reference.neighbors import NeighborIndex, sorting_order
 from fastinv.backends.reference.pipeline import Pipeline
@@ -91,9 +91,9 @@ class ReferenceBackend:
     ) -> tuple[FloatArray, FloatArray]:
         """Losses ``(n,)`` and gradient ``(n, n_raw)``, within the limits of the dtype of `raw`."""
         _checks.check_mixture_rows(raw, targets, mixture, n_threads)
-        return mixtures.nll_and_gradient(
+        return likelihood.nll_and_gradient(
             mixture,
-            mixtures.LIMITS[raw.dtype],
+            likelihood.LIMITS[raw.dtype],
             raw.astype(np.float64),
             targets.astype(np.float64),
         )
@@ -123,7 +123,7 @@ class ReferenceBackend:
         """A trainer on :meth:`mixture_nll`, within the limits of the dtype of `parameters`."""
         _checks.check_parameters("parameters", spec, parameters)
         _checks.check_mixture_network(spec, mixture)
-        loss = mixtures.MixtureLoss(mixture, mixtures.LIMITS[parameters.dtype])
+        loss = likelihood.MixtureLoss(mixture, likelihood.LIMITS[parameters.dtype])
         return Trainer(spec, parameters, loss, beta_1, beta_2, epsilon)
 
     def neighbors(

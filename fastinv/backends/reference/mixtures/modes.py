@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastinv._common.arrays import Float64Array, IntArray
-from fastinv.backends.reference.mixture import log_sum_exp, solve_lower
+from fastinv.backends.reference.mixtures.likelihood import log_sum_exp, solve_lower
 
 # Lengths are in local standard deviations. Their metric is the mean precision of the components,
 # each weighted by its responsibility for the point.

@@ -1,0 +1,1 @@
+"""Mixtures of Gaussians: their likelihood as a loss, and their modes."""
