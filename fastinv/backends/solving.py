@@ -1,7 +1,8 @@
 """The protocol for solving: the chain, the polish and the search.
 
 The chain has six links: *propose* candidates for a target, *correct* them by a twin network,
-*evaluate* f, *polish*, *verify* that they are near a root, and *rank*. A pipeline runs them all, or one by one.
+*evaluate* f, *polish*, *verify* that they are near a root, and *rank*. A pipeline runs them all,
+or one by one.
 """
 
 from __future__ import annotations
@@ -243,7 +244,8 @@ class Ranked(NamedTuple):
 
     def part(self, begin: int, end: int) -> Ranked:
         """The rows from `begin` to `end`, not copied."""
-        return Ranked(*(array[begin:end] for array in self))
+        rows = slice(begin, end)
+        return Ranked(self.x[rows], self.residual[rows], self.anchor[rows], self.status[rows])
 
     def copied_into(self, out: Ranked) -> Ranked:
         """`out`, with these values."""
@@ -255,12 +257,12 @@ class Ranked(NamedTuple):
 
 
 class Found(NamedTuple):
-    """All solutions of n targets: `ranked`, their number ``count`` (n,), and how each search ended,
-    ``search`` (n,), as in fi.SearchStatus."""
+    """All solutions of n targets: `ranked`, their number ``n_found`` (n,), and how each search
+    ``ended`` (n,), as in fi.SearchStatus."""
 
     ranked: Ranked
-    count: IntArray
-    search: StatusArray
+    n_found: IntArray
+    ended: StatusArray
 
     @classmethod
     def empty(cls, n: int, k: int, p: int) -> Found:
@@ -270,8 +272,8 @@ class Found(NamedTuple):
     def clear(self) -> Found:
         """Itself, with all rows marked as not computed."""
         self.ranked.clear()
-        self.count.fill(0)
-        self.search.fill(SearchStatus.INVALID)
+        self.n_found.fill(0)
+        self.ended.fill(SearchStatus.INVALID)
         return self
 
 

@@ -198,10 +198,11 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
         -------
         Solutions
             Padded with NaN, ``inf``, -1 and INVALID; ``count`` (n,) says how many there are of
-            each target, ``search_status`` (n,) how the search ended. They are sorted by residual, all that is rounding counting as zero, then
-            by coordinates. A target without a solution has count 0 and in its first place the
-            nearest attainable point that was found, its residual being the distance: UNREACHABLE,
-            or APPROXIMATE if evaluations ran out on the way.
+            each target, ``search_status`` (n,) how the search ended. They are sorted by residual,
+            all that is rounding counting as zero, then by coordinates. A target without a solution
+            has count 0 and in its first place the nearest attainable point that was found, its
+            residual being the distance: UNREACHABLE, or APPROXIMATE if evaluations ran out on the
+            way.
 
         Raises
         ------

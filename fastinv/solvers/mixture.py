@@ -85,7 +85,8 @@ class MixtureSolver(ComposedSolver, BaseSolver):
     corrector_ : TwinSolver or None
     n_iter_, stopped_
         Those of `density_`.
-    forward_, anchors_x_, anchors_y_, bounds_, residual_tol_, error_tol_, y_scale_, n_features_in_, n_outputs_
+    forward_, anchors_x_, anchors_y_, bounds_, residual_tol_, error_tol_, y_scale_, n_features_in_,
+    n_outputs_
         As in :class:`TwinSolver`.
 
     Examples

@@ -67,7 +67,7 @@ class Search:
         """Up to `k` distinct solutions of each target."""
         checks.check_search_call(self.problem, goal, k, n_starts, n_threads)
         found = Found.empty(len(goal), k, self.problem.n_inputs) if out is None else out
-        self._kernel.solve_all(goal, n_starts, *found.ranked, found.count, found.search, n_threads)
+        self._kernel.solve_all(goal, n_starts, *found.ranked, found.n_found, found.ended, n_threads)
         return found
 
     def solve_path(

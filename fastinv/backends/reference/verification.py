@@ -52,7 +52,7 @@ class Verification:
         """Candidates, or their anchors where those are exact and closer, with flags of roots."""
         weight, y = self._problem.y_weight, goal.targets[:, None, :]
         x, fx, flags = candidates.x.copy(), candidates.fx.copy(), candidates.flags.copy()
-        finite = np.isfinite(goal.targets).all(axis=1)[:, None]
+        finite = np.asarray(np.isfinite(goal.targets).all(axis=1))[:, None]
         images = anchors.y[candidates.anchor]
         anchor_residual = distance(images, y, weight)
         residual = distance(fx, y, weight)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from fastinv._common.arrays import Float64Array
 from fastinv._common.threads import threads_that_pay
 from fastinv._common.validation import check_integer, check_number
 from fastinv.backends.checks.common import FLOAT64, INT64
@@ -19,7 +18,7 @@ from fastinv.functions.goal import Goal
 from fastinv.solutions import SearchStatus, Solutions, Status
 from fastinv.solutions.explanation import Circumstances
 from fastinv.solvers.enumeration.judge import Judge
-from fastinv.solvers.enumeration.preferences import Preference, prefer
+from fastinv.solvers.enumeration.preferences import Keys, Preference, prefer
 
 _STARTS = 24  # per target at effort 1
 _MOST_STARTS = 2.0**31
@@ -77,7 +76,7 @@ def all_solutions(
         try:
             solve(goal, out.n_solutions, arrays)
         finally:  # what was found until an interruption is in order, too
-            _prefer_in_place(out.refilled(known, judge), keys)
+            _prefer_in_place(out.refilled(known, judge, keys.ignored), keys)
         return out
     rows = max(1, _PLACES_AT_ONCE // k)
     blocks = []
@@ -122,7 +121,7 @@ def _arrays_of(out: Any, goal: Goal, max_solutions: int | None, n_inputs: int) -
     return Found(ranked, out.count, out.search_status)
 
 
-def _prefer_in_place(found: Solutions, keys: Callable[[Float64Array], Float64Array] | None) -> None:
+def _prefer_in_place(found: Solutions, keys: Keys) -> None:
     preferred = prefer(found, keys)
     if preferred is found:
         return
@@ -133,14 +132,15 @@ def _prefer_in_place(found: Solutions, keys: Callable[[Float64Array], Float64Arr
 def _with_all(found: Found, goal: Goal, solve: Callable[[Goal, int], Found]) -> Found:
     """`found`, with the solutions that had no place, and without the places that none fills."""
     k = found.ranked.x.shape[1]
-    while len(cut := np.flatnonzero(found.search == SearchStatus.CUT)):
+    while len(cut := np.flatnonzero(found.ended == SearchStatus.CUT)):
         k *= 4
         again = solve(replace(goal, targets=goal.targets[cut], progress=None), k)
         found = found._replace(ranked=_with_places(found.ranked, k))
-        for whole, part in zip(found.ranked, again.ranked, strict=True):
-            whole[cut] = part
-        found.count[cut], found.search[cut] = again.count, again.search
-    return found._replace(ranked=_with_places(found.ranked, max(1, found.count.max(initial=0))))
+        whole, part = found.ranked, again.ranked
+        whole.x[cut], whole.residual[cut] = part.x, part.residual
+        whole.anchor[cut], whole.status[cut] = part.anchor, part.status
+        found.n_found[cut], found.ended[cut] = again.n_found, again.ended
+    return found._replace(ranked=_with_places(found.ranked, max(1, found.n_found.max(initial=0))))
 
 
 def _with_places(ranked: Ranked, k: int) -> Ranked:
@@ -152,9 +152,15 @@ def _with_places(ranked: Ranked, k: int) -> Ranked:
         np.full((n, k), -1, dtype=np.int64),
         np.full((n, k), Status.INVALID, dtype=np.int8),
     )
-    for whole, part in zip(wide, ranked, strict=True):
-        whole[:, :kept] = part[:, :kept]
+    _places(ranked, kept).copied_into(_places(wide, kept))
     return wide
+
+
+def _places(ranked: Ranked, k: int) -> Ranked:
+    """The first `k` places of each target, not copied."""
+    return Ranked(
+        ranked.x[:, :k], ranked.residual[:, :k], ranked.anchor[:, :k], ranked.status[:, :k]
+    )
 
 
 def _joined(blocks: list[Found]) -> Found:
@@ -166,6 +172,6 @@ def _joined(blocks: list[Found]) -> Found:
     ranked = Ranked(*(np.concatenate(arrays) for arrays in zip(*wide, strict=True)))
     return Found(
         ranked,
-        np.concatenate([block.count for block in blocks]),
-        np.concatenate([block.search for block in blocks]),
+        np.concatenate([block.n_found for block in blocks]),
+        np.concatenate([block.ended for block in blocks]),
     )
