@@ -198,10 +198,11 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
         -------
         Solutions
             Padded with NaN, ``inf``, -1 and INVALID; ``count`` (n,) says how many there are of
-            each target, ``search_status`` (n,) how the search ended. They are sorted by residual, all that is rounding counting as zero, then
-            by coordinates. A target without a solution has count 0 and in its first place the
-            nearest attainable point that was found, its residual being the distance: UNREACHABLE,
-            or APPROXIMATE if evaluations ran out on the way.
+            each target, ``search_status`` (n,) how the search ended. They are sorted by residual,
+            all that is rounding counting as zero, then by coordinates. A target without a solution
+            has count 0 and in its first place the nearest attainable point that was found, its
+            residual being the distance: UNREACHABLE, or APPROXIMATE if evaluations ran out on the
+            way.
 
         Raises
         ------
@@ -214,8 +215,9 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
 
         Notes
         -----
-        With more inputs than outputs solutions are not isolated: there is one per start then, the
-        one nearest to it. :meth:`sample_solutions` goes along the set.
+        With more inputs than outputs solutions are not isolated, but fill curves or surfaces: a few
+        members stand for all, and `search_status` is SET. :meth:`sample_solutions` goes along the
+        set.
 
         Examples
         --------

@@ -28,8 +28,8 @@ class DirectSolver(ComposedSolver, BaseSolver):
 
     Parameters
     ----------
-    forward, bounds, n_anchors, residual_tol, error_tol, y_scale, refine, periods, backend, n_threads,
-    random_state
+    forward, bounds, n_anchors, residual_tol, error_tol, y_scale, refine, periods, backend,
+    n_threads, random_state
         As in :class:`TwinSolver`; the anchors drawn are the training data, by default 1000.
     network : MLPRegressor or None, default=None
         From y to x. None is ``MLPRegressor((128, 128), "silu", loss="squared_error",
@@ -45,7 +45,8 @@ class DirectSolver(ComposedSolver, BaseSolver):
         The network that was trained.
     n_iter_, stopped_
         Those of `network_`.
-    forward_, anchors_x_, anchors_y_, bounds_, residual_tol_, error_tol_, y_scale_, n_features_in_, n_outputs_
+    forward_, anchors_x_, anchors_y_, bounds_, residual_tol_, error_tol_, y_scale_, n_features_in_,
+    n_outputs_
         As in :class:`TwinSolver`.
 
     Examples

@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import validate_data
 
+from fastinv._common.arrays import Float64Array
 from fastinv._common.threads import resolve_n_threads
 from fastinv._common.validation import RandomState, check_random_state
 from fastinv.backends import get_backend

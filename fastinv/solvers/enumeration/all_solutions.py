@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from math import ceil
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastinv._common.arrays import Float64Array
 from fastinv._common.threads import threads_that_pay
@@ -20,6 +21,8 @@ from fastinv.solutions import SearchStatus, Solutions, Status
 from fastinv.solutions.explanation import Circumstances
 from fastinv.solvers.enumeration.judge import Judge
 from fastinv.solvers.enumeration.preferences import Preference, prefer
+
+_Arrays = tuple[NDArray[Any], ...]
 
 _STARTS = 24  # per target at effort 1
 _MOST_STARTS = 2.0**31
@@ -137,7 +140,7 @@ def _with_all(found: Found, goal: Goal, solve: Callable[[Goal, int], Found]) -> 
         k *= 4
         again = solve(replace(goal, targets=goal.targets[cut], progress=None), k)
         found = found._replace(ranked=_with_places(found.ranked, k))
-        for whole, part in zip(found.ranked, again.ranked, strict=True):
+        for whole, part in _arrays(found.ranked, again.ranked):
             whole[cut] = part
         found.count[cut], found.search[cut] = again.count, again.search
     return found._replace(ranked=_with_places(found.ranked, max(1, found.count.max(initial=0))))
@@ -152,9 +155,14 @@ def _with_places(ranked: Ranked, k: int) -> Ranked:
         np.full((n, k), -1, dtype=np.int64),
         np.full((n, k), Status.INVALID, dtype=np.int8),
     )
-    for whole, part in zip(wide, ranked, strict=True):
+    for whole, part in _arrays(wide, ranked):
         whole[:, :kept] = part[:, :kept]
     return wide
+
+
+def _arrays(a: _Arrays, b: _Arrays) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """The arrays of two results, field by field."""
+    return zip(a, b, strict=True)
 
 
 def _joined(blocks: list[Found]) -> Found:
