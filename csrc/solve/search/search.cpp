@@ -200,22 +200,39 @@ bool Search::same(const Found& found, const double* x, double x_error,
   return apart <= options_.separation || apart <= 2 * (found.x_error + x_error);
 }
 
+// Removes a solution, and fills the gaps that it leaves.
+void Search::forget(std::int64_t f, Scratch& scratch) const {
+  const std::int64_t gap = scratch.found[f].place, last = --scratch.n_found;
+  scratch.n_in_set -= scratch.found[f].in_set;
+  scratch.found[f] = scratch.found[last];
+  for (std::int64_t other = 0; other < last; ++other) {
+    if (scratch.found[other].place != last) continue;
+    std::copy_n(scratch.solutions + last * p_, p_, scratch.solutions + gap * p_);
+    scratch.found[other].place = gap;
+  }
+}
+
 // Adds x unless it is a known solution; of two that are the same, the better one stays.
 bool Search::add_solution(const double* y, const PolishResult& result, std::int64_t anchor,
                           const double* x, const double* fx, Scratch& scratch) const {
   if (!region_.contains(x)) return false;
   const RootFacts facts = roots_.assess(y, x, fx, scratch.roots, scratch.function);
   const double rank = result.exact ? 0.0 : result.residual;
-  bool known = false;
+  bool known = false, replaced = false;
   for (std::int64_t f = 0; f < scratch.n_found; ++f) {
     Found& found = scratch.found[f];
     if (!same(found, x, facts.x_error, scratch)) continue;
+    if (replaced && result.residual <= found.residual) {
+      forget(f--, scratch);  // x has shown that two solutions are one
+      continue;
+    }
     if (!known && result.residual < found.residual) {
       std::copy_n(x, p_, scratch.solutions + found.place * p_);
       found.residual = result.residual;
       found.rank = rank;
       found.anchor = anchor;
       found.x_error = facts.x_error;
+      replaced = true;
     }
     known = true;
   }
