@@ -218,23 +218,26 @@ bool Search::add_solution(const double* y, const PolishResult& result, std::int6
   if (!region_.contains(x)) return false;
   const RootFacts facts = roots_.assess(y, x, fx, scratch.roots, scratch.function);
   const double rank = result.exact ? 0.0 : result.residual;
-  bool known = false, replaced = false;
+  bool known = false, has_place = false;
   for (std::int64_t f = 0; f < scratch.n_found; ++f) {
+    if (!same(scratch.found[f], x, facts.x_error, scratch)) continue;
+    known = true;
+    has_place |= scratch.found[f].residual <= result.residual;
+  }
+  // x is better than these, and may show that several are one.
+  for (std::int64_t f = 0; known && f < scratch.n_found; ++f) {
     Found& found = scratch.found[f];
-    if (!same(found, x, facts.x_error, scratch)) continue;
-    if (replaced && result.residual <= found.residual) {
-      forget(f--, scratch);  // x has shown that two solutions are one
+    if (found.residual <= result.residual || !same(found, x, facts.x_error, scratch)) continue;
+    if (has_place) {
+      forget(f--, scratch);
       continue;
     }
-    if (!known && result.residual < found.residual) {
-      std::copy_n(x, p_, scratch.solutions + found.place * p_);
-      found.residual = result.residual;
-      found.rank = rank;
-      found.anchor = anchor;
-      found.x_error = facts.x_error;
-      replaced = true;
-    }
-    known = true;
+    std::copy_n(x, p_, scratch.solutions + found.place * p_);
+    found.residual = result.residual;
+    found.rank = rank;
+    found.anchor = anchor;
+    found.x_error = facts.x_error;
+    has_place = true;
   }
   if (known) return false;
   const bool in_set = belongs_to_set(y, x, facts.singular, scratch);
