@@ -207,7 +207,7 @@ class FrozenSolver(_core.FrozenCall):
         """
         self._check_solution(solution, "solution")
         known = copy.deepcopy(solution).as_solutions()
-        return known.refilled(self._solver._circumstances, self._solver._judge)
+        return known.refilled(self._solver._circumstances, self._solver._judge, None)
 
     def _check_solution(self, solution: Any, name: str) -> None:
         if not isinstance(solution, Solution):

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastinv._common.arrays import Float64Array
 from fastinv._common.threads import threads_that_pay
 from fastinv._common.validation import check_integer, check_number
 from fastinv.backends.checks.common import FLOAT64, INT64
@@ -20,7 +19,7 @@ from fastinv.functions.goal import Goal
 from fastinv.solutions import SearchStatus, Solutions, Status
 from fastinv.solutions.explanation import Circumstances
 from fastinv.solvers.enumeration.judge import Judge
-from fastinv.solvers.enumeration.preferences import Preference, prefer
+from fastinv.solvers.enumeration.preferences import Keys, Preference, prefer
 
 _Arrays = tuple[NDArray[Any], ...]
 
@@ -80,7 +79,7 @@ def all_solutions(
         try:
             solve(goal, out.n_solutions, arrays)
         finally:  # what was found until an interruption is in order, too
-            _prefer_in_place(out.refilled(known, judge), keys)
+            _prefer_in_place(out.refilled(known, judge, keys.ignored), keys)
         return out
     rows = max(1, _PLACES_AT_ONCE // k)
     blocks = []
@@ -125,7 +124,7 @@ def _arrays_of(out: Any, goal: Goal, max_solutions: int | None, n_inputs: int) -
     return Found(ranked, out.count, out.search_status)
 
 
-def _prefer_in_place(found: Solutions, keys: Callable[[Float64Array], Float64Array] | None) -> None:
+def _prefer_in_place(found: Solutions, keys: Keys) -> None:
     preferred = prefer(found, keys)
     if preferred is found:
         return
