@@ -7,9 +7,10 @@ minima: of random starts about 6 % lead to the answer, which its residual and it
 from the others. The anchors whose spectra and slopes fit best are better starts: the first leads
 there for about 90 % of the spectra, one of the first five almost always, in about 10 ms.
 
-A measured spectrum has noise, and nothing reflects exactly like it: the residual of the true
-thicknesses is about the noise times the root of 200, and `residual_tol` has to be a little more
-than that.
+A measured spectrum has noise, and nothing reflects exactly like it, so that no thicknesses are a
+solution of the equations. `error_tol` says how far each reflectance may be from the measured one:
+five standard deviations of the noise. With `y_scale` that noise is the unit of all residuals, and
+the residual of the true thicknesses is about the root of 200.
 
 Run with ``python examples/thin_film.py``, or with ``--plot thin_film.png`` for a picture too. The
 reflectance is that of the characteristic matrices of M. Born and E. Wolf, *Principles of Optics*,
@@ -18,13 +19,14 @@ section 1.6; none of the materials absorbs.
 
 import argparse
 import time
-from math import cos, pi, sin, sqrt
+from math import cos, pi, sin
 
 import numpy as np
 
 import fastinv as fi
 
 NOISE = 1e-3  # standard deviation of a measured reflectance, of 0 to 1
+WITHIN_NOISE = {"error_tol": 5 * NOISE}
 BOUNDS = [(20.0, 300.0)] * 3  # nm
 WAVELENGTHS = np.linspace(400.0, 1000.0, 200)  # nm
 
@@ -72,14 +74,8 @@ def reflectance(x, y):
 
 def make_solver(**parameters):
     return fi.NearestSolver(
-        reflectance, bounds=BOUNDS, n_anchors=4000, random_state=0, **parameters
+        reflectance, bounds=BOUNDS, n_anchors=4000, y_scale=NOISE, random_state=0, **parameters
     ).fit()
-
-
-def tolerance(solver, noise=NOISE):
-    """`residual_tol` for spectra with `noise`: 1.5 times what that adds up to, in their spread."""
-    spread = np.linalg.norm(solver.anchors_y_.std(axis=0))
-    return 1.5 * noise * sqrt(reflectance.n_outputs) / spread
 
 
 def sample(n, random_state):
@@ -91,17 +87,17 @@ def sample(n, random_state):
     return truth, spectra, spectra + NOISE * rng.standard_normal(spectra.shape)
 
 
-def share_found(solver, truth, spectra, effort, tol):
+def share_found(solver, truth, spectra, effort, **tolerance):
     """Of the spectra: those whose true thicknesses are found to 2 nm, and solutions of each."""
-    found = solver.solve_all(spectra, residual_tol=tol, effort=effort)
+    found = solver.solve_all(spectra, effort=effort, **tolerance)
     is_true = (np.abs(found.x - truth[:, None]) < 2.0).all(axis=2)
     return is_true.any(axis=1).mean(), found.count.mean()
 
 
-def plot(path, solver, spectrum, tol):
+def plot(path, solver, spectrum):
     import matplotlib.pyplot as plt
 
-    thicknesses = solver.solve_all(spectrum, residual_tol=tol).best[0]
+    thicknesses = solver.solve_all(spectrum, **WITHIN_NOISE).best[0]
     figure, axes = plt.subplots(figsize=(6.0, 3.5), layout="constrained")
     axes.plot(WAVELENGTHS, spectrum, ".", ms=3, label="measured")
     axes.plot(WAVELENGTHS, reflectance(thicknesses), label="of the thicknesses found")
@@ -119,7 +115,6 @@ def main():
 
     solver = make_solver()
     truth, spectra, noisy = sample(options.stacks, random_state=1)
-    tol = tolerance(solver)
 
     # solve() polishes what it starts from, and says of each end whether it is a solution.
     print(f"thicknesses {truth[0].round(2)} nm; where some starts lead:")
@@ -131,22 +126,23 @@ def main():
 
     exact = solver.solve_all(noisy, effort=0.2)
     print(f"with noise of {NOISE:.1%}, of {options.stacks} spectra")
-    print(f"  {np.count_nonzero(exact.count)} have a solution at residual_tol=1e-9")
-    within = solver.solve_all(noisy, residual_tol=tol, effort=0.2)
+    print(f"  {np.count_nonzero(exact.count)} have a solution to rounding")
+    within = solver.solve_all(noisy, effort=0.2, **WITHIN_NOISE)
     error = np.abs(within.best - truth)[within.count > 0]
-    print(f"  {np.count_nonzero(within.count)} have one at residual_tol={tol:.2g}, the noise level")
+    print(f"  {np.count_nonzero(within.count)} have one within {5 * NOISE:.1%} at all wavelengths")
+    print(f"  with residuals up to {within.residual[:, 0].max():.1f} times the noise")
     print(f"  their thicknesses are off by {np.median(error):.2f} nm (median)")
 
     print("starts  thicknesses found  with noise  ms per spectrum")
     for effort in (0.04, 0.2, 0.5):
         began = time.perf_counter()
-        clean, _ = share_found(solver, truth, spectra, effort, 1e-9)
+        clean, _ = share_found(solver, truth, spectra, effort)
         milliseconds = 1000.0 * (time.perf_counter() - began) / options.stacks
-        with_noise, _ = share_found(solver, truth, noisy, effort, tol)
+        with_noise, _ = share_found(solver, truth, noisy, effort, **WITHIN_NOISE)
         starts = np.ceil(24 * effort)
         print(f"{starts:6.0f} {clean:18.0%} {with_noise:11.0%} {milliseconds:16.1f}")
     if options.plot:
-        plot(options.plot, solver, noisy[0], tol)
+        plot(options.plot, solver, noisy[0])
 
 
 if __name__ == "__main__":

@@ -185,7 +185,11 @@ def run_demo(
         int(word) for word in np.random.SeedSequence(random_state).generate_state(2)
     )
     _, targets = PROBLEM.sample(check_integer(n_targets, "n_targets"), of_targets)
-    setting: dict[str, Any] = {"bounds": PROBLEM.bounds, "random_state": of_networks}
+    setting: dict[str, Any] = {
+        "bounds": PROBLEM.bounds,
+        "y_scale": 1.0,  # both outputs are lengths, and errors are compared in y
+        "random_state": of_networks,
+    }
     PROBLEM.forward(targets)  # compiles on first use, before the training is timed
     polished = TwinSolver(
         PROBLEM.forward, network=TwinNetwork(max_iter=max_iter), verbose=verbose, **setting

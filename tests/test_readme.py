@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+import fastinv as fi
+
 README = Path(__file__).parents[1] / "README.md"
 
 
@@ -25,7 +27,9 @@ def test_examples(capsys, monkeypatch):
     assert names["small"].network_.n_iter_ == 20
     exec(every_solution, names)
     assert names["found"].count.tolist() == [2, 1, 0]
-    assert "1 away" in capsys.readouterr().out
+    assert "error (-1, " in capsys.readouterr().out
+    assert names["found"].search_status.tolist() == [fi.SearchStatus.ENDED] * 3
+    assert (names["found"].x_error[0, :2] < 1e-14).all()
     assert names["path"].n_jumps == 0
     assert (names["path"].residual < 1e-12).all()
     exec(hot_loops, names)

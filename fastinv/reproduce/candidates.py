@@ -48,6 +48,7 @@ class Judge:
             bounds=problem.bounds,
             refine=True,
             n_candidates=1,
+            y_scale=1.0,  # as in `rmse`
         ).fit(split.anchors_x, split.anchors_y)
         return cls(problem, forward, split.targets, polisher)
 
@@ -82,6 +83,7 @@ class Judge:
             bounds=self.problem.bounds,
             refine=True,
             n_candidates=min(n_candidates, split.n_anchors),
+            y_scale=1.0,
         ).fit(split.anchors_x)
         return self.rmse(solver.solve(self.targets, k=1).best)
 

@@ -61,7 +61,7 @@ class SerialChain:
         By default joint1, joint2, ...
     name : str, default="chain"
     rotation_weight : float, default=1.0
-        Metres that equal one radian in the residual of a pose, see :meth:`forward`. 1 suits
+        Metres that equal one radian in the difference of poses, see :meth:`forward`. 1 suits
         an arm about a metre long, whose tip moves by as much when its base turns.
 
     Attributes
@@ -260,9 +260,10 @@ class SerialChain:
             "pose": q = 12, the origin and then the rotation matrix, row by row, times
             ``rotation_weight / √2``. It has no wrapping angle and no singular orientation. Since
             rotations that differ by an angle φ differ by ``2√2 sin(φ/2)`` in the Frobenius norm,
-            the residual ``‖f(x) - y‖`` is ``√(e² + (2 w sin(φ/2))²)`` with the position error e
-            and the rotation weight w: ``√(e² + (w φ)²)`` for small angles. :meth:`targets` gives
-            y for poses; :meth:`pose_error` splits a residual into its two parts.
+            the norm of ``f(x) - y`` is ``√(e² + (2 w sin(φ/2))²)`` with the position error e
+            and the rotation weight w: ``√(e² + (w φ)²)`` for small angles. It is the residual of
+            solvers with ``y_scale=1``. :meth:`targets` gives y for poses; :meth:`pose_error` splits
+            the difference into its two parts.
 
         Returns
         -------
@@ -305,7 +306,7 @@ class SerialChain:
         ----------
         Ts : array-like of shape (n, 4, 4) or (4, 4)
             Rigid transforms in the base frame, metres. They are not corrected: one that is
-            off by 1e-7 is reached with a residual of that size.
+            off by 1e-7 is reached with an error of that size.
 
         Returns
         -------

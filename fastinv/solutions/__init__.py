@@ -2,6 +2,14 @@
 
 from fastinv.functions.status import SearchStatus, Status
 from fastinv.solutions.explanation import Circumstances
-from fastinv.solutions.solutions import Solution, SolutionPath, Solutions
+from fastinv.solutions.solutions import Judge, Solution, SolutionPath, Solutions
 
-__all__ = ["Circumstances", "SearchStatus", "Solution", "SolutionPath", "Solutions", "Status"]
+__all__ = [
+    "Circumstances",
+    "Judge",
+    "SearchStatus",
+    "Solution",
+    "SolutionPath",
+    "Solutions",
+    "Status",
+]

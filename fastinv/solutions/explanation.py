@@ -37,8 +37,9 @@ class Circumstances:
     error_tol : ndarray of shape (q,) or None
         Largest error of each output of one, in the units of y.
     lower, upper : ndarray of shape (p,)
-    noise : float or None
-        Root mean square of f(x) - y on the data that f was learned from; None for an exact f.
+    noise : ndarray of shape (q,) or None
+        Root mean square of f(x) - y, in the units of y, on the data that f was learned from; None
+        for an exact f.
     """
 
     anchors_y: Float64Array
@@ -48,7 +49,7 @@ class Circumstances:
     error_tol: Float64Array | None
     lower: Float64Array
     upper: Float64Array
-    noise: float | None
+    noise: Float64Array | None
 
 
 def explain(
@@ -70,19 +71,37 @@ def explain(
         return "\n".join([*lines, "nothing that was found is wanted, or finite"])
     for i in range(len(x)):
         reason = "" if status[i].name == "CONVERGED" else f", {status[i].description}"
-        facts = f"residual {residual[i]:.3g}"
-        if np.isfinite(known.residual_tol):
-            facts += f", tolerance {known.residual_tol:.3g}"
-        if error is not None:
-            facts += f"; error {_numbers(error[i], 3)}"
-        tolerated = known.residual_tol * known.y_scale
-        if known.error_tol is not None:
-            tolerated = np.minimum(tolerated, known.error_tol)
-        facts += f", tolerated {_numbers(tolerated, 3)}"
+        facts = how_far(
+            residual[i],
+            None if error is None else error[i],
+            known.residual_tol,
+            known.error_tol,
+            known.y_scale,
+        )
         if known.noise is not None:
-            facts += f", noise of the data {known.noise:.3g}"
+            facts += f", noise of the data {_numbers(known.noise, 3)}"
         lines.append(f"{i + 1}. {status[i].name}{reason}: {facts}{_bounds_hit(x[i], known)}")
     return "\n".join(lines)
+
+
+def how_far(
+    residual: float,
+    error: Float64Array | None,
+    residual_tol: float,
+    error_tol: Float64Array | None,
+    y_scale: Float64Array,
+) -> str:
+    """A residual and the errors ``(q,)`` behind it, if known, with what is tolerated of each: of an
+    error, if all others are zero."""
+    facts = f"residual {residual:.3g}"
+    if np.isfinite(residual_tol):
+        facts += f", tolerance {residual_tol:.3g}"
+    if error is not None:
+        facts += f"; error {_numbers(error, 3)}"
+    tolerated = residual_tol * y_scale
+    if error_tol is not None:
+        tolerated = np.minimum(tolerated, error_tol)
+    return f"{facts}, tolerated {_numbers(tolerated, 3)}"
 
 
 def _about_target(target: Float64Array, known: Circumstances) -> str:

@@ -187,9 +187,10 @@ class Solutions:
     def explain(self, i: int) -> str:
         """Describe the solutions of target `i` in words.
 
-        For each solution: the status and its reason, the residual, the tolerance and the
-        noise, and the bounds that it lies on. For the target: the distance to its nearest anchor,
-        and whether its `near` was ignored.
+        For each solution: the status and its reason; the residual and its tolerance; the errors,
+        and how large each may be at most, in the units of y; the noise of the data; the bounds that
+        it lies on. For the target: the distance to its nearest anchor, and whether its `near` was
+        ignored. And how a search for all solutions ended, unless all starts were tried.
 
         Parameters
         ----------
@@ -216,8 +217,10 @@ class Solutions:
         >>> arm = fi.problems.two_link_arm
         >>> solver = fi.NearestSolver(arm.forward, bounds=arm.bounds, random_state=0).fit()
         >>> print(solver.solve_all([3.0, 0.0]).explain(0))
-        target (3, 0): its nearest anchor, 531, is 1 away in y; attainable ones are up to 0.193
-        1. UNREACHABLE, nothing found is near enough to the target: residual 1, tolerance 1.48e-09
+        target (3, 0): its nearest anchor, 684, is 1.35 away in y, in units of (0.742, 1.28); \
+attainable ones are up to 0.181
+        1. UNREACHABLE, nothing found is near enough to the target: residual 1.35, tolerance \
+1e-09; error (-1, 1.22e-09), tolerated (7.42e-10, 1.28e-09)
         """
         if not isinstance(i, int | np.integer) or isinstance(i, bool):
             raise TypeError(f"i must be an integer, which says which target, got {i!r}")
@@ -237,10 +240,12 @@ class Solutions:
             self.circumstances,
             near_ignored=row.near_ignored is not None and bool(row.near_ignored[0]),
         )
-        if row.search_status is not None and row.search_status[0] != SearchStatus.ENDED:
-            ended = list(SearchStatus)[row.search_status[0]]
-            lines += f"\nsearch {ended.name}: {ended.description}"
-        return lines
+        if row.search_status is None or not np.isfinite(row.targets).all():
+            return lines
+        ended = list(SearchStatus)[row.search_status[0]]
+        if ended == SearchStatus.ENDED:
+            return lines
+        return f"{lines}\nsearch {ended.name}: {ended.description}"
 
     def __iter__(self) -> Iterator[Solutions]:
         return (self[i] for i in range(len(self)))
@@ -324,7 +329,7 @@ class Solution(_core.SolutionBuffer):
     >>> solver = fi.NearestSolver(arm.forward, bounds=arm.bounds, refine=False, random_state=0)
     >>> hot = solver.fit().freeze(k=2)
     >>> hot([1.4, 0.9])
-    Solution: 2 solutions, x in R^2; best APPROXIMATE, residual 0.0272
+    Solution: 2 solutions, x in R^2; best APPROXIMATE, residual 0.0244
     >>> hot([1.4, 0.9]).x.shape
     (2, 2)
     """
@@ -337,7 +342,10 @@ class Solution(_core.SolutionBuffer):
         return len(self)
 
     def as_solutions(self) -> Solutions:
-        """The same values, not copied, as a batch of one target."""
+        """The same values, not copied, as a batch of one target.
+
+        :meth:`FrozenSolver.as_solutions` makes a copy that knows its solver, and can explain.
+        """
         return Solutions(
             self.target[None], self.x[None], self.residual[None], self.anchor[None],
             self.status[None],

@@ -215,8 +215,9 @@ class BaseSolver(MultiOutputMixin, RegressorMixin, FittedChain):  # type: ignore
 
         Notes
         -----
-        With more inputs than outputs solutions are not isolated: there is one per start then, the
-        one nearest to it. :meth:`sample_solutions` goes along the set.
+        With more inputs than outputs solutions are not isolated, but fill curves or surfaces: a few
+        members stand for all, and `search_status` is SET. :meth:`sample_solutions` goes along the
+        set.
 
         Examples
         --------

@@ -184,6 +184,40 @@ class FrozenSolver(_core.FrozenCall):
             np.full((n, k), Status.INVALID, dtype=np.int8),
         )
 
+    def as_solutions(self, solution: Solution) -> Solutions:
+        """A copy of a call's result that can tell more: its `error`, `x_error`, `isolated`, and
+        :meth:`Solutions.explain`.
+
+        Parameters
+        ----------
+        solution : Solution
+            Of this solver.
+
+        Returns
+        -------
+        Solutions
+            A batch of one target.
+
+        Raises
+        ------
+        TypeError
+            It is no Solution.
+        ValueError
+            It is for other numbers of solutions, inputs or outputs.
+        """
+        self._check_solution(solution, "solution")
+        known = copy.deepcopy(solution).as_solutions()
+        return known.refilled(self._solver._circumstances, self._solver._judge, None)
+
+    def _check_solution(self, solution: Any, name: str) -> None:
+        if not isinstance(solution, Solution):
+            raise TypeError(
+                f"{name} must be a Solution for one target, got {type(solution).__name__}"
+            )
+        wanted = self.k, self.n_inputs, self.n_outputs
+        if (sizes := (*solution.x.shape, len(solution.target))) != wanted:
+            raise ValueError(f"{name} must be for (k, p, q) = {wanted}, got {sizes}")
+
     def _solve(self, y: ArrayLike, near: ArrayLike | None, out: Any) -> Solution | Solutions:
         """Solve what native code does not: lists, other dtypes, batches, and bad arguments."""
         values, q = as_float64(y, "y"), self.n_outputs
@@ -200,21 +234,17 @@ class FrozenSolver(_core.FrozenCall):
 
     def _solve_one(self, target: Float64Array, near: ArrayLike | None, out: Any) -> Solution:
         """`out`, filled, for a `target` of q numbers in any shape."""
-        p, q, k = self.n_inputs, self.n_outputs, self.k
         solution = self.empty() if out is None else out
-        if not isinstance(solution, Solution):
-            raise TypeError(f"out must be a Solution for one target, got {type(out).__name__}")
-        if (sizes := (*solution.x.shape, len(solution.target))) != (k, p, q):
-            raise ValueError(f"out must be for (k, p, q) = {(k, p, q)}, got {sizes}")
+        self._check_solution(solution, "out")
         state = None
         if near is not None:
-            states, ignored = check_states(near, 1, p)
+            states, ignored = check_states(near, 1, self.n_inputs)
             state = states[0] if ignored is None else None
         if self._is_native:
             # Copies have the exact types for native code, whatever they are copied from.
             state = None if state is None else np.array(state)
             return self(np.array(target.ravel()), near=state, out=solution)
-        found = self._solver.solve(target.reshape(1, q), k, near=state)
+        found = self._solver.solve(target.reshape(1, -1), self.k, near=state)
         np.copyto(solution.target, found.targets[0])
         Ranked(found.x[0], found.residual[0], found.anchor[0], found.status[0]).copied_into(
             Ranked(solution.x, solution.residual, solution.anchor, solution.status)

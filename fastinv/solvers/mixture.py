@@ -36,11 +36,11 @@ _NUMBERS_AT_ONCE = 2**23
 # Only its network is used.
 _CORRECTOR_EFFECTS = (
     Effect(
-        ("forward", "bounds", "n_anchors", "n_candidates", "residual_tol", "n_passes",
-         "anchor_choice", "refine", "periods"),
+        ("forward", "bounds", "n_anchors", "n_candidates", "residual_tol", "error_tol", "y_scale",
+         "n_passes", "anchor_choice", "refine", "periods"),
         lambda given: False,
-        "in a corrector that is not fitted: only its network is used, and f, bounds and anchors "
-        "are those of the MixtureSolver",
+        "in a corrector that is not fitted: only its network is used, and f, bounds, anchors and "
+        "units are those of the MixtureSolver",
         "a corrector that is fitted",
     ),
 )  # fmt: skip
@@ -273,7 +273,8 @@ class MixtureSolver(ComposedSolver, BaseSolver):
         if corrector is None:
             return None
         if not hasattr(corrector, "twin_"):
-            corrector = clone(corrector).set_params(forward=self.forward, bounds=self.bounds)
+            own = {"forward": self.forward, "bounds": self.bounds, "y_scale": self.y_scale_}
+            corrector = clone(corrector).set_params(**own)
             if corrector.random_state is None:
                 corrector.set_params(random_state=random_state)
             x, y = data.points

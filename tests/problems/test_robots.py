@@ -642,7 +642,8 @@ def test_polish_reaches_a_pose_to_rounding_error():
 
 def test_a_solver_takes_a_chain():
     arm = planar([0.5, 0.4, 0.3])
-    solver = fi.NearestSolver(arm.forward(), bounds=arm.limits, refine=False, random_state=0).fit()
+    options = {"bounds": arm.limits, "refine": False, "y_scale": 1.0, "random_state": 0}
+    solver = fi.NearestSolver(arm.forward(), **options).fit()
     _, Ts = arm.sample(7, random_state=SEED_POSES)
     solutions = solver.solve(arm.targets(Ts))
     position, angle = arm.pose_error(solutions.best, Ts)

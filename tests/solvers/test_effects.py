@@ -105,6 +105,8 @@ OTHER = {
     "n_anchors": (50,),
     "n_candidates": (3,),
     "residual_tol": (0.1,),
+    "error_tol": ([0.02, 0.1],),
+    "y_scale": ([0.3, 2.0],),
     "n_passes": (3,),
     "anchor_choice": ("nearest",),
     "refine": (True,),

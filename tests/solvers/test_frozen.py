@@ -393,3 +393,19 @@ def test_bad_freezing(twin):
         twin.freeze(151)
     with pytest.raises(ValueError, match="k must be positive, got 0"):
         twin.freeze(0)
+
+
+def test_what_a_frozen_solver_knows_of_its_solutions():
+    solver = fi.NearestSolver(ARM.forward, bounds=ARM.bounds, random_state=0).fit()
+    hot, y = solver.freeze(k=2), np.array([1.4, 0.9])
+    out = hot(y)
+    known, expected = hot.as_solutions(out), solver.solve(y, 2)
+    for field in ("targets", "x", "residual", "anchor", "status", "error", "x_error", "isolated"):
+        np.testing.assert_array_equal(getattr(known, field), getattr(expected, field))
+    assert known.explain(0) == expected.explain(0)
+    hot(np.array([0.5, 1.8]), out=out)  # the copy stays
+    np.testing.assert_array_equal(known.x, expected.x)
+    with pytest.raises(TypeError, match="solution must be a Solution for one target, got Solutions"):
+        hot.as_solutions(known)
+    with pytest.raises(ValueError, match=r"solution must be for \(k, p, q\) = \(2, 2, 2\), got \(5"):
+        hot.as_solutions(solver.freeze()(y))

@@ -72,7 +72,8 @@ def test_nothing_within_reach(quartic):
     assert found.explain(0).endswith("nothing that was found is wanted, or finite")
     # What cannot be reached still says how far away it is.
     assert found.status[1, 0] == fi.Status.UNREACHABLE
-    assert found.residual[1, 0] == pytest.approx(100.0)
+    assert found.error[1, 0, 0] == pytest.approx(-100.0)
+    assert found.residual[1, 0] == pytest.approx(100.0 / quartic.y_scale_[0])
 
 
 def test_weights_and_units(turning):

@@ -69,9 +69,10 @@ def _solver(width: int) -> TwinSolver:
         n_candidates=K,
         network=TwinNetwork((width, width), max_iter=1),
         pairs=SolvedPairs(pairs_per_epoch=2560),
-        anchor_choice="nearest",  # like the peers: no spreading, one pass, no polish
+        anchor_choice="nearest",  # like the peers: no spreading, one pass, no polish, no units
         n_passes=1,
         refine=False,
+        y_scale=1.0,
         random_state=0,
     ).fit()
 

@@ -81,6 +81,7 @@ class Plan:
             anchor_choice="nearest",
             refine=False,
             n_candidates=min(5, split.n_anchors),
+            y_scale=1.0,  # the paper finds neighbours in y as it is
             **self.training,
         )
         if self.noisy or not recipe.fresh_pairs:

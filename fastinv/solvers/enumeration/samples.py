@@ -10,6 +10,7 @@ from fastinv._common.arrays import Float64Array
 from fastinv._common.validation import RandomState, check_integer, check_random_state
 from fastinv.backends.protocol import Search
 from fastinv.functions.goal import Goal
+from fastinv.solutions.explanation import how_far
 from fastinv.training.progress import target_progress
 
 # Relative to the largest singular value: smaller ones are zero within the error of differences. The
@@ -88,9 +89,11 @@ def tangential(steps: Float64Array, jacobians: Float64Array) -> Float64Array:
 def _first_points(search: Search, goal: Goal) -> Float64Array:
     found, count, _ = search.solve_all(goal, k=_MOST_STARTS, n_starts=_EFFORT)
     if not count[0]:
+        problem = search.problem
+        error = problem.function.images(found.x[:1, :1])[0, 0] - goal.targets[0]
+        off = how_far(found.residual[0, 0], error, goal.tol, goal.error_tol, problem.y_scale)
         raise ValueError(
-            f"y must be attainable, got {goal.targets[0]}; the nearest point found is at a "
-            f"distance of {found.residual[0, 0]:.3g}"
+            f"y must be attainable, got {goal.targets[0]}; the nearest point found has {off}"
         )
     return found.x[0, : count[0]]
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
+from fastinv._common.arrays import Float64Array
 from fastinv.backends.protocol import Backend
 from fastinv.estimators.distilled import DistilledRegressor
 from fastinv.estimators.mlp import MLPRegressor
@@ -34,10 +35,10 @@ def train_forward(
     return LearnedFunction(model, x.shape[1], y.shape[1])
 
 
-def noise_of(function: Function, points: Points) -> float:
-    """Root mean square of f(x) - y over measured points (x, y)."""
+def noise_of(function: Function, points: Points) -> Float64Array:
+    """Root mean square ``(q,)`` of f(x) - y over measured points (x, y), in the units of y."""
     x, y = points
-    return float(np.sqrt(((function(x) - y) ** 2).sum(axis=1).mean()))
+    return np.asarray(np.sqrt(((function(x) - y) ** 2).mean(axis=0)))
 
 
 def _own_network(n_points: int, backend: str | Backend, n_threads: int | None) -> MLPRegressor:

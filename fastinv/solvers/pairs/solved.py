@@ -19,7 +19,7 @@ from fastinv.backends.protocol import (
     Pipeline,
     PipelineOptions,
 )
-from fastinv.estimators.networks import Float32Array, mean_and_scale
+from fastinv.estimators.networks import Float32Array
 from fastinv.estimators.twin_pairs import Pairs, PairScaling, positive
 from fastinv.functions.function import Function
 from fastinv.functions.goal import Goal
@@ -36,8 +36,8 @@ _FARTHEST = 0.75
 _N_STEPS = 6
 _N_PAIRS, _PAIRS_TIMES_INPUTS = 200_000, 1_600_000
 _TARGETS_AT_ONCE = 256  # so many, for the memory of their derivatives where f runs in Python
-_CLOSE = 1e-5  # residual, in units of the spread of y: enough for single precision
-_STUCK = 1e-3  # the residual, likewise, of a start that found no solution
+_CLOSE = 1e-5  # residual: enough for single precision
+_STUCK = 1e-3  # the residual of a start that found no solution
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,8 +153,8 @@ def solved_pairs(
     solved = np.concatenate([part.x for part in parts]).reshape(len(anchor), -1)
     images = np.concatenate([part.fx for part in parts]).reshape(len(anchor), -1)
     targets = np.repeat(targets, n_anchors, axis=0)
-    x_anchor, y_scale = anchors.x[anchor], mean_and_scale(anchors.y, "y")[1]
-    stuck = ~(np.linalg.norm((images - targets) / y_scale, axis=1) <= _STUCK)
+    x_anchor = anchors.x[anchor]
+    stuck = ~(np.linalg.norm((images - targets) / anchors.y_scale, axis=1) <= _STUCK)
     _replace_stuck(solved, stuck, points, x_anchor, region.radius)
     width = region.box[:, 1] - region.box[:, 0]
     near = (np.abs(solved - x_anchor) <= _FARTHEST * width).all(axis=1)

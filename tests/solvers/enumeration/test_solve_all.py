@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from residuals import residuals
 from sklearn.exceptions import NotFittedError
 
 import fastinv as fi
@@ -13,7 +14,7 @@ import fastinv as fi
 ARM = fi.problems.two_link_arm
 # The experiments of the paper whose solutions are isolated points.
 ISOLATED = (1, 2, 3, 5, 6, 7, 9)
-FIELDS = ("x", "residual", "anchor", "status", "count")
+FIELDS = ("x", "residual", "anchor", "status", "count", "search_status")
 SOLVERS = {
     "nearest": lambda f, **o: fi.NearestSolver(f, random_state=0, **o),
     "twin": lambda f, **o: fi.TwinSolver(
@@ -48,7 +49,8 @@ def arm():
 def turning():
     """The arm without limits: both angles may have all values."""
     full = [(-np.pi, np.pi)] * 2
-    return SOLVERS["nearest"](ARM.forward, bounds=full, periods=2 * np.pi).fit()
+    options = {"bounds": full, "periods": 2 * np.pi, "y_scale": 0.7}
+    return SOLVERS["nearest"](ARM.forward, **options).fit()
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +63,6 @@ def assert_same(a, b, rows=slice(None)):
         np.testing.assert_array_equal(getattr(a, field), getattr(b, field)[rows])
 
 
-def spread_of(solver):
-    return solver.residual_tol_ / solver.residual_tol
-
-
 @pytest.mark.parametrize("name", SOLVERS)
 @pytest.mark.parametrize("number", ISOLATED)
 def test_every_exact_solution_is_found_and_nothing_else(number, name):
@@ -72,19 +70,19 @@ def test_every_exact_solution_is_found_and_nothing_else(number, name):
     solver = SOLVERS[name](problem.forward, bounds=problem.bounds).fit()
     _, y = problem.sample(100, random_state=100 + number)
     found, exact = solver.solve_all(y), problem.preimages(y)
-    n_found, residuals = 0, []
+    n_found, left = 0, []
     for i in range(len(y)):
         x = found.x[i, : found.count[i]]
-        again = np.linalg.norm(problem.forward(x) - y[i], axis=1)
+        again = residuals(solver, problem.forward(x), y[i])
         np.testing.assert_allclose(found.residual[i, : found.count[i]], again, rtol=0, atol=1e-15)
-        residuals.extend(again / spread_of(solver))
+        left.extend(again)
         gaps = np.abs(exact[i][:, None] - x[None]).max(axis=2)
         n_found += int((gaps.min(axis=1, initial=np.inf) < 1e-6).sum())
         assert (gaps.min(axis=0, initial=np.inf) < 1e-6).all()  # nothing that is not exact
         assert len(x) <= len(exact[i])  # and nothing twice
     assert n_found >= 0.995 * sum(len(x) for x in exact)
-    assert max(residuals) <= 1e-9
-    assert np.median(residuals) <= 1e-12
+    assert max(left) <= 1e-9
+    assert np.median(left) <= 1e-12
     low, high = problem.bounds.T
     given_x = found.x[np.isfinite(found.residual)]
     assert ((given_x >= low) & (given_x <= high)).all()
@@ -118,10 +116,12 @@ def test_the_residual_of_an_unreachable_target_is_its_distance(turning, target, 
     found = turning.solve_all(target)
     assert found.count[0] == 0
     assert found.status[0, 0] == fi.Status.UNREACHABLE
-    assert found.residual[0, 0] == pytest.approx(distance, rel=1e-9)
-    np.testing.assert_allclose(
-        ARM.forward(found.best[0]), 2 * np.array(target) / np.linalg.norm(target), atol=1e-6
-    )
+    nearest = 2 * np.array(target) / np.linalg.norm(target)
+    np.testing.assert_allclose(ARM.forward(found.best[0]), nearest, atol=1e-6)
+    np.testing.assert_allclose(found.error[0, 0], nearest - target, atol=1e-6)
+    assert np.linalg.norm(found.error[0, 0]) == pytest.approx(distance, rel=1e-9)
+    error = residuals(turning, found.error[0, 0], 0)
+    assert found.residual[0, 0] == pytest.approx(error, rel=1e-12)
 
 
 def test_solutions_that_are_a_period_apart_are_one(turning):
@@ -167,16 +167,17 @@ def test_more_equations_than_unknowns():
 )
 def test_a_bad_target_leaves_the_other_rows_alone(arm, n, bad, seed):
     _, y = ARM.sample(n, random_state=seed)
-    clean, row = arm.solve_all(y), seed % n
+    clean, row = arm.solve_all(y, max_solutions=8), seed % n
     y[row, seed % 2] = bad
-    found = arm.solve_all(y)
+    found = arm.solve_all(y, max_solutions=8)
     others = np.arange(n) != row
     assert_same(found[others], clean, others)
     assert found.count[row] == 0
     expected = fi.Status.UNREACHABLE if np.isfinite(bad) else fi.Status.INVALID
     assert found.status[row, 0] == expected
     if np.isfinite(bad):
-        assert found.residual[row, 0] == pytest.approx(abs(bad), rel=1e-6)
+        missed = abs(bad) / arm.y_scale_[seed % 2]
+        assert found.residual[row, 0] == pytest.approx(missed, rel=1e-6)
 
 
 @pytest.mark.parametrize("n", [0, 1, 7, 33])
@@ -187,35 +188,102 @@ def test_the_bits_do_not_depend_on_threads_or_batches(n):
         for n_threads in (1, 8)
     )
     found = one.solve_all(y)
-    assert found.x.shape == (n, 16, 2)
+    assert found.x.shape == (n, found.count.max(initial=1), 2)
     assert_same(many.solve_all(y), found)
+    # There are as many places as the row with most solutions has, unless they are given.
+    found = one.solve_all(y, max_solutions=5)
     for row in range(n):
-        assert_same(one.solve_all(y[row]), found, slice(row, row + 1))
+        assert_same(one.solve_all(y[row], max_solutions=5), found, slice(row, row + 1))
 
 
 def test_no_more_than_max_solutions():
     quartic = fi.problems.quartic
     solver = SOLVERS["nearest"](quartic.forward, bounds=quartic.bounds).fit()
-    assert solver.solve_all(-1.0).count[0] == 4
+    every = solver.solve_all(-1.0)
+    assert (every.x.shape, every.count[0]) == ((1, 4, 1), 4)
+    assert every.search_status.tolist() == [fi.SearchStatus.ENDED]
     few = solver.solve_all(-1.0, max_solutions=3)
     assert (few.x.shape, few.count[0]) == ((1, 3, 1), 3)
     assert (few.residual < 1e-9).all()
+    assert few.search_status.tolist() == [fi.SearchStatus.CUT]
+    four = solver.solve_all(-1.0, max_solutions=4)
+    assert (four.x.shape, four.search_status[0]) == ((1, 4, 1), fi.SearchStatus.ENDED)
+    assert solver.solve_all(-1.0, max_solutions=9).x.shape == (1, 9, 1)
+
+
+def test_there_may_be_many_solutions():
+    """All are kept, and rows with few of them are padded."""
+
+    @fi.forward(n_inputs=1, n_outputs=1)
+    def teeth(x, y):
+        y[0] = np.sin(100 * np.pi * x[0]) if x[0] > 0 else 3.0 - x[0]
+
+    options = {"bounds": [(-1.0, 1.0)], "n_anchors": 4000}
+    solver = SOLVERS["nearest"](teeth, **options).fit()
+    found = solver.solve_all([0.5, 3.5, np.nan], effort=20)
+    assert found.count.tolist() == [100, 1, 0]
+    assert found.x.shape == (3, 100, 1)
+    k = np.arange(50)
+    expected = np.concatenate([2 * k + 1 / 6, 2 * k + 5 / 6]) / 100
+    np.testing.assert_allclose(np.sort(found.x[0, :, 0]), np.sort(expected), atol=1e-12)
+    assert np.isnan(found.x[1, 1:]).all()
+    ended = [fi.SearchStatus.ENDED, fi.SearchStatus.ENDED, fi.SearchStatus.INVALID]
+    assert found.search_status.tolist() == ended
 
 
 def test_what_counts_as_a_solution(arm):
     beyond = np.array([2.0 + 1e-4, 0.0])
     assert arm.solve_all(beyond).count[0] == 0
-    found = arm.solve_all(beyond, residual_tol=1e-3)
+    # A relative tolerance is for solutions, which the arm has none of: it is 2 long.
+    assert arm.solve_all(beyond, residual_tol=1e-3).count[0] == 0
+    found = arm.solve_all(beyond, error_tol=1e-3)
     assert found.count[0] == 1
-    assert found.residual[0, 0] == pytest.approx(1e-4, rel=1e-6)
-    spread = spread_of(arm)
-    assert arm.solve_all(beyond, residual_tol=1.01e-4 / spread).count[0] == 1
-    assert arm.solve_all(beyond, residual_tol=0.99e-4 / spread).count[0] == 0
+    assert found.status[0, 0] == fi.Status.CONVERGED
+    assert found.residual[0, 0] == pytest.approx(1e-4 / arm.y_scale_[0], rel=1e-6)
+    np.testing.assert_allclose(found.error[0, 0], [-1e-4, 0.0], atol=1e-9)
+    assert arm.solve_all(beyond, error_tol=1.01e-4).count[0] == 1
+    assert arm.solve_all(beyond, error_tol=0.99e-4).count[0] == 0
+    # Of each output by itself, in the units of y; both tolerances hold where both are given.
+    assert arm.solve_all(beyond, error_tol=[1.01e-4, 1e-7]).count[0] == 1
+    assert arm.solve_all(beyond, error_tol=[1e-7, 1.01e-4]).count[0] == 0
+    residual = 1e-4 / arm.y_scale_[0]
+    assert arm.solve_all(beyond, error_tol=1.0, residual_tol=1.01 * residual).count[0] == 1
+    assert arm.solve_all(beyond, error_tol=1.0, residual_tol=0.99 * residual).count[0] == 0
 
 
-def test_more_effort_finds_no_less(arm):
-    _, y = ARM.sample(200, random_state=9)
-    counts = [arm.solve_all(y, effort=effort).count.sum() for effort in (1 / 24, 1.0, 4.0, 1e308)]
+def test_the_tolerance_of_errors_is_the_solvers_unless_another_is_given():
+    options = {"bounds": ARM.bounds, "error_tol": 1e-3}
+    solver = SOLVERS["nearest"](ARM.forward, **options).fit()
+    beyond = [2.0 + 1e-4, 0.0]
+    assert solver.solve_all(beyond).count[0] == 1
+    assert solver.solve_all(beyond, error_tol=1e-5).count[0] == 0
+    assert solver.solve_all(beyond, residual_tol=1e-3).count[0] == 0
+    assert solver.solve(beyond).status[0, 0] == fi.Status.CONVERGED
+
+
+def test_what_is_known_of_solutions(arm, circle):
+    """Their errors, how far the true roots are, and whether those are isolated."""
+    exact = np.array([0.2, 0.9])
+    found = arm.solve_all([ARM.forward(exact), [np.nan, 0.0]])
+    np.testing.assert_array_equal(found.error[0], ARM.forward(found.x[0]) - found.targets[0])
+    assert np.isnan(found.error[1]).all()
+    off = np.abs((found.x[0] - exact) / arm.problem_.region.scale).max(axis=1)
+    assert off.min() <= found.x_error[0, off.argmin()] < 1e-14
+    assert found.isolated[0].all()
+    assert np.isinf(found.x_error[1]).all()
+    assert not found.isolated[1].any()
+    around = circle.solve_all(1.0)
+    assert not around.isolated[0].any()
+    assert around.search_status[0] == fi.SearchStatus.SET
+    np.testing.assert_array_equal(around[0].error, around.error)
+
+
+def test_more_effort_finds_no_less():
+    problem = fi.problems.experiment(9)
+    solver = SOLVERS["nearest"](problem.forward, bounds=problem.bounds).fit()
+    _, y = problem.sample(100, random_state=105)
+    efforts = (1 / 24, 1.0, 4.0, 1e308)
+    counts = [solver.solve_all(y, effort=effort).count.sum() for effort in efforts]
     assert counts == sorted(counts)
     assert counts[0] < counts[1]
 
@@ -231,9 +299,9 @@ def test_a_learned_forward_function():
     found = solver.solve_all(targets)
     for row in range(100):
         x = found.x[row, : found.count[row]]
-        again = np.linalg.norm(solver.predict(x).reshape(-1, 2) - targets[row], axis=1)
+        again = residuals(solver, solver.predict(x).reshape(-1, 2), targets[row])
         np.testing.assert_allclose(found.residual[row, : len(x)], again, rtol=0, atol=1e-12)
-        assert (again <= 1e-5 * spread_of(solver)).all()
+        assert (again <= 1e-5).all()
         gaps = np.abs(x[:, None] - x[None]).max(axis=2) + 10 * np.eye(len(x))
         assert gaps.min(initial=10) > 1e-4
     assert (found.count > 0).mean() > 0.8
@@ -264,6 +332,8 @@ def test_pickle(arm):
         ({"residual_tol": -1}, ValueError, "residual_tol must be finite and at least 0.0, got -1"),
         ({"residual_tol": np.nan}, ValueError, "residual_tol must be finite"),
         ({"residual_tol": "a"}, TypeError, "residual_tol must be a number"),
+        ({"error_tol": -1}, ValueError, "error_tol must be at least 0 for each output, got -1"),
+        ({"error_tol": [1.0]}, ValueError, r"error_tol must be one number .*, got \(1,\)"),
         ({"effort": 0}, ValueError, "effort must be finite and greater than 0.0, got 0"),
         ({"effort": np.inf}, ValueError, "effort must be finite"),
         ({"max_solutions": 0}, ValueError, "max_solutions must be positive, got 0"),
@@ -329,12 +399,19 @@ def test_listed_solutions_of_a_circle_are_solutions(circle):
     radius = np.repeat([1.0, 2.0], found.count)
     np.testing.assert_allclose((x**2).sum(axis=1), radius, atol=1e-9)
     assert (found.count > 3).all()
+    assert (found.count <= 8).all()  # which stand for all
+    assert (found.search_status == fi.SearchStatus.SET).all()
+    assert "search SET: some solutions are not isolated" in found.explain(0)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((100.0,), r"y must be attainable, got \[100.\]; .* at a distance of 92"),
+        (
+            (100.0,),
+            r"y must be attainable, got \[100.\]; the nearest point found has residual .*, "
+            r"tolerance 1e-09; error \(-92\), tolerated \(1.*e-09\)",
+        ),
         (([1.0, 2.0],), "y must be one target, got 2"),
         ((np.nan,), r"y must be finite, got \[nan\]"),
         ((1.0, -1), "n_samples must be at least 0"),

@@ -109,6 +109,7 @@ def test_data_far_from_zero_are_solved_as_well():
         assert np.median(np.linalg.norm(f(pairs.x) - pairs.y, axis=1)) < 1e-5
 
 
+@pytest.mark.filterwarnings("ignore:differences of .* do not agree")
 @pytest.mark.parametrize("f", [lambda x: np.floor(5 * x), np.sign, lambda x: 0.0 * x + 3.0])
 def test_an_f_in_stairs_has_no_steps(f):
     options = {"network": ONE_EPOCH, "pairs": fi.SolvedPairs(n_pairs=500), "random_state": 0}
@@ -174,6 +175,7 @@ def test_the_network_alone_is_better_by_far():
     np.testing.assert_array_equal(again.solve(y).x, solved.solve(y).x)
 
 
+@pytest.mark.filterwarnings("ignore:differences of .* do not agree")
 def test_which_pairs_by_default(monkeypatch):
     """A stranger's regressor gives the paper's pairs of neighbouring data; ours is solved."""
     from sklearn.neighbors import KNeighborsRegressor
