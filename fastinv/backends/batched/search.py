@@ -12,9 +12,8 @@ from fastinv.backends.batched.block import Block, Means
 from fastinv.backends.batched.starts import LinearAnchors
 from fastinv.backends.checks import solving as checks
 from fastinv.backends.reference import search as reference
-from fastinv.backends.solving import Found, Ranked
+from fastinv.backends.solving import Found
 from fastinv.functions.goal import Goal
-from fastinv.functions.status import SearchStatus, Status
 
 _NUMBERS_AT_A_TIME = 1 << 22  # of the points that one call of f may take
 
@@ -35,28 +34,25 @@ class Search(reference.Search):
             self._separation,
         )  # fmt: skip
 
-    def solve_all(self, goal: Goal, *, k: int, n_starts: int, n_threads: int = 1) -> Found:
+    def solve_all(
+        self, goal: Goal, *, k: int, n_starts: int, n_threads: int = 1, out: Found | None = None
+    ) -> Found:
         """Up to `k` distinct solutions of each target."""
         checks.check_search_call(self.problem, goal, k, n_starts, n_threads)
         n, p, q = len(goal), self.problem.n_inputs, self.problem.n_outputs
-        ranked = Ranked(
-            np.full((n, k, p), np.nan),
-            np.full((n, k), np.inf),
-            np.full((n, k), -1, dtype=np.int64),
-            np.full((n, k), Status.INVALID, dtype=np.int8),
-        )
-        count = np.zeros(n, dtype=np.int64)
-        search = np.full(n, SearchStatus.INVALID, dtype=np.int8)
+        all_found = (Found.empty(n, k, p) if out is None else out).clear()
+        ranked, count, search = all_found
         finite = np.flatnonzero(np.isfinite(goal.targets).all(axis=1))
         n_starts = min(n_starts, len(self._anchors))
         n_targets = max(1, _NUMBERS_AT_A_TIME // (n_starts * p * (p + q)))
         for i in range(0, len(finite), n_targets):
             rows = finite[i : i + n_targets]
+            goal.report(int(rows[0]))
             found = self._searched(replace(goal, targets=goal.targets[rows]), n_starts).found(k)
             ranked.x[rows], ranked.residual[rows] = found.ranked.x, found.ranked.residual
             ranked.anchor[rows], ranked.status[rows] = found.ranked.anchor, found.ranked.status
             count[rows], search[rows] = found.count, found.search
-        return Found(ranked, count, search)
+        return all_found
 
     def _solutions(self, goal: Goal, y: Float64Array, n_starts: int) -> Float64Array:
         """Solutions ``(m, p)`` of one target, to choose from where a path jumps."""
