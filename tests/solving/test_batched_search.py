@@ -178,9 +178,7 @@ def test_multiple_roots_and_sets_are_what_they_are_to_the_compiled_search(f, tar
         assert found.count.tolist() == wanted.count.tolist()
         atol = 1e-3 if f is fifth_power else 1e-7
         count = found.count[0]
-        np.testing.assert_allclose(
-            found.ranked.x[0, :count], wanted.ranked.x[0, :count], atol=atol
-        )
+        np.testing.assert_allclose(found.ranked.x[0, :count], wanted.ranked.x[0, :count], atol=atol)
         if x is not None:
             np.testing.assert_allclose(found.ranked.x[0, :count], x, atol=atol)
     else:
