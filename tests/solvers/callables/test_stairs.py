@@ -54,9 +54,11 @@ def test_a_table_of_16_bits_behind_c(refine):
     x = points(200, 1)
     found = solver.solve_all(table(x))
     assert (found.status[:, 0] == fi.Status.CONVERGED).all()
-    gaps = np.nanmin(np.abs(found.x[:, :, 0] - x), axis=1)
-    assert (gaps < 0.01).all()  # the stair at the top is that wide
-    assert np.median(gaps) < 1e-4
+    gaps = np.abs(found.x[:, :, 0] - x)
+    # The stair at the top is wide, and solutions beside it are one.
+    errors = 2 * found.x_error * solver.problem_.region.scale
+    assert (gaps <= errors).any(axis=1).all()
+    assert np.median(np.nanmin(gaps, axis=1)) < 1e-4
     assert (found.count == 2).mean() > 0.9
     assert 1e-3 < solver.problem_.diff_step[0] < 0.1
     assert 1e-5 < solver.problem_.resolution[0] < 2e-4
