@@ -89,12 +89,7 @@ class Block:
         total = places.is_solution.sum(axis=1)
         order = places.order()[:, :k]
         usable = np.arange(order.shape[1]) < total[:, None]
-        ranked = Ranked(
-            np.full((n, k, self._means.f.p), np.nan),
-            np.full((n, k), np.inf),
-            np.full((n, k), -1, dtype=np.int64),
-            np.full((n, k), Status.INVALID, dtype=np.int8),
-        )
+        ranked, count, search = all_found = Found.empty(n, k, self._means.f.p).clear()
         target, place = np.nonzero(usable)
         source = target, order[target, place]
         ranked.x[target, place] = places.x[source]
@@ -103,9 +98,10 @@ class Block:
         ranked.status[target, place] = Status.CONVERGED
         self._write_nearest(ranked, np.flatnonzero((total == 0) & (self._nearest_anchor >= 0)))
         in_set = (places.is_solution & places.in_set).any(axis=1)
-        search = np.where(in_set, SearchStatus.SET, SearchStatus.ENDED)
+        search[:] = np.where(in_set, SearchStatus.SET, SearchStatus.ENDED)
         search[total > k] = SearchStatus.CUT
-        return Found(ranked, np.minimum(total, k), search.astype(np.int8))
+        count[:] = np.minimum(total, k)
+        return all_found
 
     def _write_nearest(self, ranked: Ranked, rows: IntArray) -> None:
         ranked.x[rows, 0] = self._nearest_x[rows]

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastinv._common.arrays import Float64Array
 from fastinv.backends.reference.function import Derivatives
-from fastinv.backends.reference.systems import factors, solved_systems
+from fastinv.backends.systems import factors, solved_systems
 from fastinv.functions.problem import Problem
 
 _REACH = 6  # in anchor spacings: longest distance to a partner

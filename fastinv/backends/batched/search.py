@@ -46,8 +46,8 @@ class Search(reference.Search):
         n_starts = min(n_starts, len(self._anchors))
         n_targets = max(1, _NUMBERS_AT_A_TIME // (n_starts * p * (p + q)))
         for i in range(0, len(finite), n_targets):
-            goal.report(int(finite[i]))
             rows = finite[i : i + n_targets]
+            goal.report(int(rows[0]))
             found = self._searched(replace(goal, targets=goal.targets[rows]), n_starts).found(k)
             ranked.x[rows], ranked.residual[rows] = found.ranked.x, found.ranked.residual
             ranked.anchor[rows], ranked.status[rows] = found.ranked.anchor, found.ranked.status

@@ -11,8 +11,8 @@ import numpy as np
 
 from fastinv._common.arrays import Float64Array, IntArray
 from fastinv.backends.reference.function import Derivatives
-from fastinv.backends.reference.systems import factors, solved_systems
 from fastinv.backends.solving import Anchors
+from fastinv.backends.systems import factors, solved_systems
 from fastinv.functions.problem import Problem
 from fastinv.functions.region import Region
 

@@ -20,8 +20,8 @@ from fastinv._common.arrays import BoolArray, Float64Array, IntArray, StatusArra
 from fastinv.backends.distances import distance
 from fastinv.backends.reference.function import Derivatives
 from fastinv.backends.reference.roots import Roots
-from fastinv.backends.reference.systems import damped_steps, factors
 from fastinv.backends.solving import Anchors, CandidateFlag, Candidates, PipelineOptions
+from fastinv.backends.systems import damped_steps, factors
 from fastinv.functions.goal import Goal
 from fastinv.functions.problem import Problem
 

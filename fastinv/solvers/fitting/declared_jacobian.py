@@ -10,7 +10,9 @@ from fastinv._common.arrays import BoolArray, Float64Array
 from fastinv.backends.reference.function import call_rows
 from fastinv.functions.code import CompiledCode
 from fastinv.functions.function import Function
+from fastinv.functions.problem import Problem
 from fastinv.functions.region import Region
+from fastinv.solvers.fitting.differences import look_at_differences
 from fastinv.solvers.fitting.places import in_words, spread_rows
 
 _N_PLACES = 8
@@ -52,16 +54,18 @@ def check_jacobian(function: Function, region: Region, anchors_x: Float64Array) 
     ValueError
         An entry is wrong.
     """
-    code = function.code
-    if not isinstance(code, CompiledCode) or code.jacobian is None:
+    if not function.has_jacobian:
         return
     x = anchors_x[spread_rows(len(anchors_x), _N_PLACES)]
     width = region.upper - region.lower
     units = region.scale * np.cbrt(np.maximum(np.abs(x) / region.scale, 1.0))
     steps = [np.minimum(step * units, width / 8.0) for step in _STEPS]
     x = np.clip(x, region.lower + 2.0 * steps[-1], region.upper - 2.0 * steps[-1])
-    declared = call_rows(code.jacobian, x, (len(x), function.n_outputs, function.n_inputs))
-    fine, coarse = (_differences(function, x, step) for step in steps)
+    declared = _declared(function, x)
+    problem = Problem(function, region, np.ones(function.n_outputs))
+    resolution = look_at_differences(problem, anchors_x).resolution
+    fine = _differences(function, x, steps[0])
+    coarse = _differences(function, x, steps[1], 0.0 if resolution is None else resolution)
     with np.errstate(all="ignore"):
         by_fine, by_coarse = (_compare(declared, d, region.scale) for d in (fine, coarse))
         steeper = np.abs(declared - coarse.slopes) <= fine.errors  # only fine steps would see it
@@ -81,7 +85,17 @@ def check_jacobian(function: Function, region: Region, anchors_x: Float64Array) 
         )
 
 
-def _differences(function: Function, x: Float64Array, step: Float64Array) -> _Differences:
+def _declared(function: Function, x: Float64Array) -> Float64Array:
+    code = function.code
+    if isinstance(code, CompiledCode) and code.jacobian is not None:
+        return call_rows(code.jacobian, x, (len(x), function.n_outputs, function.n_inputs))
+    return function.jacobians(x)
+
+
+def _differences(
+    function: Function, x: Float64Array, step: Float64Array, height: Float64Array | float = 0.0
+) -> _Differences:
+    """Over `step` ``(n, p)`` at `x` ``(n, p)``; `height` ``(q,)`` is that of stairs of f."""
     n, p = x.shape
     points = np.tile(x, (5, p, 1, 1))
     for j in range(p):
@@ -91,7 +105,7 @@ def _differences(function: Function, x: Float64Array, step: Float64Array) -> _Di
         images = function(points.reshape(-1, p)).reshape(5, p, n, -1)
         central = (images[3] - images[1]) / (at[3] - at[1])
         wide = (images[4] - images[0]) / (at[4] - at[0])
-        rounding = _EPS * np.abs(images).max(axis=0) / (at[3] - at[1])
+        rounding = (_EPS * np.abs(images).max(axis=0) + height) / (at[3] - at[1])
         # At a kink, at a jump and in noise, the slopes of the four intervals make no smooth curve.
         slopes = np.diff(images, axis=0) / np.diff(at, axis=0)
         roughness = np.abs(slopes[3] - 3.0 * slopes[2] + 3.0 * slopes[1] - slopes[0])

@@ -25,6 +25,7 @@ from fastinv.functions.function import Function
 from fastinv.functions.goal import Goal
 from fastinv.functions.problem import Problem
 from fastinv.functions.region import Region
+from fastinv.solvers.fitting.differences import look_at_differences
 from fastinv.solvers.fitting.refinement import evaluations_of
 from fastinv.solvers.pairs.near import reflected
 from fastinv.training.checkpoints import fingerprint
@@ -175,7 +176,8 @@ def _pipeline(
         longest_step=1.0,
         max_evaluations=evaluations_of(function, _N_STEPS),
     )
-    return backend.pipeline(Problem(function, box, anchors.y_scale), anchors, None, options)
+    problem = look_at_differences(Problem(function, box, anchors.y_scale), anchors.x)
+    return backend.pipeline(problem, anchors, None, options)
 
 
 def _polished(

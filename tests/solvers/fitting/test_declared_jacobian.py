@@ -209,3 +209,27 @@ def test_units_do_not_matter(r, s, wrong):
             fit(rows, jacobian, 2, 1, bounds)
     else:
         fit(rows, jacobian, 2, 1, bounds)
+
+
+def rows_of(function, shape):
+    """A function of one x as one of many rows."""
+
+    def of_rows(X):
+        out = np.full((len(X), *shape), np.nan)
+        for x, y in zip(X, out, strict=True):
+            function(x, y)
+        return out
+
+    return of_rows
+
+
+@pytest.mark.parametrize("wrong", [negated, transposed, zero, one_wrong])
+def test_that_of_a_callable_is_looked_at_too(wrong):
+    for jacobian in (right, wrong):
+        f = fi.CallableFunction(rows_of(swirl, (2,)), 2, 2, jacobian=rows_of(jacobian, (2, 2)))
+        solver = fi.NearestSolver(f, bounds=BOX, n_anchors=50, random_state=0)
+        if jacobian is right:
+            assert (solver.fit().solve_all([0.1, 0.2]).count > 0).all()
+        else:
+            with pytest.raises(ValueError, match="jacobian of of_rows must be the derivative of f"):
+                solver.fit()

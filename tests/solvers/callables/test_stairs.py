@@ -54,9 +54,11 @@ def test_a_table_of_16_bits_behind_c(refine):
     x = points(200, 1)
     found = solver.solve_all(table(x))
     assert (found.status[:, 0] == fi.Status.CONVERGED).all()
-    gaps = np.nanmin(np.abs(found.x[:, :, 0] - x), axis=1)
-    assert (gaps < 0.01).all()  # the stair at the top is that wide
-    assert np.median(gaps) < 1e-4
+    gaps = np.abs(found.x[:, :, 0] - x)
+    # The stair at the top is wide, and solutions beside it are one.
+    errors = 2 * found.x_error * solver.problem_.region.scale
+    assert (gaps <= errors).any(axis=1).all()
+    assert np.median(np.nanmin(gaps, axis=1)) < 1e-4
     assert (found.count == 2).mean() > 0.9
     assert 1e-3 < solver.problem_.diff_step[0] < 0.1
     assert 1e-5 < solver.problem_.resolution[0] < 2e-4
@@ -161,6 +163,37 @@ def watched(X):
     return rounded(16)(X)
 
 
+def test_with_a_derivative_of_its_own_only_the_resolution_counts():
+    def slopes(X):
+        a, b = X.T
+        rows = [2 * np.cos(2 * a), 3 * b**2 - 1, b + 0.5, a]
+        return np.stack(rows, axis=1).reshape(-1, 2, 2)
+
+    f = rounded(12)
+    solver = fitted(fi.CallableFunction(f, 2, 2, jacobian=slopes), refine=True)
+    assert solver.problem_.diff_step is None
+    np.testing.assert_allclose(solver.problem_.resolution, 2.0**-12, rtol=0.5)
+    assert (solver.solve_all(f(points(50, 2))).count > 0).all()
+
+
+@pytest.mark.parametrize("shift", [-40, 7, 40])
+def test_powers_of_two_change_no_bits(shift):
+    """Of the unit of an output, or of an input."""
+    f = rounded(10)
+    x = points(20, 2)
+    plain = fitted(f)
+    found = plain.solve_all(f(x))
+    unit = 2.0**shift
+    in_y = fi.NearestSolver(
+        lambda X: f(X) * np.array([unit, 1.0]), bounds=[(-1.5, 1.5)] * 2, random_state=0
+    ).fit()
+    other = in_y.solve_all(f(x) * np.array([unit, 1.0]))
+    np.testing.assert_array_equal(other.x, found.x)
+    np.testing.assert_array_equal(in_y.problem_.diff_step, plain.problem_.diff_step)
+    resolution = plain.problem_.resolution * np.array([unit, 1.0])
+    np.testing.assert_array_equal(in_y.problem_.resolution, resolution)
+
+
 def test_f_is_looked_at_in_fit_alone():
     calls.clear()
     solver = fitted(watched)
@@ -169,7 +202,7 @@ def test_f_is_looked_at_in_fit_alone():
     first = solver.solve_all(y)
     calls.clear()
     again = pickle.loads(pickle.dumps(solver))
-    assert calls == []
+    assert sum(calls) < 50  # what is compared on loading
     np.testing.assert_array_equal(again.solve_all(y).x, first.x)
     refitted = solver.set_params(forward=swirl).fit()
     assert refitted.problem_.diff_step is None
