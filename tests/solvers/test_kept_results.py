@@ -99,7 +99,7 @@ def test_what_does_not_fit_is_refused_and_left_alone(solver):
     some = solver.solve_all(TARGETS[3:6], max_solutions=2)
     plain = solver.solve(TARGETS[3:6], k=2)
     refused(solve_all, plain, ValueError, "count and search_status")
-    refused(solve_all, some[:2], ValueError, r"out\.targets must have shape")
+    refused(solve_all, some[:2], ValueError, r"out\.x must have shape \(3, 2, 2\), got \(2, 2, 2\)")
     refused(lambda out: solve_all(out, max_solutions=3), some, ValueError, "None or that of out, 2")
     refused(lambda out: solve_all(out, effort=0), some, ValueError, "effort")
     refused(lambda out: solve_all(out, within=1.0), some, ValueError, "within needs near")

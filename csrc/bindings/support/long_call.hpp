@@ -28,7 +28,7 @@ class LongCall final : public Watch {
   bool ask(std::int64_t n_done) override {
     return gil_.with_gil([&] {
       if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-      const py::object progress = goal_ ? goal_.attr("progress") : py::none();
+      const py::object progress = goal_ ? py::object(goal_.attr("progress")) : py::none();
       if (!progress.is_none()) progress(n_done);
       // Only the main thread receives signals.
       return !progress.is_none() || in_main_thread();

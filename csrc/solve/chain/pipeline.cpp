@@ -64,14 +64,18 @@ void Pipeline::solve(const Goal& goal, std::int64_t n_candidates, const Ranked& 
                   for (std::int64_t pass = 1; twin_ && pass < options_.n_passes; ++pass) {
                     improve_rows(part, candidates, scratch);
                   }
-                  if (options_.polish) polish_rows(part, candidates, scratch);
-                  verify_rows(part, candidates, scratch);
+                  // Row by row: polishing may take long, and an interruption keeps what is ranked.
                   for (std::int64_t row = 0; row < count; ++row) {
+                    const Goal own = part.rows(row, 1);
+                    const Candidates few = candidates.rows(row, 1);
+                    if (options_.polish) polish_rows(own, few, scratch);
+                    verify_rows(own, few, scratch);
                     const std::int64_t k = out.k, done = (first + row) * k;
-                    rank_row(part, row, candidates.rows(row, 1),
+                    rank_row(own, 0, few,
                              {k, out.x + done * p_, out.residual + done, out.anchor + done,
                               out.status + done},
                              scratch);
+                    count_done(1);
                   }
                 });
 }

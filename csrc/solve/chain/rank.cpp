@@ -12,7 +12,6 @@ namespace fastinv {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 // Groups of candidates, in their order.
 constexpr int kExactly = 0, kNearly = 1, kByResidual = 2, kUntrusted = 3, kCopy = 4, kInvalid = 5;
 
@@ -21,13 +20,7 @@ constexpr int kExactly = 0, kNearly = 1, kByResidual = 2, kUntrusted = 3, kCopy 
 void Pipeline::rank_row(const Goal& goal, std::int64_t row, const Candidates& candidates,
                         const Ranked& out, Scratch& scratch) const {
   const double* const y = goal.target(row);
-  if (!all_finite(y, q_)) {
-    std::fill(out.x, out.x + out.k * p_, kNaN);
-    std::fill(out.residual, out.residual + out.k, kInfinity);
-    std::fill(out.anchor, out.anchor + out.k, std::int64_t(-1));
-    std::fill(out.status, out.status + out.k, static_cast<std::int8_t>(Status::invalid));
-    return;
-  }
+  if (!all_finite(y, q_)) return out.clear(1, p_);
   find_residuals(y, candidates, scratch);
   classify(goal, row, candidates, scratch);
   rank_first(scratch.order, candidates.n_per_target, out.k);

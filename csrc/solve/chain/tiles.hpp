@@ -26,10 +26,9 @@ void for_each_tile(std::int64_t n, std::int64_t per_tile, std::size_t bytes, int
   const int threads = static_cast<int>(std::clamp<std::int64_t>(n_tiles, 1, n_threads));
   Workspaces memory(threads, bytes);
   const auto run_tile = [&](std::int64_t tile, const Workspace& workspace) {
-    const std::int64_t first = tile * per_tile, count = std::min(per_tile, n - first);
+    const std::int64_t first = tile * per_tile;
     watch_point();
-    work(first, count, workspace);
-    count_done(count);
+    work(first, std::min(per_tile, n - first), workspace);
   };
   if (threads == 1) {
     const Workspace workspace = memory[0];
