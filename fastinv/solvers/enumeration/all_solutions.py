@@ -19,7 +19,7 @@ from fastinv.functions.goal import Goal
 from fastinv.solutions import SearchStatus, Solutions, Status
 from fastinv.solutions.explanation import Circumstances
 from fastinv.solvers.enumeration.judge import Judge
-from fastinv.solvers.enumeration.preferences import Preference, prefer
+from fastinv.solvers.enumeration.preferences import Keys, Preference, prefer
 
 _STARTS = 24  # per target at effort 1
 _MOST_STARTS = 2.0**31
@@ -77,7 +77,7 @@ def all_solutions(
         try:
             solve(goal, out.n_solutions, arrays)
         finally:  # what was found until an interruption is in order, too
-            _prefer_in_place(out.refilled(known, judge), keys)
+            _prefer_in_place(out.refilled(known, judge, keys.ignored), keys)
         return out
     rows = max(1, _PLACES_AT_ONCE // k)
     blocks = []
@@ -122,7 +122,7 @@ def _arrays_of(out: Any, goal: Goal, max_solutions: int | None, n_inputs: int) -
     return Found(ranked, out.count, out.search_status)
 
 
-def _prefer_in_place(found: Solutions, keys: Callable[[Float64Array], Float64Array] | None) -> None:
+def _prefer_in_place(found: Solutions, keys: Keys) -> None:
     preferred = prefer(found, keys)
     if preferred is found:
         return

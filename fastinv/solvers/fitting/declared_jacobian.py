@@ -52,15 +52,14 @@ def check_jacobian(function: Function, region: Region, anchors_x: Float64Array) 
     ValueError
         An entry is wrong.
     """
-    code = function.code
-    if not isinstance(code, CompiledCode) or code.jacobian is None:
+    if not function.has_jacobian:
         return
     x = anchors_x[spread_rows(len(anchors_x), _N_PLACES)]
     width = region.upper - region.lower
     units = region.scale * np.cbrt(np.maximum(np.abs(x) / region.scale, 1.0))
     steps = [np.minimum(step * units, width / 8.0) for step in _STEPS]
     x = np.clip(x, region.lower + 2.0 * steps[-1], region.upper - 2.0 * steps[-1])
-    declared = call_rows(code.jacobian, x, (len(x), function.n_outputs, function.n_inputs))
+    declared = _declared(function, x)
     fine, coarse = (_differences(function, x, step) for step in steps)
     with np.errstate(all="ignore"):
         by_fine, by_coarse = (_compare(declared, d, region.scale) for d in (fine, coarse))
@@ -79,6 +78,14 @@ def check_jacobian(function: Function, region: Region, anchors_x: Float64Array) 
             f"x = {in_words(x[place])} its J[{i}, {j}] is {declared[place, i, j]:.9g}, but "
             f"differences of f give {found.slopes[place, i, j]:.9g}"
         )
+
+
+def _declared(function: Function, x: Float64Array) -> Float64Array:
+    """The user's derivative ``(n, q, p)``, as solvers evaluate it."""
+    code = function.code
+    if isinstance(code, CompiledCode) and code.jacobian is not None:
+        return call_rows(code.jacobian, x, (len(x), function.n_outputs, function.n_inputs))
+    return function.jacobians(x)
 
 
 def _differences(function: Function, x: Float64Array, step: Float64Array) -> _Differences:
