@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from fastinv._common.arrays import Float64Array
 from fastinv._common.threads import threads_that_pay
 from fastinv._common.validation import check_integer, check_number
 from fastinv.backends.checks.common import FLOAT64, INT64
