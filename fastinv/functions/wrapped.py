@@ -102,7 +102,7 @@ class CallableFunction(Function):
                 f"{name} must return an array of shape {shape} for X of shape {x.shape}, "
                 f"got {found.shape}"
             )
-        return np.ascontiguousarray(found)
+        return found.copy()  # as what f returns
 
     # It may hold what cannot be copied, such as a library that is open.
     def __copy__(self) -> CallableFunction:

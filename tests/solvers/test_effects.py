@@ -110,7 +110,7 @@ OTHER = {
     "n_passes": (3,),
     "anchor_choice": ("nearest",),
     "refine": (True,),
-    "periods": (0.5,),
+    "periods": (2 * np.pi,),
     "n_pairs": (800,),
     "pairs_per_epoch": (200,),
     "radius": (0.3,),
@@ -121,7 +121,7 @@ OTHER = {
 BEFORE = {
     "tol": {"n_iter_no_change": 1},
     "reinit_dead": {"max_iter": 12},
-    "periods": {"residual_tol": 10.0},  # all are CONVERGED, and `near` decides
+    "periods": {"error_tol": 10.0},  # all are CONVERGED, and `near` decides
 }
 TOGETHER = {
     "n_iter_no_change": {"tol": 100.0},
@@ -162,7 +162,8 @@ def outcome(estimator, arguments):
     if not hasattr(estimator, "solve"):
         return [estimator.predict(X)]
     k = None if isinstance(estimator, fi.DirectSolver) else 2
-    solved = [estimator.solve(Y), estimator.solve(Y, k, near=[0.2, -0.4])]
+    state = [0.2 + 2 * np.pi, -0.4]  # a turn away from where solutions are
+    solved = [estimator.solve(Y), estimator.solve(Y, k, near=state)]
     numbers = [getattr(s, f) for s in solved for f in ("x", "residual", "anchor", "status")]
     return [*numbers, np.array(estimator.residual_tol_)]
 

@@ -86,6 +86,7 @@ def check_jacobian(function: Function, region: Region, anchors_x: Float64Array) 
 
 
 def _declared(function: Function, x: Float64Array) -> Float64Array:
+    """The user's derivative ``(n, q, p)``, as solvers evaluate it."""
     code = function.code
     if isinstance(code, CompiledCode) and code.jacobian is not None:
         return call_rows(code.jacobian, x, (len(x), function.n_outputs, function.n_inputs))

@@ -83,6 +83,35 @@ def test_the_message_names_the_place_the_entry_and_both_numbers():
     assert float(text.split("differences of f give ")[1]) == pytest.approx(x[0], rel=1e-4)
 
 
+def swirl_of_rows(X):
+    return np.stack(
+        [np.sin(2.0 * X[:, 0]) + X[:, 1] ** 3 - X[:, 1], X[:, 0] * X[:, 1] + 0.5 * X[:, 0]], axis=1
+    )
+
+
+def right_of_rows(X):
+    J = np.empty((len(X), 2, 2))
+    for x, one in zip(X, J, strict=True):
+        right(x, one)
+    return J
+
+
+def test_derivatives_of_callables():
+    for jacobian, wrong in (
+        (right_of_rows, False),
+        (lambda X: -right_of_rows(X), True),
+        (lambda X: right_of_rows(X).swapaxes(1, 2), True),
+        (lambda X: 0.0 * right_of_rows(X), True),
+    ):
+        f = fi.CallableFunction(swirl_of_rows, 2, 2, jacobian=jacobian)
+        solver = fi.NearestSolver(f, bounds=BOX, n_anchors=50, random_state=0)
+        if wrong:
+            with pytest.raises(ValueError, match="jacobian of swirl_of_rows must be"):
+                solver.fit()
+        else:
+            solver.fit()
+
+
 def absolute(x, y):
     y[0] = abs(x[0]) + max(x[1], 0.0)
 

@@ -111,3 +111,10 @@ def test_solve_all(solver):
         assert [IGNORED in found.explain(i) for i in range(7)] == LOST.tolist()
         assert [IGNORED in one.explain(0) for one in found] == LOST.tolist()
         assert near.near_ignored is None
+        out = solver.solve_all(Y)
+        whole = solver.solve_all(Y, near=SPOILED, max_solutions=out.n_solutions, **options)
+        assert solver.solve_all(Y, near=SPOILED, out=out, **options) is out
+        assert_rows(out, whole, slice(None))
+        assert [IGNORED in out.explain(i) for i in range(7)] == LOST.tolist()
+        solver.solve_all(Y, out=out)
+        assert out.near_ignored is None
