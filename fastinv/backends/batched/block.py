@@ -181,13 +181,7 @@ class Block:
         known[where] = np.arange(len(y))
         where = places.tell_apart(where)
         rows = known[where]
-        facts = replace(
-            facts,
-            x_error=facts.x_error[rows],
-            singular=facts.singular[rows],
-            direction=facts.direction[rows],
-        )
-        is_member = means.sets.members(y[rows], places.x[where], facts)
+        is_member = means.sets.members(y[rows], places.x[where], facts[rows])
         places.thin_out(where, is_member)
         kept = places.is_solution[where]
         return where[0][kept], where[1][kept]

@@ -32,6 +32,8 @@ _ROUNDING = 2.0  # rounding units of f(x) and y that each output may be off
 _TINY = 1e-40  # products of squares below this may vanish
 # Differences are as wide as common after steps of this length, in units of the region, or narrower.
 _SHORT_STEP = 1e-5
+# An output that changes so much less than another gets a unit of its own.
+_MUCH_FLATTER = 1e-4
 _FIRST_DAMPING, _MOST_DAMPING, _LEAST_RAISED_DAMPING = 1e-4, 1e10, 1e-12
 _STATIONARY = 1e-9  # cosine between the residual and what the Jacobian can reach
 # After a step that shrinks the squared residual by this factor, the next keeps the derivatives.
@@ -112,7 +114,10 @@ class _Descent:
         self._f, self._region, self._options = f, problem.region, options
         self._roots, self._weight = Roots(problem), problem.y_weight
         self._y, self._x, self._fx = y, x.copy(), fx.copy()
-        self._unit = np.ones(n)  # powers of two that keep squares of tiny residuals from vanishing
+        # Powers of two that keep tiny errors from vanishing, in squares or beside other outputs.
+        self._unit = np.ones((n, q))
+        self._balanced = np.zeros(n, dtype=np.bool_)  # whether outputs have units of their own
+        self._start_x, self._start_fx = self._x.copy(), self._fx.copy()
         self._squared = (self._residual(np.arange(n)) ** 2).sum(axis=1)
         self._needs = np.where(np.isfinite(self._squared), _DERIVATIVE, _NOTHING)
         self._end = np.full(n, STATIONARY, dtype=np.int8)
@@ -130,9 +135,15 @@ class _Descent:
         while (self._needs != _NOTHING).any():
             self._differentiate(np.flatnonzero(self._needs == _DERIVATIVE))
             self._step(np.flatnonzero((self._needs == _STEP) | (self._needs == _ANOTHER_STEP)))
+        residual = distance(self._fx, self._y, self._weight)
+        before = distance(self._start_fx, self._y, self._weight)
+        worse = self._balanced & ~(residual <= before)
+        self._x[worse], self._fx[worse] = self._start_x[worse], self._start_fx[worse]
+        self._x_rounding_at_least[worse], self._end[worse] = 0.0, STATIONARY
+        residual[worse] = before[worse]
         later = np.linalg.norm((self._x - self._first_x) / self._region.scale, axis=1)
         return Ends(
-            self._x, self._fx, distance(self._fx, self._y, self._weight), self._n_evaluations,
+            self._x, self._fx, residual, self._n_evaluations,
             self._end, self._exact(), self._first_step,
             np.where(self._first_step > 0, later, 0.0),
         )  # fmt: skip
@@ -140,7 +151,7 @@ class _Descent:
     def _residual(self, rows: IntArray) -> Float64Array:
         """Errors ``(n, q)`` of `rows`, in the units of the outputs and of each run."""
         errors = (self._fx[rows] - self._y[rows]) * self._weight
-        return np.asarray(self._unit[rows, None] * errors)
+        return np.asarray(self._unit[rows] * errors)
 
     def _exact(self) -> BoolArray:
         """Which runs ended at a root to the accuracy of f, by the last derivatives."""
@@ -154,7 +165,7 @@ class _Descent:
         if not len(rows):
             return
         largest = np.abs(self._residual(rows)).max(axis=1)
-        self._unit[rows] *= np.exp2(-np.floor(np.log2(largest)))
+        self._unit[rows] *= np.exp2(-np.floor(np.log2(largest)))[:, None]
         self._squared[rows] = (self._residual(rows) ** 2).sum(axis=1)
 
     def _finish(self, rows: IntArray, end: int) -> None:
@@ -165,8 +176,8 @@ class _Descent:
         size = (np.abs(self._y[rows]) + np.abs(self._fx[rows])) * self._weight
         rounding = _ROUNDING * self._f.rounding * size + self._x_rounding[rows]
         errors = np.abs((self._fx[rows] - self._y[rows]) * self._weight)
-        enough = self._unit[rows] * self._options.sufficient_residual
-        sufficient = (enough > 0) & (self._squared[rows] <= enough**2)
+        enough = self._options.sufficient_residual
+        sufficient = (errors**2).sum(axis=1) <= (enough**2 if enough > 0 else -1.0)
         return np.asarray(sufficient | (errors <= rounding).all(axis=1))
 
     def _capped(self, rows: IntArray) -> BoolArray:
@@ -181,14 +192,15 @@ class _Descent:
         if not len(rows):
             return
         self._in_larger_unit(rows)
-        residual = self._residual(rows)
         # Near a multiple root, f bends too much within common differences.
         short = self._last_length[rows] < _SHORT_STEP
         reach = np.where(short, np.maximum(self._last_length[rows] / _SHORT_STEP, 1e-9), 1.0)
         jac = self._f.jacobians(self._x[rows], reach) * self._region.scale
         jac = jac * self._weight[:, None]
-        jac = jac * self._unit[rows, None, None]
+        jac = jac * self._unit[rows][:, :, None]
         self._n_evaluations[rows] += self._f.evaluations_per_jacobian
+        jac = self._balance_outputs(rows, jac)
+        residual = self._residual(rows)
         jac = self._held(rows, jac, outward=-np.einsum("nqp,nq->np", jac, residual))
         self._find_rounding(rows, jac)
         size = (jac**2).sum(axis=(1, 2))
@@ -199,9 +211,23 @@ class _Descent:
         self._needs[rows[descends]] = _STEP
         self._finish(rows[~descends], STATIONARY)
 
+    def _balance_outputs(self, rows: IntArray, jac: Float64Array) -> Float64Array:
+        """`jac` ``(n, q, p)`` with a smaller unit for outputs that change far less than another:
+        their errors would vanish beside its rounding."""
+        slopes = np.sqrt((jac**2).sum(axis=2))
+        most = slopes.max(axis=1, keepdims=True)
+        flat = (slopes > 0) & (slopes < _MUCH_FLATTER * most) & np.isfinite(most)
+        ratio = np.where(flat, most / np.where(flat, slopes, 1.0), 1.0)
+        factor = np.exp2(np.floor(np.log2(ratio)))
+        self._unit[rows] *= factor
+        changed = rows[flat.any(axis=1)]
+        self._balanced[changed] = True
+        self._squared[changed] = (self._residual(changed) ** 2).sum(axis=1)
+        return np.asarray(jac * factor[:, :, None])
+
     def _find_rounding(self, rows: IntArray, jac: Float64Array) -> None:
         size = np.abs(self._x[rows]) / self._region.scale
-        slopes = self._f.rounding * np.abs(jac) / self._unit[rows, None, None]
+        slopes = self._f.rounding * np.abs(jac) / self._unit[rows][:, :, None]
         self._x_rounding[rows] = np.einsum("nqp,np->nq", slopes, size)
         at_least = np.einsum("nqp,np->nq", slopes, np.maximum(size, 1.0))
         self._x_rounding_at_least[rows] = at_least
@@ -250,7 +276,7 @@ class _Descent:
         self._extrapolate(rows[anew_and_closer][steady & ~again[anew[closer]]])
 
     def _squares(self, rows: IntArray, fx: Float64Array) -> Float64Array:
-        errors = self._unit[rows, None] * ((fx - self._y[rows]) * self._weight)
+        errors = self._unit[rows] * ((fx - self._y[rows]) * self._weight)
         return np.asarray((errors**2).sum(axis=1))
 
     def _move(

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastinv._common.arrays import BoolArray, Float64Array, IntArray
-from fastinv.backends.distances import distance
 from fastinv.backends.reference.function import Derivatives
 from fastinv.functions.problem import Problem
 
@@ -29,24 +28,21 @@ _POINTS = 9
 _SPACING = 2.0**-17  # widest spacing of points, in units of the region
 _NARROW = 2.0**-20  # no f that can be inverted is wild within this
 _IRREGULAR = 1e-2  # largest noise, relative to how much f varies there
-_SURE = 3.0  # times the noise of each output
+_SURE = 4.0  # times the noise of each output
 _GROWTH, _FLAT = 4.0, 0.5  # of the radius, and where it stops
 
 
 @dataclass(frozen=True, eq=False)
 class RootFacts:
     """What is known of n roots: the radius ``x_error`` (n,), in units of the region, in which each
-    lies; whether f changes less there than its derivative says, ``singular`` (n,); and the
-    ``direction`` (n, p) in which it changes least."""
+    lies; and whether f changes less there than its derivative says, ``singular`` (n,)."""
 
     x_error: Float64Array
     singular: BoolArray
-    direction: Float64Array
 
-    def __getitem__(self, row: int) -> RootFacts:
-        """Those of one root."""
-        one = slice(row, row + 1)
-        return RootFacts(self.x_error[one], self.singular[one], self.direction[one])
+    def __getitem__(self, rows: IntArray) -> RootFacts:
+        """Those of some roots."""
+        return RootFacts(self.x_error[rows], self.singular[rows])
 
 
 # Residuals beyond this are no noise, as a function of so much noise could not be inverted.
@@ -88,13 +84,16 @@ class Roots:
             if not len(rest):
                 return exact, near
             y, x, fx, jac, rounding = (a[rest] for a in (y, x, fx, jac, rounding))
-            steps = -np.einsum("npq,nq->np", _inverses(jac), (fx - y) * self._weight)
+            # In units in which no output's error vanishes, in squares or beside others.
+            largest = np.abs(jac).max(axis=2)
+            unit = np.where(largest > 0, np.exp2(-np.floor(np.log2(largest))), 1.0)
+            errors = unit * (fx - y) * self._weight
+            steps = -np.einsum("npq,nq->np", _inverses(jac * unit[:, :, None]), errors)
             length = np.linalg.norm(steps, axis=1)
             moved = self._region.clip_step(x + self._region.scale * steps)
             usable = length <= _LONGEST_STEP
-            closer = self._residual(self._f.values(moved), y) <= _CONTRACTION * self._residual(
-                fx, y
-            )
+            rest_of = np.abs(unit * (self._f.values(moved) - y) * self._weight).max(axis=1)
+            closer = rest_of <= _CONTRACTION * np.abs(errors).max(axis=1)
             spacing = np.where(length * 4 < _SPACING, length * 4, _SPACING)
             noise = self._measured(x, rounding, spacing)[0]
             noise = self._measured(x, noise, np.full(len(x), _NARROW))[0]
@@ -119,39 +118,35 @@ class Roots:
             errors = (fx - y) * self._weight * weight
             q = y.shape[1]
             wanted = 1.5 * np.linalg.norm(errors, axis=1) + _SURE * np.sqrt(q)
-            _, singular_values, directions = np.linalg.svd(jac * weight[:, :, None])
-            smallest = min(jac.shape[1:]) - 1
-            sigma, direction = singular_values[:, smallest], directions[:, smallest]
+            scaled = np.where(np.isfinite(jac), jac, 0.0) * weight[:, :, None]
+            _, values, directions = np.linalg.svd(scaled)
             digits = np.linalg.norm(x / self._region.scale * _EPSILON, axis=1)
-            radius = np.fmax(wanted / sigma, digits)
-            singular = ~(radius < _FLAT)
-            radius[singular] = np.fmax(digits, _EPSILON)[singular]
-
-            def leaving(rows: IntArray, share: float) -> BoolArray:
-                return self._leaves(
-                    x[rows], fx[rows], radius[rows], direction[rows], share * wanted[rows],
-                    weight[rows],
-                )  # fmt: skip
-
-            rows = np.flatnonzero(~singular)
-            singular[rows[~leaving(rows, 0.5)]] = True
-            growing = np.flatnonzero(singular)
-            while len(growing := growing[~leaving(growing, 1.0)]):
-                radius[growing] *= _GROWTH
-                # Of a set of roots, other directions say how far it is.
-                flat = growing[radius[growing] > _FLAT]
-                size = np.linalg.norm(jac[flat] * weight[flat, :, None], axis=(1, 2))
-                radius[flat] = wanted[flat] / size
-                growing = growing[~np.isin(growing, flat)]
-        return RootFacts(radius, singular, direction)
+            # In each direction: as far as the derivative says, or until f leaves what may be noise.
+            squared, singular = digits**2, np.zeros(len(x), dtype=np.bool_)
+            for k in range(values.shape[1]):
+                radius = np.fmax(1.25 * wanted / values[:, k], digits)
+                irregular = ~(radius < _FLAT)
+                radius[irregular] = np.fmax(digits, _EPSILON)[irregular]
+                growing = np.arange(len(x))
+                while len(growing):
+                    leaves = self._leaves(
+                        x[growing], fx[growing], radius[growing], directions[growing, k],
+                        wanted[growing], weight[growing],
+                    )  # fmt: skip
+                    growing = growing[~leaves]
+                    irregular[growing] = True
+                    radius[growing] *= _GROWTH
+                    flat = growing[radius[growing] > _FLAT]
+                    radius[flat] = 0.0  # along a set of roots
+                    growing = growing[radius[growing] > 0]
+                squared += radius**2
+                singular |= irregular
+        return RootFacts(np.sqrt(squared), singular)
 
     def derivatives(self, x: Float64Array) -> Float64Array:
         """Derivatives ``(n, q, p)`` in units of the region and the outputs, 0 where not finite."""
         jac = self._f.jacobians(x) * self._region.scale * self._weight[:, None]
         return np.where(np.isfinite(jac), jac, 0.0)
-
-    def _residual(self, fx: Float64Array, y: Float64Array) -> Float64Array:
-        return distance(fx, y, self._weight)
 
     def _rounding(
         self, x: Float64Array, fx: Float64Array, jac: Float64Array, *, generous: bool

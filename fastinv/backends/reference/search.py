@@ -65,7 +65,7 @@ class Search:
         self._f = Derivatives(problem)
         self._polish = Polish(problem, options)
         self._roots = Roots(problem)
-        self._sets = Sets(problem, self._f, self._polish)
+        self._sets = Sets(problem, self._roots, self._polish)
 
     def polish(self, goal: Goal, x: Float64Array, *, n_threads: int = 1) -> Polished:
         """Damped Gauss-Newton from each row of `x`."""
@@ -176,7 +176,7 @@ class Search:
             errors = np.array([other.x_error for other in distinct])
             if (gaps <= np.maximum(2 * (errors + x_error), self._separation)).any():
                 continue
-            in_set = bool(self._sets.members(targets[:1], x[None], facts[i])[0])
+            in_set = bool(self._sets.members(targets[:1], x[None], facts[np.array([i])])[0])
             members = np.array([other.in_set for other in distinct], dtype=bool)
             crowded = (gaps[members] < BETWEEN_MEMBERS).any() or members.sum() >= MOST_MEMBERS
             if in_set and crowded:

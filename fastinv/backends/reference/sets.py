@@ -8,7 +8,7 @@ import numpy as np
 from fastinv._common.arrays import BoolArray, Float64Array
 from fastinv.backends.reference.function import Derivatives
 from fastinv.backends.reference.polish import Polish
-from fastinv.backends.reference.roots import RootFacts
+from fastinv.backends.reference.roots import RootFacts, Roots
 from fastinv.functions.problem import Problem
 
 # Of a set: its members, and how far apart they are at least, in units of the region.
@@ -17,28 +17,36 @@ BETWEEN_MEMBERS = 0.25
 # Walks along a set, in units of the region. The longer one leaves what f's noise makes look like a
 # set around a multiple root; the shorter one does not reach other solutions.
 _WALKS = (0.05, 0.2)
+# f does not change, to first order, along a direction with so small a part of the largest change.
+_FLAT = 1e-5
 
 
 class Sets:
     """Tells isolated solutions from members of sets."""
 
-    def __init__(self, problem: Problem, f: Derivatives, polish: Polish) -> None:
-        self._f, self._polish, self._region = f, polish, problem.region
+    def __init__(self, problem: Problem, roots: Roots, polish: Polish) -> None:
+        self._f, self._roots, self._polish = Derivatives(problem), roots, polish
+        self._region = problem.region
 
     def members(self, y: Float64Array, x: Float64Array, facts: RootFacts) -> BoolArray:
         """Whether solutions go on from each solution `x` ``(n, p)`` for `y` ``(n, q)``."""
         p, q = x.shape[1], y.shape[1]
+        _, values, directions = np.linalg.svd(self._roots.derivatives(x))
+        flat = values <= _FLAT * values.max(axis=1, keepdims=True)
+        if min(p, q) == 1:
+            flat |= facts.singular[:, None]
         # Regular solutions do if there are more inputs, by the theorem of implicit functions.
         member = np.full(len(x), p > q)
-        rows = np.flatnonzero(facts.singular)
-        if not len(rows):
-            return member
-        member[rows] = False
-        if p <= q:
-            member[rows] = self._go_on(y[rows], x[rows], facts.direction[rows])
-            return member
-        for direction in np.eye(p):
-            member[rows] |= self._go_on(y[rows], x[rows], np.tile(direction, (len(rows), 1)))
+        member[flat.any(axis=1)] = False
+        for k in range(p):
+            if p > q:
+                rows = np.flatnonzero(flat.any(axis=1) & ~member)
+                along = np.tile(np.eye(p)[k], (len(rows), 1))
+            else:
+                rows = np.flatnonzero(flat[:, k] & ~member)
+                along = directions[rows, k]
+            if len(rows):
+                member[rows] = self._go_on(y[rows], x[rows], along)
         return member
 
     def _go_on(self, y: Float64Array, x: Float64Array, direction: Float64Array) -> BoolArray:
