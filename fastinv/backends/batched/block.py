@@ -176,7 +176,8 @@ class Block:
             return where
         y = self._y[where[0]]
         facts = means.roots.assess(y, places.x[where], places.fx[where])
-        places.x_error[where] = facts.x_error
+        # Where f ends beside a solution, nothing may be known: it is compared as it is.
+        places.x_error[where] = np.where(np.isnan(facts.x_error), 0.0, facts.x_error)
         known = np.full(places.x_error.shape, -1)
         known[where] = np.arange(len(y))
         where = places.tell_apart(where)

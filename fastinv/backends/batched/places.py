@@ -80,8 +80,8 @@ class Places:
             t, at = target[rows], (target[rows], place[rows])
             gaps = self._region.distance(self.x[at][:, None], self.x[t])
             blurred = 2 * (self.x_error[t] + self.x_error[at][:, None])
-            same = self.is_solution[t] & (gaps <= np.maximum(blurred, self._separation))
-            self.is_solution[at] = fresh[rows] = ~same.any(axis=1)
+            same = (gaps <= self._separation) | (gaps <= blurred)
+            self.is_solution[at] = fresh[rows] = ~(same & self.is_solution[t]).any(axis=1)
         return target[fresh], place[fresh]
 
     def thin_out(self, where: Where, is_member: BoolArray) -> None:
