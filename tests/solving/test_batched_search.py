@@ -84,7 +84,7 @@ def targets_of(setup, n, seed=0):
 
 def solve_all(backend, setup, targets, *, k=8, n_starts=24):
     found = setup.search(backend).solve_all(setup.goal(targets), k=k, n_starts=n_starts)
-    return found.ranked, found.count
+    return found.ranked, found.n_found
 
 
 SETUPS = {
@@ -134,11 +134,11 @@ def test_of_sets_it_finds_as_many_members_as_the_compiled_search():
         which.search(get_backend("cpp")).solve_all(goal, k=16, n_starts=24)
         for which in (slow, setup)
     )
-    np.testing.assert_array_equal(found.count, wanted.count)
-    np.testing.assert_array_equal(found.search, wanted.search)
-    assert found.count.max() == 8
-    assert (found.search[found.count > 0] == SearchStatus.SET).all()
-    solved = np.arange(16) < found.count[:, None]
+    np.testing.assert_array_equal(found.n_found, wanted.n_found)
+    np.testing.assert_array_equal(found.ended, wanted.ended)
+    assert found.n_found.max() == 8
+    assert (found.ended[found.n_found > 0] == SearchStatus.SET).all()
+    solved = np.arange(16) < found.n_found[:, None]
     targets = np.repeat(goal.targets[:, None], 16, axis=1)[solved]
     np.testing.assert_allclose(underdetermined(found.ranked.x[solved]), targets, atol=1e-9)
 
@@ -173,16 +173,16 @@ def test_multiple_roots_and_sets_are_what_they_are_to_the_compiled_search(f, tar
         which.search(get_backend("cpp")).solve_all(goal, k=16, n_starts=24)
         for which in (slow, setup)
     )
-    assert found.search.tolist() == wanted.search.tolist() == [status]
+    assert found.ended.tolist() == wanted.ended.tolist() == [status]
     if status == SearchStatus.ENDED:
-        assert found.count.tolist() == wanted.count.tolist()
+        assert found.n_found.tolist() == wanted.n_found.tolist()
         atol = 1e-3 if f is fifth_power else 1e-7
-        count = found.count[0]
+        count = found.n_found[0]
         np.testing.assert_allclose(found.ranked.x[0, :count], wanted.ranked.x[0, :count], atol=atol)
         if x is not None:
             np.testing.assert_allclose(found.ranked.x[0, :count], x, atol=atol)
     else:
-        assert 1 < found.count[0] <= 9
+        assert 1 < found.n_found[0] <= 9
 
 
 def test_errors_that_the_user_allows_need_no_root():
@@ -194,8 +194,8 @@ def test_errors_that_the_user_allows_need_no_root():
         which.search(get_backend("cpp")).solve_all(goal, k=4, n_starts=24)
         for which in (slow, setup)
     )
-    np.testing.assert_array_equal(found.count, wanted.count)
-    assert found.count.tolist() == [1, 0, 2]
+    np.testing.assert_array_equal(found.n_found, wanted.n_found)
+    assert found.n_found.tolist() == [1, 0, 2]
 
 
 def test_no_more_than_k():
@@ -339,4 +339,4 @@ def test_what_f_raises_reaches_the_caller_and_the_search_goes_on_later():
             with pytest.raises(ZeroDivisionError, match="of f"):
                 call(search)
         f.fails = False
-        assert search.solve_all(goal, k=4, n_starts=24).count.tolist() == [2, 1]
+        assert search.solve_all(goal, k=4, n_starts=24).n_found.tolist() == [2, 1]
