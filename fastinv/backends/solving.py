@@ -415,8 +415,8 @@ class Pipeline(Protocol):
         and EXACT; the key is the distance to ``goal.near`` in units of the region, or their order
         by coordinates. With ``goal.near``, other CONVERGED ones follow by that distance. Then come
         all others by residual. If residuals cannot be trusted, those flagged EXTRAPOLATED follow
-        by residual, converged or not. After a polish, copies of CONVERGED solutions follow.
-        INVALID ones come last.
+        by residual, converged or not. After a polish, copies of CONVERGED solutions follow,
+        EXACT ones first. INVALID ones come last.
 
         The status is the first of these that holds: INVALID (target, x or residual not finite; the
         residual is then inf, and for a target that is not finite x is NaN and the anchor -1),

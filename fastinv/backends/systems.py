@@ -16,8 +16,9 @@ def factors(jac: Float64Array, damping: Float64Array) -> tuple[Float64Array, Boo
     """Cholesky factors ``(n, m, m)`` of ``J^T J`` or, if smaller, ``J J^T``, damped; and which
     of the matrices are regular within rounding."""
     q, p = jac.shape[1:]
-    transposed = jac.transpose(0, 2, 1)
-    matrix = transposed @ jac if p <= q else jac @ transposed
+    # Not by `@`: the library behind it may round one matrix otherwise than the same among others.
+    sums = "nqi,nqj->nij" if p <= q else "nip,njp->nij"
+    matrix = np.einsum(sums, jac, jac)
     m = matrix.shape[1]
     size = (jac**2).sum(axis=(1, 2))
     matrix = matrix + (damping * size / m)[:, None, None] * np.eye(m)

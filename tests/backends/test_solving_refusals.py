@@ -47,10 +47,10 @@ def propose(backend, goal=None, n_candidates=4, **options):
     SETUP.pipeline(backend).propose(goal or goal_of(), n_candidates, **options)
 
 
-def link(backend, name, **changes):
+def link(backend, name, goal=None, **changes):
     call = getattr(SETUP.pipeline(backend), name)
     candidates = replace(CANDIDATES, **changes)
-    return call(goal_of(), candidates, *([2] if name == "rank" else []))
+    return call(goal or goal_of(), candidates, *([2] if name == "rank" else []))
 
 
 def rank(backend, k=2, goal=None, **changes):
@@ -63,6 +63,10 @@ def search(backend, **changes):
 
 def polish(backend, targets=TARGETS, starts=STARTS, **options):
     search(backend).polish(goal_of(targets), starts, **options)
+
+
+def assess(backend, targets=TARGETS, points=STARTS, **options):
+    search(backend).assess(goal_of(targets), points, **options)
 
 
 def solve_all(backend, goal=None, k=2, n_starts=3, n_threads=1):
@@ -136,7 +140,25 @@ ANCHORS_AND_FUNCTIONS = {
         ValueError, "function must have as many inputs as region, 2, got 3"),
     "function, outputs": (
         lambda b: solve(b, function=CallableFunction(np.sin, 2, 2)),
-        ValueError, "anchors must have 2 inputs and 2 outputs, got 2 and 1"),
+        ValueError, r"y_scale must be float64 of shape \(2,\), got float64 of \(1,\)"),
+    "anchors, outputs": (
+        lambda b: b.pipeline(SETUP.problem, b.anchors(np.zeros((7, 2)), np.zeros((7, 2)))),
+        ValueError, "anchors must have 2 inputs and 1 outputs, got 2 and 2"),
+    "anchors, units, shape": (
+        lambda b: b.anchors(np.zeros((7, 2)), np.zeros((7, 1)), np.ones(2)),
+        ValueError, r"y_scale must have shape \(1,\), got \(2,\)"),
+    "anchors, units, dtype": (
+        lambda b: b.anchors(np.zeros((7, 2)), np.zeros((7, 1)), np.ones(1, dtype=int)),
+        TypeError, "y_scale must have dtype float64, got int64"),
+    "anchors, units, zero": (
+        lambda b: b.anchors(np.zeros((7, 2)), np.zeros((7, 1)), np.zeros(1)),
+        ValueError, "y_scale must be positive and finite"),
+    "units, zero": (
+        lambda b: solve(b, y_scale=0.0), ValueError, "y_scale must be positive and finite"),
+    "units, too small": (
+        lambda b: solve(b, y_scale=1e-310), ValueError, "y_scale must be positive and finite"),
+    "units, NaN": (
+        lambda b: solve(b, y_scale=np.nan), ValueError, "y_scale must be positive and finite"),
     "tol": (
         lambda b: solve(b, goal_of(tol=-1.0)), ValueError, "tol must be at least 0, got -1.0"),
     "coverage": (
@@ -175,6 +197,12 @@ SOLVES = {
         "tol, NaN": (
             lambda b, way: way(b, goal_of(tol=np.nan)),
             ValueError, "tol must be at least 0, got -?nan"),
+        "error_tol, outputs": (
+            lambda b, way: way(b, Goal(TARGETS, 0.1, error_tol=np.ones(2))),
+            ValueError, r"error_tol must have (shape \(1,\), got \(2,\)|length 1, got 2)"),
+        "error_tol, dtype": (
+            lambda b, way: way(b, Goal(TARGETS, 0.1, error_tol=np.ones(1, dtype=int))),
+            TypeError, "error_tol must (have|be of) dtype float64, got int64"),
         "near, rows": (
             lambda b, way: way(b, goal_of(near=np.zeros((2, 2)))),
             ValueError, r"near must have shape \(3, 2\), got \(2, 2\)"),
@@ -221,6 +249,9 @@ LINKS = {
         lambda b: propose(b, goal_of(STARTS)), ValueError, r"targets must have shape \(n, 1\)"),
     "propose, n_threads": (
         lambda b: propose(b, n_threads=0), ValueError, "n_threads must be at least 1"),
+    "verify, targets": (
+        lambda b: link(b, "verify", goal=goal_of(STARTS)),
+        ValueError, r"targets must have shape \(n, 1\)"),
     "rank, images": (
         lambda b: rank(b, fx=np.zeros((3, 5, 1))),
         ValueError, r"candidates.fx must have shape \(3, 4, 1\)"),
@@ -246,11 +277,8 @@ LINKS = {
 }  # fmt: skip
 
 SEARCHES = {
-    "search, f": (
-        lambda b: search(b, function=CallableFunction(np.sin, 2, 1)),
-        TypeError, "f must run natively, got sin, which only Python can evaluate"),
     "search, anchors": (
-        lambda b: search(b, anchors_y=np.zeros((7, 2)), function=CallableFunction(np.sin, 2, 1)),
+        lambda b: b.search(SETUP.problem, b.anchors(np.zeros((7, 2)), np.zeros((7, 2)))),
         ValueError, "anchors must have 2 inputs and 1 outputs, got 2 and 2"),
     "polish, rows": (
         lambda b: polish(b, starts=STARTS[:2]),
@@ -263,6 +291,14 @@ SEARCHES = {
         TypeError, "x must have dtype float64, got float32"),
     "polish, n_threads": (
         lambda b: polish(b, n_threads=0), ValueError, "n_threads must be at least 1"),
+    "assess, rows": (
+        lambda b: assess(b, points=STARTS[:2]),
+        ValueError, r"x must have shape \(3, 2\), got \(2, 2\)"),
+    "assess, dtype": (
+        lambda b: assess(b, points=STARTS.astype(np.float32)),
+        TypeError, "x must have dtype float64, got float32"),
+    "assess, n_threads": (
+        lambda b: assess(b, n_threads=0), ValueError, "n_threads must be at least 1"),
     "solve_all, k": (lambda b: solve_all(b, k=0), ValueError, "k must be at least 1, got 0"),
     "solve_all, n_starts": (
         lambda b: solve_all(b, n_starts=0), ValueError, "n_starts must be at least 1, got 0"),
@@ -304,7 +340,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-@pytest.mark.parametrize("which", ["correct", "polish", "rank"])
+@pytest.mark.parametrize("which", ["correct", "polish", "verify", "rank"])
 @pytest.mark.parametrize("case", BROKEN)
 def test_links_refuse_candidates_that_do_not_fit(name, which, case):
     """Native code must not read beyond them."""
@@ -320,9 +356,10 @@ def test_what_the_refusals_start_from_is_accepted(name):
     in_python(backend)
     into(backend)
     propose(backend)
-    for which in ("correct", "evaluate", "polish", "rank"):
+    for which in ("correct", "evaluate", "polish", "verify", "rank"):
         link(backend, which)
     polish(backend)
+    assess(backend)
     solve_all(backend)
     solve_path(backend)
 

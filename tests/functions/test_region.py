@@ -215,8 +215,9 @@ def test_polished_solutions_are_wrapped_and_flagged_as_python_does(region, x, na
     polished = pipeline.polish(goal, candidates_of(x.reshape(2, 7, P), np.zeros((2, 7, 1))))
     wrapped = region.wrap(x)
     np.testing.assert_array_equal(polished.x.reshape(14, P), wrapped)
-    touched = CandidateFlag.CLIPPED * region.touches(wrapped)
-    np.testing.assert_array_equal(polished.flags.ravel(), touched)
+    flags = CandidateFlag.CLIPPED * region.touches(wrapped)
+    flags |= CandidateFlag.EXACT | CandidateFlag.ROOT
+    np.testing.assert_array_equal(polished.flags.ravel(), flags)
 
 
 @settings(deadline=None)

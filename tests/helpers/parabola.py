@@ -33,17 +33,40 @@ def affine_twin(weights=(0.0, 0.0, 0.0), bias=0.0, reach=np.inf) -> TwinModel:
     return TwinModel(net, parameters, one, zero, one, zero, one, one, reach)
 
 
-def rank_residuals(
-    backend, residuals, *, x=None, flags=None, anchor=None, k=None, near=None, distance=0.0,
-    target=0.0, **changes,
-):  # fmt: skip
-    """One row of candidates whose images lie `residuals` above the target, ranked."""
+def row_of(residuals, *, x=None, flags=None, anchor=None, distance=0.0, target=0.0):
+    """One row of candidates whose images lie `residuals` above the target."""
     n = len(residuals)
     residuals = np.asarray(residuals, dtype=float).reshape(1, n, 1)
     x = np.asarray(np.arange(n) if x is None else x, dtype=float).reshape(1, n, 1)
-    candidates = candidates_of(
+    return candidates_of(
         x, target + residuals, anchor=anchor, flags=flags, anchor_distance=distance
+    )
+
+
+def verify_residuals(
+    backend, residuals, *, x=None, flags=None, anchor=None, distance=0.0, target=0.0, n_threads=1,
+    **changes,
+):  # fmt: skip
+    """Such a row, verified."""
+    candidates = row_of(
+        residuals, x=x, flags=flags, anchor=anchor, distance=distance, target=target
+    )
+    setup = parabola(**changes)
+    goal = setup.goal([[target]])
+    return setup.pipeline(backend).verify(goal, candidates, n_threads=n_threads)
+
+
+def rank_residuals(
+    backend, residuals, *, x=None, flags=None, anchor=None, k=None, near=None, distance=0.0,
+    target=0.0, verified=False, **changes,
+):  # fmt: skip
+    """Such a row, ranked, or verified and ranked."""
+    candidates = row_of(
+        residuals, x=x, flags=flags, anchor=anchor, distance=distance, target=target
     )
     setup = parabola(**changes)
     states = None if near is None else np.array([[float(near)]])
-    return setup.pipeline(backend).rank(setup.goal([[target]], states), candidates, k or n)
+    goal, pipeline = setup.goal([[target]], states), setup.pipeline(backend)
+    if verified:
+        candidates = pipeline.verify(goal, candidates)
+    return pipeline.rank(goal, candidates, k or len(residuals))

@@ -202,16 +202,18 @@ class Pipeline:
         group = np.full(residual.shape, _BY_RESIDUAL)
         group[untrusted] = _UNTRUSTED
         group[~np.isfinite(residual)] = _INVALID
-        key = residual.copy()
+        key, has_residual = residual.copy(), np.ones(residual.shape, dtype=np.bool_)
         if goal.near is not None:
             group[converged] = _NEARLY
             key[converged] = self._region.distance(x, goal.near[:, None, :])[converged]
         else:
             key[exact] = self._places(x, exact)[exact]
+            has_residual[exact] = False
         group[exact] = _EXACTLY
         if self.options.polish:
             group[self._duplicates(status, x, residual)] = _COPY
-        return np.lexsort((key, group), axis=-1).astype(np.int64)  # stable
+        # Copies may have both kinds of keys. The sort is stable.
+        return np.lexsort((key, has_residual, group), axis=-1).astype(np.int64)
 
     def _places(self, x: Float64Array, exact: BoolArray) -> IntArray:
         """The place of each candidate ``(n, k)`` among those that are exact, by coordinates."""

@@ -23,6 +23,7 @@ _EXACT, _EXACT_IN_NOISE = 8.0, 6.0
 # A Newton step that shrinks the residual by this factor. Towards a target that f only nearly
 # reaches, at a fold, the factor is never below 1/4.
 _CONTRACTION = 0.125
+_RANK = 1e-7  # singular values below this, relative to the largest, are zero
 _LONGEST_STEP = 0.5  # in units of the region
 _POINTS = 9
 _SPACING = 2.0**-17  # widest spacing of points, in units of the region
@@ -88,8 +89,9 @@ class Roots:
             largest = np.abs(jac).max(axis=2)
             unit = np.where(largest > 0, np.exp2(-np.floor(np.log2(largest))), 1.0)
             errors = unit * (fx - y) * self._weight
-            steps = -np.einsum("npq,nq->np", _inverses(jac * unit[:, :, None]), errors)
+            steps = -_shortest(jac * unit[:, :, None], errors)
             length = np.linalg.norm(steps, axis=1)
+            length[~jac.any(axis=(1, 2))] = np.inf  # there is no step
             moved = self._region.clip_step(x + self._region.scale * steps)
             usable = length <= _LONGEST_STEP
             rest_of = np.abs(unit * (self._f.values(moved) - y) * self._weight).max(axis=1)
@@ -212,14 +214,18 @@ class Roots:
         leaves = np.ones(len(x), dtype=bool)
         for sign in (-1.0, 1.0):
             point = x + sign * radius[:, None] * self._region.scale * direction
-            change = (self._f.values(point) - fx) * self._weight * weight
+            inside = self._region.allows(point)
+            change = (
+                (self._f.values(np.where(inside[:, None], point, x)) - fx) * self._weight * weight
+            )
             stays = np.linalg.norm(change, axis=1) < wanted  # not for NaN, where f ends
-            leaves &= ~(stays & self._region.allows(point))
+            leaves &= ~(stays & inside)
         return leaves
 
 
-def _inverses(jac: Float64Array) -> Float64Array:
-    """Pseudo-inverses ``(n, p, q)``, in units in which squares do not vanish."""
-    largest = np.abs(jac).max(axis=(1, 2), keepdims=True)
-    unit = np.where(largest > 0, np.exp2(-np.floor(np.log2(largest))), 1.0)
-    return np.asarray(np.linalg.pinv(jac * unit, rcond=1e-7) * unit)
+def _shortest(jac: Float64Array, b: Float64Array) -> Float64Array:
+    """The shortest x ``(n, p)`` that bring ``jac x`` nearest to `b` ``(n, q)``, each by itself."""
+    u, sigma, vt = np.linalg.svd(jac, full_matrices=False)
+    counts = sigma > _RANK * sigma[:, :1]
+    inverse = np.where(counts, 1 / np.where(counts, sigma, 1.0), 0.0)
+    return np.asarray(np.einsum("nmp,nm->np", vt, inverse * np.einsum("nqm,nq->nm", u, b)))

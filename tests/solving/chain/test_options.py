@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from chains import BACKENDS, CPP, folded, polished_setup
-from parabola import affine_twin, parabola, rank_residuals
+from parabola import affine_twin, parabola, rank_residuals, verify_residuals
 
 from fastinv import _core
 from fastinv.backends import CandidateFlag, PipelineOptions
@@ -69,6 +69,11 @@ def ranked_row(backend, **options):
     )  # fmt: skip
 
 
+def verified_row(backend, **options):
+    """The second one is worse than its anchor."""
+    return verify_residuals(backend, [0.02, 5.0], x=[0.1, 0.5], anchor=[3, 4], **options)
+
+
 def far_target(backend, **options):
     setup = parabola(**options)
     return setup.solve(backend, [[90.0]], n_candidates=3, k=3)
@@ -96,7 +101,7 @@ def two_solutions(backend, **options):
 
 CASES = {
     "coverage": (far_target, {"coverage": 1.0}),
-    "anchors_exact": (ranked_row, {"anchors_exact": True}),
+    "anchors_exact": (verified_row, {"anchors_exact": True}),
     "trust_residual": (ranked_row, {"trust_residual": False}),
     "branch_distance": (spread_anchors, {"branch_distance": 0.0}),
     "pool_factor": (spread_anchors, {"pool_factor": 1}),
@@ -120,7 +125,7 @@ def test_every_option_matters(name, backend):
     before, after = (call(BACKENDS[backend], **options) for options in ({}, change))
     assert any(
         getattr(before, array).tobytes() != getattr(after, array).tobytes()
-        for array in ("x", "residual", "anchor", "status")
+        for array in ("x", "fx", "residual", "anchor", "flags", "status")
         if hasattr(before, array)
     )
 
@@ -132,7 +137,7 @@ def test_what_a_search_takes_of_them():
         counts = [
             replace(setup, **changes).search(backend).solve_all(
                 setup.goal([[2.0]]), k=4, n_starts=7
-            )[1].tolist()
+            ).n_found.tolist()
             for changes in ({}, {"separation": 10.0}, {"max_evaluations": 1})
         ]  # fmt: skip
         assert counts == [[2], [1], [0]], name

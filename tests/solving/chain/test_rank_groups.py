@@ -17,6 +17,7 @@ from fastinv.functions import CallableFunction, Status
 C, A, I = Status.CONVERGED, Status.APPROXIMATE, Status.INVALID  # noqa: E741
 NAN, INF = np.nan, np.inf
 CLIPPED, EXTRAPOLATED = CandidateFlag.CLIPPED, CandidateFlag.EXTRAPOLATED
+EXACT, ROOT = CandidateFlag.EXACT, CandidateFlag.ROOT
 
 pytestmark = pytest.mark.parametrize("backend", BACKENDS.values(), ids=BACKENDS.keys())
 
@@ -92,7 +93,44 @@ def test_copies_by_hand(backend, function):
     assert plain.anchor.tolist() == [[0, 1, 2]]
 
 
-LATTICE = np.tile(np.arange(-3.0, 4.0), 5)[:, None]
+EXACTLY, NEARLY, BY_RESIDUAL, UNTRUSTED, COPY, INVALID = range(6)
+
+
+def rank_by_the_rules(rows, near, distance, *, root, trust_residual, polish):
+    """Columns of x, residual, anchor and status, for candidates (residual, x, flags)."""
+    ranks, solutions = [], []
+    closest = min(residual if np.isfinite(x) else INF for residual, x, _ in rows)
+    for j, (residual, x, flags) in enumerate(rows):
+        if math.isnan(x) or not math.isfinite(residual):
+            residual = INF
+        converged = residual <= 0.1
+        if root:
+            converged = residual < INF and bool(flags & EXACT or (converged and flags & ROOT))
+        status = (
+            I if residual == INF
+            else C if converged
+            else Status.UNREACHABLE if distance > 0.3 and closest > 0.3
+            else Status.OUT_OF_BOUNDS if flags & CLIPPED
+            else Status.EXTRAPOLATED if flags & EXTRAPOLATED
+            else A
+        )  # fmt: skip
+        group, key = BY_RESIDUAL, residual
+        if residual == INF:
+            group = INVALID
+        elif flags & EXTRAPOLATED and not trust_residual:
+            group = UNTRUSTED
+        elif converged and flags & EXACT:
+            group, key = EXACTLY, x if near is None else abs(x - near)
+        elif converged and near is not None:
+            group, key = NEARLY, abs(x - near)
+        ranks.append([group, not (group == EXACTLY and near is None), key, j])
+        solutions.append((x, residual, j, status))
+    for x, residual, j, status in solutions if polish else []:
+        same = [o for o in solutions if status == C == o[3] and o[0] == x]
+        if any((o[1], o[2]) < (residual, j) for o in same):
+            ranks[j][0] = COPY
+    order = [rank[-1] for rank in sorted(ranks)]  # copies are sorted by what orders the others
+    return zip(*(solutions[j] for j in order), strict=True)
 
 
 @settings(deadline=None)
@@ -101,61 +139,46 @@ LATTICE = np.tile(np.arange(-3.0, 4.0), 5)[:, None]
         st.tuples(
             st.sampled_from([0.0, 0.05, 0.1, 0.2, 0.2, 0.5, 3.0, NAN, INF]),
             st.sampled_from([-1.0, 0.0, 0.5, 1.0, NAN]),
-            st.integers(0, 3),
-            st.integers(0, len(LATTICE) - 1),
+            st.integers(0, 15),
         ),
         min_size=1,
         max_size=33,
     ),
     near=st.sampled_from([None, 0.0, 0.5]),
     distance=st.sampled_from([0.0, 0.2, 5.0]),
-    anchors_exact=st.booleans(),
+    root=st.booleans(),
     trust_residual=st.booleans(),
     polish=st.booleans(),
 )
-def test_against_the_rules_for_one_row(
-    backend, rows, near, distance, anchors_exact, trust_residual, polish
-):
-    solutions = []
-    for j, (residual, x, flags, anchor) in enumerate(rows):
-        if math.isnan(x) or not math.isfinite(residual):
-            residual = INF
-        anchor_x = LATTICE[anchor, 0]
-        if anchors_exact and not residual <= anchor_x**2:
-            x, residual, flags = anchor_x, anchor_x**2, 0
-        group, key = 1, residual
-        if flags & EXTRAPOLATED and not trust_residual:
-            group = 2
-        elif near is not None and residual <= 0.1:
-            group, key = 0, abs(x - near)
-        if residual == INF:
-            group = 4
-        solutions.append((group, key, j, x, residual, flags, anchor))
-    if polish:
-        converged = [solution for solution in solutions if solution[4] <= 0.1]
-        for _, key, j, *others in converged:
-            x, residual = others[:2]
-            if any(o[3] == x and (o[4], o[2]) < (residual, j) for o in converged):
-                solutions[j] = (3, key, j, *others)
-    closest = min(solution[4] for solution in solutions)
-    expected = []
-    for _, _, _, x, residual, flags, anchor in sorted(solutions, key=lambda row: row[:3]):
-        status = (
-            I if residual == INF
-            else C if residual <= 0.1
-            else Status.UNREACHABLE if distance > 0.3 and closest > 0.3
-            else Status.OUT_OF_BOUNDS if flags & CLIPPED
-            else Status.EXTRAPOLATED if flags & EXTRAPOLATED
-            else A
-        )  # fmt: skip
-        expected.append((x, residual, anchor, status))
-
-    residuals, xs, flags, anchors = zip(*rows, strict=True)
+def test_against_the_rules_for_one_row(backend, rows, near, distance, root, trust_residual, polish):
+    how = {"root": root, "trust_residual": trust_residual, "polish": polish}
+    expected = rank_by_the_rules(rows, near, distance, **how)
+    residuals, xs, flags = zip(*rows, strict=True)
     ranked = rank_residuals(
-        backend, residuals, x=xs, flags=flags, anchor=anchors, near=near, distance=distance,
-        coverage=0.3, anchors_exact=anchors_exact, trust_residual=trust_residual, polish=polish,
-        anchors_x=LATTICE,
+        backend, residuals, x=xs, flags=flags, near=near, distance=distance, coverage=0.3, **how,
+        anchors_x=np.zeros((33, 1)),
     )  # fmt: skip
     found = [ranked.x[0, :, 0], ranked.residual[0], ranked.anchor[0], ranked.status[0]]
-    for column, wanted in zip(found, zip(*expected, strict=True), strict=True):
+    for column, wanted in zip(found, expected, strict=True):
         np.testing.assert_array_equal(column, wanted)
+
+
+def test_exact_ones_first_by_coordinates(backend):
+    """Rounding orders nothing; the distance to a state does."""
+    x, flags = [3.0, -1.0, 2.0, -5.0, 0.0], [EXACT, EXACT, EXACT, 0, EXACT | EXTRAPOLATED]
+    residuals = [1e-16, 3e-16, 0.0, 0.0, 2e-16]
+    ranked = rank_residuals(backend, residuals, x=x, flags=flags)
+    assert ranked.x[0, :, 0].tolist() == [-1.0, 0.0, 2.0, 3.0, -5.0]
+    assert ranked.residual[0].tolist() == [3e-16, 2e-16, 0.0, 1e-16, 0.0]
+    ranked = rank_residuals(backend, residuals, x=x, flags=flags, near=2.2)
+    assert ranked.x[0, :, 0].tolist() == [2.0, 3.0, 0.0, -1.0, -5.0]
+    ranked = rank_residuals(backend, residuals, x=x, flags=flags, trust_residual=False)
+    assert ranked.x[0, :, 0].tolist() == [-1.0, 2.0, 3.0, -5.0, 0.0]
+
+
+def test_coordinates_count_one_after_the_other_and_in_units_of_the_separation(backend):
+    setup = Setup(np.zeros((4, 2)), np.zeros((4, 1)), None, scale=[1.0, 2.0])
+    x = [[[1.0, -1.0], [1.0 + 1e-9, -2.0], [1.0 - 1e-9, 5.0], [-3.0, 9.0]]]
+    candidates = candidates_of(x, np.zeros((1, 4, 1)), flags=EXACT)
+    ranked = setup.pipeline(backend).rank(setup.goal([[0.0]]), candidates, 4)
+    assert ranked.anchor.tolist() == [[3, 1, 0, 2]]

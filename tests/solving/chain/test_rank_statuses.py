@@ -1,4 +1,4 @@
-"""What ranking says of each solution: statuses, and anchors in place of worse candidates."""
+"""What ranking says of each solution: its status."""
 
 from __future__ import annotations
 
@@ -78,54 +78,13 @@ def test_a_target_that_is_not_finite_is_invalid(backend, bad):
     assert ranked.status.tolist() == [[I, I]]
 
 
-# Replacement by the anchor
-
-
-def test_a_candidate_worse_than_its_anchor_is_replaced_by_it(backend):
-    # The target is 0; anchor 2 is x = -1 and anchor 4 is x = 1, both with residual 1.
-    ranked = rank_residuals(
-        backend,
-        [1.5, 1.0, NAN, 0.5],
-        x=[-0.9, 0.9, 8.0, 0.7],
-        flags=[CLIPPED | EXTRAPOLATED, CLIPPED, EXTRAPOLATED, EXTRAPOLATED],
-        anchor=[2, 4, 4, 4],
-        anchors_exact=True,
-    )
-    assert ranked.x[0, :, 0].tolist() == [0.7, -1.0, 0.9, 1.0]
-    assert ranked.residual.tolist() == [[0.5, 1.0, 1.0, 1.0]]
-    assert ranked.anchor.tolist() == [[4, 2, 4, 4]]
-    assert ranked.status.tolist() == [[E, A, B, A]]  # equal residuals are not replaced
-
-
-def test_an_x_that_is_not_finite_is_replaced_whatever_its_image(backend):
-    ranked = rank_residuals(backend, [0.0], x=[NAN], anchor=[4], anchors_exact=True)
-    assert (ranked.x.item(), ranked.residual.item(), ranked.status.item()) == (1.0, 1.0, A)
-
-
-def test_noisy_anchors_replace_nothing(backend):
-    ranked = rank_residuals(backend, [1.5, NAN], x=[-0.9, 8.0], anchor=[2, 4])
-    assert ranked.x[0, :, 0].tolist() == [-0.9, 8.0]
-    assert ranked.status.tolist() == [[A, I]]
-
-
-def test_an_anchor_too_far_to_measure_replaces_nothing(backend):
-    call = {"x": [8.0], "anchor": [4], "target": 1e308, "anchors_exact": True}
-    ranked = rank_residuals(backend, [NAN], **call)
-    assert (ranked.x.item(), ranked.residual.item(), ranked.status.item()) == (1.0, 1e308, A)
-    ranked = rank_residuals(backend, [NAN], **call, anchors_y=np.full((7, 1), -1e308))
-    assert (ranked.x.item(), ranked.residual.item(), ranked.status.item()) == (8.0, INF, I)
-
-
-def test_replacement_counts_in_the_reach_of_the_row(backend):
-    ranked = rank_residuals(
-        backend, [5.0], anchor=[4], anchors_exact=True, distance=1.5, coverage=1.0
-    )
-    assert ranked.status.item() == A  # the anchor's residual, 1, is within the coverage
-
-
 def test_residuals_whose_squares_overflow(backend):
     far = np.array([[3e200, 4e200], [3.0, 4.0]])
-    np.testing.assert_allclose(distance_in_y(far, np.zeros(2)), [5e200, 5.0], rtol=1e-15)
+    np.testing.assert_allclose(
+        distance_in_y(far, np.zeros(2), np.ones(2)), [5e200, 5.0], rtol=1e-15
+    )
+    halves = distance_in_y(far, np.zeros(2), np.array([0.5, 1.0]))
+    np.testing.assert_allclose(halves, [np.hypot(1.5, 4) * 1e200, np.hypot(1.5, 4)], rtol=1e-15)
     ranked = rank_residuals(backend, [3e200])
     assert ranked.residual.item() == 3e200
 
