@@ -83,7 +83,7 @@ py::tuple modes(const py::array& weights, const py::array& means, const py::arra
   const int threads = checked_threads(n_threads);
   const Kernels<double>& table = kernels<double>(isa);
   {
-    const ReleasedGil released;
+    const LongCall call;
     find_modes(task, n, threads, table);
   }
   return py::make_tuple(std::move(x), std::move(mass), std::move(count));

@@ -121,6 +121,7 @@ class Row {
 
   // Looks around the points of the climbs numbers[0 .. n).
   void look(const std::int64_t* numbers, std::int64_t n) {
+    watch_point();
     const std::int64_t stride = c_.capacity;
     const std::int64_t padded = (n + kernels_.lanes - 1) / kernels_.lanes * kernels_.lanes;
     for (std::int64_t s = 0; s < padded; ++s) {

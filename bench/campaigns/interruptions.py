@@ -1,6 +1,6 @@
 """Ctrl-C at random moments of every long call: how soon it ends, and if the next call is right.
 
-    python bench/interruptions.py [--signals 200] [--longest 2] [--only solve]
+    python bench/campaigns/interruptions.py [--signals 200] [--longest 2] [--only solve]
 
 Each call runs in a process of its own, which sends SIGINT to itself, again and again, at moments
 drawn evenly from its first seconds. It must end within half a second, plus one evaluation of f, by

@@ -104,6 +104,14 @@ def test_each_evaluation_may_be_the_last():
     np.testing.assert_array_equal(hot(np.array([0.5]), out=out).x, state)
 
 
+def many_components():
+    """Weights, means and factors of a mixture whose modes take long, for one native call."""
+    rng = np.random.default_rng(0)
+    n, k, d = 20_000, 30, 3
+    lower = np.ascontiguousarray(np.broadcast_to(0.5 * np.eye(d), (n, k, d, d)))
+    return np.full((n, k), 1 / k), rng.normal(size=(n, k, d)), lower
+
+
 def test_kernels_end():
     rng = np.random.default_rng(0)
     spec = NetworkSpec((3, 64, 64, 2), "tanh")
@@ -125,6 +133,7 @@ def test_kernels_end():
     interrupted(lambda: again(lambda: tree.query(points, 9)))
     interrupted(lambda: again(lambda: fi.KDTree(points)))
     interrupted(lambda: again(lambda: CPP.mixture_nll(raw, y, mixture)))
+    interrupted(lambda: CPP.mixture_modes(*many_components(), n_threads=2), after=0.4)
     interrupted(lambda: again(lambda: CPP.loss_and_gradient(spec, weights, X, Y)))
     interrupted(lambda: trainer.train_epoch(X, Y, order, n_threads=2, **epoch))
     steps = int(trainer.state()["step"])
