@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import time
 
 import numpy as np
 import pytest
@@ -73,24 +72,6 @@ def test_targets_are_solved_in_blocks_to_the_same_bits(cubic, monkeypatch):
     for name in ("x", "residual", "anchor", "status"):
         np.testing.assert_array_equal(getattr(blocks, name), getattr(whole, name))
     assert (blocks.status[5] == fi.Status.INVALID).all()
-
-
-def test_takes_at_most_twenty_times_as_long_as_the_twin_solver():
-    """Of as many targets with the defaults; it is five times, and a try may be disturbed."""
-    _, y = ARM.sample(4000, random_state=SEED)
-    twin = fi.TwinSolver(ARM.forward, bounds=ARM.bounds, random_state=0, n_threads=1)
-    twin.set_params(network__max_iter=1).fit()
-    mixture = MixtureSolver(ARM.forward, bounds=ARM.bounds, random_state=0, n_threads=1)
-    mixture.set_params(density__max_iter=30).fit()
-
-    def ratio():
-        starts = [time.perf_counter()]
-        for solver in (twin, mixture):
-            solver.solve(y)
-            starts.append(time.perf_counter())
-        return np.diff(starts)[1] / np.diff(starts)[0]
-
-    assert min(ratio() for _ in range(5)) < 20.0
 
 
 def test_near_prefers_converged_solutions_near_a_state():
