@@ -24,6 +24,7 @@ constexpr double kNarrow = 1.0 / (1 << 20);   // no f that can be inverted is wi
 constexpr double kIrregular = 1e-2;          // largest noise, relative to how much f varies there
 constexpr double kSure = 4;                  // times the noise of each output
 constexpr double kGrowth = 4, kFlat = 0.5;   // of the radius, and where it stops
+constexpr double kFar = 1e-10;               // a radius that is not only rounding of x
 constexpr double kNothing = kEpsilon * kEpsilon;
 
 }  // namespace
@@ -292,6 +293,12 @@ RootFacts Roots::assess(const double* y, const double* x, const double* fx,
       if (radius <= kFlat) continue;
       radius = 0;  // along a set of roots
       break;
+    }
+    // Where the derivative is nearly zero, f may leave much sooner than it says.
+    while (regular && radius > kFar && radius / kGrowth > least &&
+           leaves(x, fx, direction, radius / kGrowth, wanted, scratch, function)) {
+      facts.singular = true;
+      radius /= kGrowth;
     }
     facts.singular |= !regular;
     facts.x_error += radius * radius;

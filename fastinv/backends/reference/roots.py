@@ -30,6 +30,7 @@ _SPACING = 2.0**-17  # widest spacing of points, in units of the region
 _NARROW = 2.0**-20  # no f that can be inverted is wild within this
 _IRREGULAR = 1e-2  # largest noise, relative to how much f varies there
 _SURE = 4.0  # times the noise of each output
+_FAR = 1e-10  # a radius that is not only rounding of x
 _GROWTH, _FLAT = 4.0, 0.5  # of the radius, and where it stops
 
 
@@ -141,6 +142,20 @@ class Roots:
                     flat = growing[radius[growing] > _FLAT]
                     radius[flat] = 0.0  # along a set of roots
                     growing = growing[radius[growing] > 0]
+                # Where the derivative is nearly zero, f may leave much sooner than it says.
+                shrinking = np.flatnonzero(~irregular)
+                while len(shrinking):
+                    smaller = radius[shrinking] / _GROWTH
+                    shrinking = shrinking[
+                        (radius[shrinking] > _FAR) & (smaller > digits[shrinking])
+                    ]
+                    leaves = self._leaves(
+                        x[shrinking], fx[shrinking], radius[shrinking] / _GROWTH,
+                        directions[shrinking, k], wanted[shrinking], weight[shrinking],
+                    )  # fmt: skip
+                    shrinking = shrinking[leaves]
+                    radius[shrinking] /= _GROWTH
+                    irregular[shrinking] = True
                 squared += radius**2
                 singular |= irregular
         return RootFacts(np.sqrt(squared), singular)
