@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <memory>
 #include <vector>
@@ -25,9 +26,17 @@ using Clock = std::chrono::steady_clock;
 // A shorter call keeps the GIL. Releasing and retaking it costs 50 ns if no other thread wants it,
 // and up to the switch interval of 5 ms if another Python thread does.
 constexpr std::chrono::microseconds kLongCall{20};
+constexpr char kNotInitialised[] = "this frozen solver was not initialised";
 constexpr int kRepetitions = 3;  // the first one may find a cold cache
 
 struct FrozenCall {
+  // pybind11 allocates this when it is first read, even where its constructor has not run: zeros
+  // then say so.
+  static void* operator new(std::size_t size) {
+    return std::memset(::operator new(size), 0, size);
+  }
+  static void operator delete(void* memory) { ::operator delete(memory); }
+
   py::object solver;
   py::object pipeline_owner;  // keeps `pipeline` alive
   const Pipeline* pipeline;   // null: every call goes through Python
@@ -209,8 +218,8 @@ PyObject* call(PyObject* object, PyObject* args, PyObject* kwargs) {
   if (!parse(args, kwargs, given)) return nullptr;
   const auto* self = static_cast<const FrozenCall*>(
       reinterpret_cast<py::detail::instance*>(object)->get_value_and_holder().value_ptr());
-  if (!self) {
-    PyErr_SetString(PyExc_TypeError, "this frozen solver was not initialised");
+  if (!self || !self->solver) {
+    PyErr_SetString(PyExc_TypeError, kNotInitialised);
     return nullptr;
   }
   if (!self->pipeline) return through_python(object, given);
@@ -251,7 +260,11 @@ void register_frozen(py::module_& m) {
            py::arg("n_candidates_near"), py::arg("k"), py::arg("tol"), py::arg("error_tol"),
            py::arg("solution_type"), py::arg("probes"))
       .def_readonly("k", &FrozenCall::k, "Solutions per target.")
-      .def_readonly("_solver", &FrozenCall::solver)
+      .def_property_readonly("_solver",
+                             [](const FrozenCall& self) {
+                               if (!self.solver) throw py::type_error(kNotInitialised);
+                               return self.solver;
+                             })
       .def_property_readonly("_is_native",
                              [](const FrozenCall& self) { return self.pipeline != nullptr; })
       .def_readonly("_releases_gil", &FrozenCall::releases_gil);

@@ -413,3 +413,11 @@ def test_what_a_frozen_solver_knows_of_its_solutions():
         ValueError, match=r"solution must be for \(k, p, q\) = \(2, 2, 2\), got \(5"
     ):
         hot.as_solutions(solver.freeze()(y))
+
+
+def test_one_that_was_not_initialised_says_so():
+    """As a debugger meets it where `freeze` has raised."""
+    half_made = fi.FrozenSolver.__new__(fi.FrozenSolver)
+    for use in (repr, lambda hot: hot([1.0, 2.0]), lambda hot: hot.n_inputs):
+        with pytest.raises(TypeError, match="not initialised"):
+            use(half_made)
