@@ -102,6 +102,9 @@ double Roots::newton_step(const double* y, const double* fx, const Scratch& scra
     for (std::int64_t i = 0; i < p_; ++i) {
       largest = std::max(largest, std::abs(scratch.jac[j * p_ + i]));
     }
+    // No step reduces the error of an output that does not change.
+    const double allowed = kExact * scratch.noise[j] + resolution_[j] * metric_.weight(j);
+    if (largest == 0 && !(std::abs(metric_.error(fx, y, j)) <= allowed)) return kInfinity;
     scratch.unit[j] = largest > 0 ? std::ldexp(1.0, -std::ilogb(largest)) : 1.0;
     for (std::int64_t i = 0; i < p_; ++i) scratch.jac[j * p_ + i] *= scratch.unit[j];
   }

@@ -94,6 +94,10 @@ class Roots:
             length = np.linalg.norm(steps, axis=1)
             length[~jac.any(axis=(1, 2))] = np.inf  # there is no step
             moved = self._region.clip_step(x + self._region.scale * steps)
+            # No step reduces the error of an output that does not change.
+            allowed = _EXACT * rounding + self._resolution * self._weight
+            stuck = (largest == 0) & ~(np.abs((fx - y) * self._weight) <= allowed)
+            length[stuck.any(axis=1)] = np.inf
             usable = length <= _LONGEST_STEP
             rest_of = np.abs(unit * (self._f.values(moved) - y) * self._weight).max(axis=1)
             closer = rest_of <= _CONTRACTION * np.abs(errors).max(axis=1)
