@@ -23,6 +23,8 @@ constexpr double kSpacing = 1.0 / (1 << 17);  // widest spacing of points, in un
 constexpr double kNarrow = 1.0 / (1 << 20);   // no f that can be inverted is wild within this
 constexpr double kIrregular = 1e-2;          // largest noise, relative to how much f varies there
 constexpr double kSure = 3;                  // times the noise of each output
+// Differences of f's noise look like a derivative. What such a one resolves is wider than this.
+constexpr double kResolved = 1.0 / (1 << 20);
 constexpr double kGrowth = 4, kFlat = 0.5;   // of the radius, and where it stops
 constexpr double kNothing = kEpsilon * kEpsilon;
 
@@ -155,21 +157,25 @@ void Roots::measure_noise(const double* x, double spacing, const Scratch& scratc
     }
   }
   f_.values(scratch.points, scratch.images, kPoints, function);
-  const auto mean_square = [&](std::int64_t j, int order, const double* factors) {
-    double sum = 0;
-    for (std::int64_t k = 0; k + order < kPoints; ++k) {
-      double difference = 0;
-      for (int o = 0; o <= order; ++o) difference += factors[o] * scratch.images[(k + o) * q_ + j];
-      difference *= metric_.weight(j);
-      sum += difference * difference;
-    }
-    return sum / static_cast<double>(kPoints - order);
-  };
-  constexpr double kThird[] = {-1, 3, -3, 1}, kFifth[] = {-1, 5, -10, 10, -5, 1};
   for (std::int64_t j = 0; j < q_; ++j) {
+    // One after the other: of numbers that are close to each other, differences are exact.
+    double differences[kPoints];
+    for (std::int64_t k = 0; k < kPoints; ++k) differences[k] = scratch.images[k * q_ + j];
+    std::int64_t n = kPoints;
+    const auto mean_square_of_next = [&](int times) {
+      for (; times > 0; --times, --n) {
+        for (std::int64_t k = 0; k + 1 < n; ++k) differences[k] = differences[k + 1] - differences[k];
+      }
+      double sum = 0;
+      for (std::int64_t k = 0; k < n; ++k) {
+        const double d = differences[k] * metric_.weight(j);
+        sum += d * d;
+      }
+      return sum / static_cast<double>(n);
+    };
     // Divided by the variance that independent errors give the differences.
-    const double third = std::sqrt(mean_square(j, 3, kThird) / 20);
-    const double fifth = std::sqrt(mean_square(j, 5, kFifth) / 252);
+    const double third = std::sqrt(mean_square_of_next(3) / 20);
+    const double fifth = std::sqrt(mean_square_of_next(2) / 252);
     double low = kInfinity, high = -kInfinity;
     for (std::int64_t k = 0; k < kPoints; ++k) {
       low = std::min(low, scratch.images[k * q_ + j]);
@@ -261,7 +267,8 @@ RootFacts Roots::assess(const double* y, const double* x, const double* fx,
     const double error = metric_.error(fx, y, j) / scratch.noise[j];
     squared += error * error;
   }
-  const double wanted = 1.5 * std::sqrt(squared) + kSure * std::sqrt(static_cast<double>(q_));
+  const double sure = kSure * std::sqrt(static_cast<double>(q_));
+  const double wanted = 1.5 * std::sqrt(squared) + sure;
   const double sigma = weakest(scratch);
   // x itself is only given to a rounding.
   double digits = 0;
@@ -271,7 +278,9 @@ RootFacts Roots::assess(const double* y, const double* x, const double* fx,
   }
   const double least = std::max(std::sqrt(digits), kEpsilon);
   RootFacts facts{std::max(wanted / sigma, std::sqrt(digits)), false};
-  if (!(facts.x_error < kFlat)) facts = {least, true};
+  const bool by_differences = f_.evaluations_per_jacobian() > 1;
+  const bool is_noise = by_differences && !(sure / sigma < kResolved);
+  if (is_noise || !(facts.x_error < kFlat)) facts = {least, true};
   if (!facts.singular && leaves(x, fx, facts.x_error, 0.5 * wanted, scratch, function)) {
     return facts;
   }

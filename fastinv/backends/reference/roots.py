@@ -31,6 +31,8 @@ _SPACING = 2.0**-17  # widest spacing of points, in units of the region
 _NARROW = 2.0**-20  # no f that can be inverted is wild within this
 _IRREGULAR = 1e-2  # largest noise, relative to how much f varies there
 _SURE = 3.0  # times the noise of each output
+# Differences of f's noise look like a derivative. What such a one resolves is wider than this.
+_RESOLVED = 2.0**-20
 _GROWTH, _FLAT = 4.0, 0.5  # of the radius, and where it stops
 
 
@@ -120,13 +122,16 @@ class Roots:
             weight = np.where(noise > 0, 1 / noise, 0.0)
             errors = (fx - y) * self._weight * weight
             q = y.shape[1]
-            wanted = 1.5 * np.linalg.norm(errors, axis=1) + _SURE * np.sqrt(q)
+            sure = _SURE * np.sqrt(q)
+            wanted = 1.5 * np.linalg.norm(errors, axis=1) + sure
             _, singular_values, directions = np.linalg.svd(jac * weight[:, :, None])
             smallest = min(jac.shape[1:]) - 1
             sigma, direction = singular_values[:, smallest], directions[:, smallest]
             digits = np.linalg.norm(x / self._region.scale * _EPSILON, axis=1)
             radius = np.fmax(wanted / sigma, digits)
             singular = ~(radius < _FLAT)
+            if self._f.evaluations_per_jacobian > 1:
+                singular |= ~(sure / sigma < _RESOLVED)
             radius[singular] = np.fmax(digits, _EPSILON)[singular]
 
             def leaving(rows: IntArray, share: float) -> BoolArray:
@@ -181,14 +186,18 @@ class Roots:
         last = np.maximum(region.step_upper - (_POINTS - 1) * h, region.step_lower)
         first = np.minimum(np.maximum(x - (_POINTS - 1) / 2 * h, region.step_lower), last)
         points = region.clip_step(first[:, None] + np.arange(_POINTS)[:, None] * h[:, None])
-        images = self._f.values(points) * self._weight
+        images = self._f.values(points)
+
         # Divided by the variance that independent errors give the differences.
-        third = np.sqrt((np.diff(images, 3, axis=1) ** 2).mean(axis=1) / 20)
-        fifth = np.sqrt((np.diff(images, 5, axis=1) ** 2).mean(axis=1) / 252)
-        spread = np.ptp(images, axis=1)
+        def deviation(order: int, variance: float) -> Float64Array:
+            differences = np.diff(images, order, axis=1) * self._weight
+            return np.asarray(np.sqrt((differences**2).mean(axis=1) / variance))
+
+        third, fifth = deviation(3, 20), deviation(5, 252)
+        spread = np.ptp(images, axis=1) * self._weight
         irregular = fifth >= 0.3 * third
         # Points far apart may differ by more than noise, and have more digits to round.
-        digits = np.abs(images).max(axis=1)
+        digits = np.abs(images).max(axis=1) * self._weight
         above_digits = (spacing == 0)[:, None] | (fifth > 4 * self._f.rounding * digits)
         tame = (spacing <= _NARROW)[:, None] | (fifth <= _IRREGULAR * spread)
         counts = irregular & above_digits & tame
