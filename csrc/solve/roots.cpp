@@ -175,6 +175,9 @@ void Roots::measure_noise(const double* x, double spacing, const Scratch& scratc
     };
     // Divided by the variance that independent errors give the differences.
     const double third = std::sqrt(mean_square_of_next(3) / 20);
+    double jump = 0;  // of what is mostly constant, and then changes by some last digits
+    for (std::int64_t k = 0; k < n; ++k) jump = std::max(jump, std::abs(differences[k]));
+    jump *= metric_.weight(j);
     const double fifth = std::sqrt(mean_square_of_next(2) / 252);
     double low = kInfinity, high = -kInfinity;
     for (std::int64_t k = 0; k < kPoints; ++k) {
@@ -188,7 +191,7 @@ void Roots::measure_noise(const double* x, double spacing, const Scratch& scratc
     const bool of_digits = spacing > 0 && !(fifth > 4 * f_.rounding() * digits);
     const bool wild = spacing > kNarrow && !(fifth <= kIrregular * scratch.spread[j]);
     if (!irregular || of_digits || wild) continue;
-    scratch.noise[j] = std::max(scratch.noise[j], 2 * fifth);
+    scratch.noise[j] = std::max(scratch.noise[j], std::max(2 * fifth, jump / 4));
   }
 }
 

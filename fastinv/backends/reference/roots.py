@@ -189,11 +189,10 @@ class Roots:
         images = self._f.values(points)
 
         # Divided by the variance that independent errors give the differences.
-        def deviation(order: int, variance: float) -> Float64Array:
-            differences = np.diff(images, order, axis=1) * self._weight
-            return np.asarray(np.sqrt((differences**2).mean(axis=1) / variance))
-
-        third, fifth = deviation(3, 20), deviation(5, 252)
+        thirds, fifths = (np.diff(images, order, axis=1) * self._weight for order in (3, 5))
+        third = np.sqrt((thirds**2).mean(axis=1) / 20)
+        fifth = np.sqrt((fifths**2).mean(axis=1) / 252)
+        jump = np.abs(thirds).max(axis=1)  # of what is mostly constant, and then changes by digits
         spread = np.ptp(images, axis=1) * self._weight
         irregular = fifth >= 0.3 * third
         # Points far apart may differ by more than noise, and have more digits to round.
@@ -201,7 +200,7 @@ class Roots:
         above_digits = (spacing == 0)[:, None] | (fifth > 4 * self._f.rounding * digits)
         tame = (spacing <= _NARROW)[:, None] | (fifth <= _IRREGULAR * spread)
         counts = irregular & above_digits & tame
-        return np.where(counts, np.maximum(noise, 2 * fifth), noise), spread
+        return np.where(counts, np.maximum(noise, np.maximum(2 * fifth, jump / 4)), noise), spread
 
     def _changed_by_digits(self, x: Float64Array, fx: Float64Array) -> Float64Array:
         """How much each output ``(n, q)`` changes if a coordinate moves by a rounding of itself or
