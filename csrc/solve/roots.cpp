@@ -24,6 +24,8 @@ constexpr double kNarrow = 1.0 / (1 << 20);   // no f that can be inverted is wi
 constexpr double kIrregular = 1e-2;          // largest noise, relative to how much f varies there
 constexpr double kSure = 4;                  // times the noise of each output
 constexpr double kGrowth = 4, kFlat = 0.5;   // of the radius, and where it stops
+// Differences of f's noise look like a derivative. What such a one resolves is wider than this.
+constexpr double kResolved = 1.0 / (1 << 20);
 constexpr double kFar = 1e-10;               // a radius that is not only rounding of x
 constexpr double kNothing = kEpsilon * kEpsilon;
 
@@ -174,21 +176,28 @@ void Roots::measure_noise(const double* x, double spacing, const Scratch& scratc
     }
   }
   f_.values(scratch.points, scratch.images, kPoints, function);
-  const auto mean_square = [&](std::int64_t j, int order, const double* factors) {
-    double sum = 0;
-    for (std::int64_t k = 0; k + order < kPoints; ++k) {
-      double difference = 0;
-      for (int o = 0; o <= order; ++o) difference += factors[o] * scratch.images[(k + o) * q_ + j];
-      difference *= metric_.weight(j);
-      sum += difference * difference;
-    }
-    return sum / static_cast<double>(kPoints - order);
-  };
-  constexpr double kThird[] = {-1, 3, -3, 1}, kFifth[] = {-1, 5, -10, 10, -5, 1};
   for (std::int64_t j = 0; j < q_; ++j) {
+    // One after the other: of numbers that are close to each other, differences are exact.
+    double differences[kPoints];
+    for (std::int64_t k = 0; k < kPoints; ++k) differences[k] = scratch.images[k * q_ + j];
+    std::int64_t n = kPoints;
+    const auto mean_square_of_next = [&](int times) {
+      for (; times > 0; --times, --n) {
+        for (std::int64_t k = 0; k + 1 < n; ++k) differences[k] = differences[k + 1] - differences[k];
+      }
+      double sum = 0;
+      for (std::int64_t k = 0; k < n; ++k) {
+        const double d = differences[k] * metric_.weight(j);
+        sum += d * d;
+      }
+      return sum / static_cast<double>(n);
+    };
     // Divided by the variance that independent errors give the differences.
-    const double third = std::sqrt(mean_square(j, 3, kThird) / 20);
-    const double fifth = std::sqrt(mean_square(j, 5, kFifth) / 252);
+    const double third = std::sqrt(mean_square_of_next(3) / 20);
+    double jump = 0;  // of what is mostly constant, and then changes by some last digits
+    for (std::int64_t k = 0; k < n; ++k) jump = std::max(jump, std::abs(differences[k]));
+    jump *= metric_.weight(j);
+    const double fifth = std::sqrt(mean_square_of_next(2) / 252);
     double low = kInfinity, high = -kInfinity;
     for (std::int64_t k = 0; k < kPoints; ++k) {
       low = std::min(low, scratch.images[k * q_ + j]);
@@ -201,7 +210,7 @@ void Roots::measure_noise(const double* x, double spacing, const Scratch& scratc
     const bool of_digits = spacing > 0 && !(fifth > 4 * f_.rounding() * digits);
     const bool wild = spacing > kNarrow && !(fifth <= kIrregular * scratch.spread[j]);
     if (!irregular || of_digits || wild) continue;
-    scratch.noise[j] = std::max(scratch.noise[j], 2 * fifth);
+    scratch.noise[j] = std::max(scratch.noise[j], std::max(2 * fifth, jump / 4));
   }
 }
 
@@ -270,7 +279,8 @@ RootFacts Roots::assess(const double* y, const double* x, const double* fx,
     const double error = metric_.error(fx, y, j) / scratch.noise[j];
     squared += error * error;
   }
-  const double wanted = 1.5 * std::sqrt(squared) + kSure * std::sqrt(static_cast<double>(q_));
+  const double sure = kSure * std::sqrt(static_cast<double>(q_));
+  const double wanted = 1.5 * std::sqrt(squared) + sure;
   // x itself is only given to a rounding.
   double digits = 0;
   for (std::int64_t i = 0; i < p_; ++i) {
@@ -284,11 +294,13 @@ RootFacts Roots::assess(const double* y, const double* x, const double* fx,
   }
   singular_directions(scratch.jac, q_, p_, scratch.matrix, scratch.values, scratch.directions);
   // In each direction: as far as the derivative says, or until f leaves what may be noise.
+  const bool by_differences = f_.evaluations_per_jacobian() > 1;
   RootFacts facts{least * least, false};
   for (std::int64_t k = 0; k < std::min(p_, q_); ++k) {
     const double* const direction = scratch.directions + k * p_;
     double radius = std::max(1.25 * wanted / scratch.values[k], least);
-    bool regular = radius < kFlat;
+    const bool is_noise = by_differences && !(sure / scratch.values[k] < kResolved);
+    bool regular = radius < kFlat && !is_noise;
     if (!regular) radius = std::max(least, kEpsilon);
     while (!leaves(x, fx, direction, radius, wanted, scratch, function)) {
       regular = false;

@@ -30,6 +30,8 @@ _SPACING = 2.0**-17  # widest spacing of points, in units of the region
 _NARROW = 2.0**-20  # no f that can be inverted is wild within this
 _IRREGULAR = 1e-2  # largest noise, relative to how much f varies there
 _SURE = 4.0  # times the noise of each output
+# Differences of f's noise look like a derivative. What such a one resolves is wider than this.
+_RESOLVED = 2.0**-20
 _FAR = 1e-10  # a radius that is not only rounding of x
 _GROWTH, _FLAT = 4.0, 0.5  # of the radius, and where it stops
 
@@ -124,7 +126,8 @@ class Roots:
             weight = np.where(noise > 0, 1 / noise, 0.0)
             errors = (fx - y) * self._weight * weight
             q = y.shape[1]
-            wanted = 1.5 * np.linalg.norm(errors, axis=1) + _SURE * np.sqrt(q)
+            sure = _SURE * np.sqrt(q)
+            wanted = 1.5 * np.linalg.norm(errors, axis=1) + sure
             scaled = np.where(np.isfinite(jac), jac, 0.0) * weight[:, :, None]
             _, values, directions = np.linalg.svd(scaled)
             digits = np.linalg.norm(x / self._region.scale * _EPSILON, axis=1)
@@ -133,6 +136,8 @@ class Roots:
             for k in range(values.shape[1]):
                 radius = np.fmax(1.25 * wanted / values[:, k], digits)
                 irregular = ~(radius < _FLAT)
+                if self._f.evaluations_per_jacobian > 1:
+                    irregular |= ~(sure / values[:, k] < _RESOLVED)
                 radius[irregular] = np.fmax(digits, _EPSILON)[irregular]
                 growing = np.arange(len(x))
                 while len(growing):
@@ -195,18 +200,21 @@ class Roots:
         last = np.maximum(region.step_upper - (_POINTS - 1) * h, region.step_lower)
         first = np.minimum(np.maximum(x - (_POINTS - 1) / 2 * h, region.step_lower), last)
         points = region.clip_step(first[:, None] + np.arange(_POINTS)[:, None] * h[:, None])
-        images = self._f.values(points) * self._weight
+        images = self._f.values(points)
+
         # Divided by the variance that independent errors give the differences.
-        third = np.sqrt((np.diff(images, 3, axis=1) ** 2).mean(axis=1) / 20)
-        fifth = np.sqrt((np.diff(images, 5, axis=1) ** 2).mean(axis=1) / 252)
-        spread = np.ptp(images, axis=1)
+        thirds, fifths = (np.diff(images, order, axis=1) * self._weight for order in (3, 5))
+        third = np.sqrt((thirds**2).mean(axis=1) / 20)
+        fifth = np.sqrt((fifths**2).mean(axis=1) / 252)
+        jump = np.abs(thirds).max(axis=1)  # of what is mostly constant, and then changes by digits
+        spread = np.ptp(images, axis=1) * self._weight
         irregular = fifth >= 0.3 * third
         # Points far apart may differ by more than noise, and have more digits to round.
-        digits = np.abs(images).max(axis=1)
+        digits = np.abs(images).max(axis=1) * self._weight
         above_digits = (spacing == 0)[:, None] | (fifth > 4 * self._f.rounding * digits)
         tame = (spacing <= _NARROW)[:, None] | (fifth <= _IRREGULAR * spread)
         counts = irregular & above_digits & tame
-        return np.where(counts, np.maximum(noise, 2 * fifth), noise), spread
+        return np.where(counts, np.maximum(noise, np.maximum(2 * fifth, jump / 4)), noise), spread
 
     def _changed_by_digits(self, x: Float64Array, fx: Float64Array) -> Float64Array:
         """How much each output ``(n, q)`` changes if a coordinate moves by a rounding of itself or

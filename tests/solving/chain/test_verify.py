@@ -235,8 +235,10 @@ def random_rows(seed, n, k=5):
 @pytest.mark.parametrize("n", [0, 1, 7, 33])
 def test_against_the_reference(n, polish, anchors_exact):
     anchors_x = np.random.default_rng(48).uniform(-1, 1, size=(40, 2))
-    setup = Setup(anchors_x, folded(anchors_x), folded, lower=-1.0, upper=1.0, scale=0.6, tol=0.05,
-                  root=True, polish=polish, anchors_exact=anchors_exact, y_scale=[0.5, 4.0])  # fmt: skip
+    setup = Setup(
+        anchors_x, folded(anchors_x), folded, lower=-1.0, upper=1.0, scale=0.6, tol=0.05, root=True,
+        polish=polish, anchors_exact=anchors_exact, y_scale=[0.5, 4.0],
+    )  # fmt: skip
     for seed in range(8):
         targets, candidates = random_rows(seed, n)
         goal = setup.goal(targets)
