@@ -405,7 +405,11 @@ def test_what_a_frozen_solver_knows_of_its_solutions():
     assert known.explain(0) == expected.explain(0)
     hot(np.array([0.5, 1.8]), out=out)  # the copy stays
     np.testing.assert_array_equal(known.x, expected.x)
-    with pytest.raises(TypeError, match="solution must be a Solution for one target, got Solutions"):
+    with pytest.raises(
+        TypeError, match="solution must be a Solution for one target, got Solutions"
+    ):
         hot.as_solutions(known)
-    with pytest.raises(ValueError, match=r"solution must be for \(k, p, q\) = \(2, 2, 2\), got \(5"):
+    with pytest.raises(
+        ValueError, match=r"solution must be for \(k, p, q\) = \(2, 2, 2\), got \(5"
+    ):
         hot.as_solutions(solver.freeze()(y))
