@@ -27,3 +27,15 @@ def residual_after_scipy(solver: Any, y: NDArray[np.float64], x: NDArray[np.floa
         errors, np.clip(x, low, high), bounds=(low, high), xtol=1e-15, ftol=1e-15, gtol=1e-15
     )
     return float(np.sqrt(2 * end.cost))
+
+
+def residual_after_newton(solver: Any, y: NDArray[np.float64], x: NDArray[np.float64]) -> float:
+    """What one Newton step from a point leaves of the residual."""
+    shifts = 1e-6 * np.diag(np.ptp(solver.bounds_, axis=1))
+    low, high = solver.bounds_.T
+    ends = np.clip(x + shifts, low, high), np.clip(x - shifts, low, high)
+    differences = solver.forward_(ends[0]) - solver.forward_(ends[1])
+    slopes = differences / (ends[0] - ends[1]).sum(axis=1, keepdims=True) / solver.y_scale_
+    errors = (solver.forward_(x[None])[0] - y) / solver.y_scale_
+    moved = np.clip(x - np.linalg.pinv(slopes.T) @ errors, low, high)
+    return float(residuals(solver, solver.forward_(moved[None])[0], y))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from residuals import residual_after_scipy, residuals
+from residuals import residual_after_newton, residual_after_scipy, residuals
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression
@@ -104,13 +104,12 @@ def test_what_is_reported_is_true(problem, refine):
     within = again <= solver.residual_tol_
     assert not (converged & ~within).any()
     assert converged[again <= EXACT].all()
-    # The others within the tolerance are near no root, or so near to a fold that without polish
-    # nothing tells.
-    left = [
-        residual_after_scipy(solver, y[row], solutions.x[row, k])
-        for row, k in np.argwhere(within & ~converged)
-    ]
-    assert (np.array(left) < 1e-9).sum() <= (0 if refine else 0.02 * within.sum())
+    # The others within the tolerance are near no root, or, without polish, so near to a fold that
+    # a Newton step does not show one.
+    for row, k in np.argwhere(within & ~converged):
+        x, least = solutions.x[row, k], 0.12 * again[row, k]
+        near_fold = not refine and residual_after_newton(solver, y[row], x) > least
+        assert near_fold or residual_after_scipy(solver, y[row], x) > 1e-9
     for row, k in np.argwhere(converged & (again > EXACT))[:20]:
         assert residual_after_scipy(solver, y[row], solutions.x[row, k]) < 1e-9
     low, high = problem.bounds.T
