@@ -64,19 +64,19 @@ def test_a_singular_wrist_is_a_set(solver, wrist):
         assert (~isolated).any()
 
 
-def test_home_is_a_set(solver):
-    """Stretched upwards: the elbow and the wrist are singular at once."""
+def test_home_is_one_solution(solver):
+    """Stretched upwards, elbow and wrist are singular at once: no joint can move, but to first
+    order three can, so that f hardly tells where the solution is."""
     home = POSE([0.0, -np.pi / 2, 0.0, -np.pi / 2, 0.0, 0.0])
     found = solver.solve_all(home)
-    assert found.search_status[0] == fi.SearchStatus.SET
-    assert 1 <= found.count[0] <= 12
-    assert not found.isolated[0, : found.count[0]].all()
+    assert found.status[0, 0] == fi.Status.CONVERGED
+    assert found.search_status[0] == fi.SearchStatus.ENDED
+    assert found.count.tolist() == [1]
+    assert found.isolated[0, 0]
+    assert 1e-9 < found.x_error[0, 0] < 1e-2
 
 
-@pytest.mark.parametrize(
-    "joints", [[0, -np.pi / 2, 0, -np.pi / 2, 0, 0], [0.3, -1.2, 0, 0.7, 0, 0]]
-)
-def test_a_pose_that_is_reached_is_converged(solver, joints):
-    target = POSE(joints)
+def test_a_pose_that_is_reached_is_converged(solver):
+    target = POSE([0.3, -1.2, 0.0, 0.7, 0.0, 0.0])
     assert solver.solve_all(target).status[0, 0] == fi.Status.CONVERGED
     assert solver.solve(target, k=1).status[0, 0] == fi.Status.CONVERGED

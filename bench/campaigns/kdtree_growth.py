@@ -1,6 +1,6 @@
 """How the KD-tree's time grows with the number of points, from a thousand to ten million.
 
-Run with ``python bench/kdtree_growth.py``: prints a table in Markdown and draws a picture of it.
+Run with ``python bench/campaigns/kdtree_growth.py``: prints a table in Markdown and draws a picture of it.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def main():
     parser.add_argument("--queries", type=int, default=100_000)
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument(
-        "--out", type=Path, default=Path(__file__).parent / "results" / "kdtree_growth.png"
+        "--out", type=Path, default=Path(__file__).parents[1] / "results" / "kdtree_growth.png"
     )
     arguments = parser.parse_args()
     rows = [
