@@ -18,7 +18,7 @@ constexpr double kExact = 8, kExactInNoise = 6;
 // A Newton step that shrinks the residual by this factor. Towards a target that f only nearly
 // reaches, at a fold, the factor is never below 1/4.
 constexpr double kContraction = 0.125;
-constexpr double kLongestStep = 0.5;         // in units of the region
+constexpr double kLongestStep = 0.05;        // in units of the region
 constexpr double kSpacing = 1.0 / (1 << 17);  // widest spacing of points, in units of the region
 constexpr double kNarrow = 1.0 / (1 << 20);   // no f that can be inverted is wild within this
 constexpr double kIrregular = 1e-2;          // largest noise, relative to how much f varies there
@@ -315,6 +315,7 @@ RootFacts Roots::assess(const double* y, const double* x, const double* fx,
       facts.singular = true;
       radius /= kGrowth;
     }
+    if (!regular) radius *= kGrowth;  // f bends, and so may its noise
     facts.singular |= !regular;
     facts.x_error += radius * radius;
   }

@@ -24,7 +24,7 @@ _EXACT, _EXACT_IN_NOISE = 8.0, 6.0
 # reaches, at a fold, the factor is never below 1/4.
 _CONTRACTION = 0.125
 _RANK = 1e-7  # singular values below this, relative to the largest, are zero
-_LONGEST_STEP = 0.5  # in units of the region
+_LONGEST_STEP = 0.05  # in units of the region
 _POINTS = 9
 _SPACING = 2.0**-17  # widest spacing of points, in units of the region
 _NARROW = 2.0**-20  # no f that can be inverted is wild within this
@@ -151,6 +151,7 @@ class Roots:
                     flat = growing[radius[growing] > _FLAT]
                     radius[flat] = 0.0  # along a set of roots
                     growing = growing[radius[growing] > 0]
+                by_growth = irregular.copy()
                 # Where the derivative is nearly zero, f may leave much sooner than it says.
                 shrinking = np.flatnonzero(~irregular)
                 while len(shrinking):
@@ -165,6 +166,7 @@ class Roots:
                     shrinking = shrinking[leaves]
                     radius[shrinking] /= _GROWTH
                     irregular[shrinking] = True
+                radius[by_growth] *= _GROWTH  # f bends, and so may its noise
                 squared += radius**2
                 singular |= irregular
         return RootFacts(np.sqrt(squared), singular)
