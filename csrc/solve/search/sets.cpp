@@ -1,6 +1,7 @@
 // Solutions that are not isolated: where f has fewer independent outputs than inputs, they fill
 // curves and surfaces.
 #include <algorithm>
+#include <iterator>
 
 #include "base/vectors.hpp"
 #include "solve/search/scratch.hpp"
@@ -10,9 +11,9 @@ namespace fastinv {
 
 namespace {
 
-// Walks along a set, in units of the region. The longer one leaves what f's noise makes look like a
-// set around a multiple root; the shorter one does not reach other solutions.
-constexpr double kWalks[] = {0.05, 0.2};
+// Walks along a set, in units of the region. The longest one leaves what f's noise makes look like a
+// set around a multiple root; the shortest one does not reach other solutions.
+constexpr double kWalks[] = {0.002, 0.05, 0.2};
 // f does not change, to first order, along a direction with so small a part of the largest change.
 constexpr double kFlat = 1e-5;
 
@@ -31,8 +32,9 @@ bool Search::belongs_to_set(const double* y, const double* x, bool singular,
   for (std::int64_t k = 0; k < m; ++k) any_flat |= is_flat(k);
   if (!any_flat) return p_ > q_;  // by the theorem of implicit functions
   const auto goes_on = [&](const double* direction) {
-    return set_goes_on(y, x, direction, kWalks[0], scratch) &&
-           set_goes_on(y, x, direction, kWalks[1], scratch);
+    return std::all_of(std::begin(kWalks), std::end(kWalks), [&](double length) {
+      return set_goes_on(y, x, direction, length, scratch);
+    });
   };
   for (std::int64_t k = 0; p_ <= q_ && k < m; ++k) {
     if (is_flat(k) && goes_on(scratch.directions + k * p_)) return true;

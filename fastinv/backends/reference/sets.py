@@ -14,9 +14,9 @@ from fastinv.functions.problem import Problem
 # Of a set: its members, and how far apart they are at least, in units of the region.
 MOST_MEMBERS = 8
 BETWEEN_MEMBERS = 0.25
-# Walks along a set, in units of the region. The longer one leaves what f's noise makes look like a
-# set around a multiple root; the shorter one does not reach other solutions.
-_WALKS = (0.05, 0.2)
+# Walks along a set, in units of the region. The longest one leaves what f's noise makes look like a
+# set around a multiple root; the shortest one does not reach other solutions.
+_WALKS = (0.002, 0.05, 0.2)
 # f does not change, to first order, along a direction with so small a part of the largest change.
 _FLAT = 1e-5
 

@@ -144,7 +144,7 @@ def hill_rows(targets, x, **changes):
 def test_a_candidate_near_a_root_is_flagged_and_one_near_none_is_not(backend, polish):
     """Above the top, the best point is within the tolerance, and no root of f - y is near it."""
     root = np.sqrt(1 / 0.6 - 1)
-    x = [root, root + 1e-3, root + 0.05, 0.0, 1e-3]
+    x = [root, root + 1e-3, root + 0.03, 0.0, 1e-3]
     setup, goal, candidates = hill_rows([0.6, 0.6, 0.6, 1.01, 1.01], x, polish=polish)
     if not polish:  # much closer to the target than its anchor needs no derivative
         candidates.anchor[:] = 1
