@@ -99,7 +99,8 @@ EXACTLY, NEARLY, BY_RESIDUAL, UNTRUSTED, COPY, INVALID = range(6)
 def rank_by_the_rules(rows, near, distance, *, root, trust_residual, polish):
     """Columns of x, residual, anchor and status, for candidates (residual, x, flags)."""
     ranks, solutions = [], []
-    closest = min(residual if np.isfinite(x) else INF for residual, x, _ in rows)
+    usable = [residual for residual, x, _ in rows if np.isfinite(residual) and np.isfinite(x)]
+    closest = min(usable, default=INF)
     for j, (residual, x, flags) in enumerate(rows):
         if math.isnan(x) or not math.isfinite(residual):
             residual = INF
