@@ -31,6 +31,8 @@ void Watcher::look() {
     return;
   }
   watch->throw_if_stopped();
+  watch->count(done);
+  done = 0;
   const std::int64_t now = now_ms();
   stride = now - looked > kLongLook ? 1 : std::min(2 * stride, kMostStride);
   looked = now;
@@ -38,7 +40,7 @@ void Watcher::look() {
   if (is_caller) watch->ask_if_due(now);
 }
 
-Watch::Watch() : before_(watcher), asked_(now_ms()) { watcher = Watcher{this, true, 1, 1, asked_}; }
+Watch::Watch() : before_(watcher), asked_(now_ms()) { watcher = Watcher{this, true, 1, 1, asked_, 0}; }
 
 Watch::~Watch() { watcher = before_; }
 

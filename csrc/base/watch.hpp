@@ -30,11 +30,12 @@ struct Watcher {
   // Points until the next look at the clock. Where little happens between points, only every
   // kMostStride-th looks.
   std::int64_t left = kNever;
-  std::int64_t stride = 1;
+  std::int64_t stride = kNever;
   std::int64_t looked = 0;  // the time of the last look, in milliseconds
+  std::int64_t done = 0;    // rows finished since then
 
   static constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
-  static constexpr std::int64_t kMostStride = 16;
+  static constexpr std::int64_t kMostStride = 32;
 
   void look();
 };
@@ -45,7 +46,7 @@ inline thread_local Watcher watcher;
 inline std::int64_t watch_points(std::int64_t n) {
   Watcher& own = watcher;
   if (own.left <= 0) own.look();
-  const std::int64_t passed = std::min(n, own.left);
+  const std::int64_t passed = std::min(n, own.stride);  // not `left`: pieces would become small
   own.left -= passed;
   return passed;
 }
@@ -65,7 +66,6 @@ class Watch {
 
   // Asks the caller, if kPeriod has passed since it was last asked; only its own thread may.
   void ask_if_due(std::int64_t now);
-  // Counts rows as finished; any thread may call it.
   void count(std::int64_t n_rows) { n_done_.fetch_add(n_rows, std::memory_order_relaxed); }
   void throw_if_stopped() const {
     if (stopped_.load(std::memory_order_relaxed)) throw Interrupted{};
@@ -85,16 +85,14 @@ class Watch {
 };
 
 // Counts rows of the present call as finished.
-inline void count_done(std::int64_t n_rows) {
-  if (Watch* const watch = Watch::current()) watch->count(n_rows);
-}
+inline void count_done(std::int64_t n_rows) { watcher.done += n_rows; }
 
 // A watch point that always looks, for a thread that waits for others.
 inline void watch_while_waiting() { watcher.look(); }
 
 // Has a helper thread work for a call, whose Watch may be null.
 inline void join_call(Watch* watch) {
-  if (watch) watcher = Watcher{watch, false, 1, 1, 0};
+  if (watch) watcher = Watcher{watch, false, 1, 1, 0, 0};
 }
 
 }  // namespace fastinv

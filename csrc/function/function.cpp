@@ -25,10 +25,7 @@ FunctionScratch CompiledFunction::lay_out(Taker& take, std::int64_t) const {
 
 void CompiledFunction::jacobian(const double* x, const Box& box, double* jac,
                                 const FunctionScratch& scratch) const {
-  if (jacobian_) {
-    watch_point();
-    return jacobian_(x, jac, 1);
-  }
+  if (jacobian_) return jacobian_(x, jac, 1);
   differences(x, box, jac, scratch);
 }
 
@@ -101,7 +98,6 @@ void LearnedFunction::values(const double* x, double* fx, std::int64_t n_rows,
 
 void LearnedFunction::jacobian(const double* x, const Box&, double* jac,
                                const FunctionScratch& scratch) const {
-  watch_point();
   scale_inputs(x, scratch.inputs, 1);
   network_.jacobian(scratch.inputs, scratch.derivative, scratch.network);
   for (std::int64_t j = 0; j < q_; ++j) {

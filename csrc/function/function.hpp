@@ -81,7 +81,8 @@ class CompiledFunction final : public Function {
   double reach_along(const double* v) const override;
 
  private:
-  // Passes a watch point for each evaluation of f, which may take long.
+  // Passes a watch point for each evaluation of f, which may take long. A given Jacobian needs none
+  // of its own: evaluations come between two of them.
   void values_in_pieces(const double* x, double* fx, std::int64_t n_rows) const {
     while (n_rows > 0) {
       const std::int64_t piece = watch_points(n_rows);

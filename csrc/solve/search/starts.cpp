@@ -34,7 +34,10 @@ void Search::prepare() const {
     }
     Workspaces memory(1, bytes_of<Scratch>(*this, std::int64_t{1}, std::int64_t{1}));
     Scratch scratch = memory[0].lay_out<Scratch>(*this, std::int64_t{1}, std::int64_t{1});
-    for (std::int64_t a = 0; a < n_; ++a) linearize(a, scratch);
+    for (std::int64_t a = 0; a < n_; ++a) {
+      watch_point();
+      linearize(a, scratch);
+    }
     spacing_ = spacing_of_anchors();
   });
 }
