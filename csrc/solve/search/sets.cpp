@@ -16,6 +16,8 @@ namespace {
 constexpr double kWalks[] = {0.002, 0.05, 0.2};
 // f does not change, to first order, along a direction with so small a part of the largest change.
 constexpr double kFlat = 1e-5;
+// What remains of the residual of a walk where a polish leads back onto the set.
+constexpr double kBack = 1e-6;
 
 }  // namespace
 
@@ -59,10 +61,12 @@ bool Search::set_goes_on(const double* y, const double* x, const double* directi
       point[i] = std::min(std::max(moved, box.lower[i]), box.upper[i]);
     }
     f_.values(point, scratch.partner_fx, 1, scratch.function);
+    const double left = metric_.distance(scratch.partner_fx, y);
     PolishResult result;
     polish_.run({1, y, 1, point, scratch.partner_fx, &result}, scratch.polish, scratch.function);
     const double walked = region_.distance(point, x);
-    if (result.exact && 0.5 * length <= walked && walked <= 2 * length) return true;
+    if (!(0.5 * length <= walked && walked <= 2 * length)) continue;
+    if (result.exact || result.residual <= kBack * left) return true;
   }
   return false;
 }

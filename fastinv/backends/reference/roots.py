@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastinv._common.arrays import BoolArray, Float64Array, IntArray
+from fastinv.backends.distances import distance
 from fastinv.backends.reference.function import Derivatives
 from fastinv.functions.problem import Problem
 
@@ -175,6 +176,10 @@ class Roots:
         """Derivatives ``(n, q, p)`` in units of the region and the outputs, 0 where not finite."""
         jac = self._f.jacobians(x) * self._region.scale * self._weight[:, None]
         return np.where(np.isfinite(jac), jac, 0.0)
+
+    def residual(self, y: Float64Array, fx: Float64Array) -> Float64Array:
+        """The distance ``(n,)`` of images from targets."""
+        return distance(fx, y, self._weight)
 
     def _rounding(
         self, x: Float64Array, fx: Float64Array, jac: Float64Array, *, generous: bool

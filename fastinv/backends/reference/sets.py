@@ -19,6 +19,8 @@ BETWEEN_MEMBERS = 0.25
 _WALKS = (0.002, 0.05, 0.2)
 # f does not change, to first order, along a direction with so small a part of the largest change.
 _FLAT = 1e-5
+# What remains of the residual of a walk where a polish leads back onto the set.
+_BACK = 1e-6
 
 
 class Sets:
@@ -58,8 +60,11 @@ class Sets:
                 step = sign * length * self._region.scale * direction
                 start = self._region.clip_step(x + step)
                 with np.errstate(over="ignore", invalid="ignore"):
-                    ends = self._polish.run(y, start, self._f.values(start))
+                    images = self._f.values(start)
+                    ends = self._polish.run(y, start, images)
+                left = self._roots.residual(y, images)
                 walked = self._region.distance(ends.x, x)
-                either_side |= ends.exact & (walked >= 0.5 * length) & (walked <= 2 * length)
+                far_enough = (walked >= 0.5 * length) & (walked <= 2 * length)
+                either_side |= far_enough & (ends.exact | (ends.residual <= _BACK * left))
             all_walks &= either_side
         return all_walks

@@ -233,7 +233,6 @@ def test_there_may_be_many_solutions(comb):
     assert found.search_status[1:].tolist() == [fi.SearchStatus.ENDED, fi.SearchStatus.INVALID]
 
 
-@pytest.mark.xfail(strict=True, reason="walks along a set end at neighbouring solutions")
 def test_solutions_close_to_each_other_are_isolated(comb):
     found = comb.solve_all(0.5, effort=20)
     assert found.isolated.all()
