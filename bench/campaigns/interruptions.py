@@ -214,8 +214,8 @@ def interrupt(call: Callable[[], Any], after: float) -> tuple[str, float]:
         os.kill(os.getpid(), signal.SIGINT)
 
     timer = threading.Timer(after, send)
-    timer.start()
     try:
+        timer.start()
         try:
             call()
             end = "returned"
@@ -223,7 +223,8 @@ def interrupt(call: Callable[[], Any], after: float) -> tuple[str, float]:
             end = "interrupted"
         ended = time.perf_counter()
         timer.join()
-    except KeyboardInterrupt:  # it came after the call's end
+    except KeyboardInterrupt:  # it came before the call began, or after its end
+        timer.join()
         return "missed", 0.0
     return end, ended - sent[0]
 
