@@ -40,7 +40,9 @@ void Watcher::look() {
   if (is_caller) watch->ask_if_due(now);
 }
 
-Watch::Watch() : before_(watcher), asked_(now_ms()) { watcher = Watcher{this, true, 1, 1, asked_, 0}; }
+Watch::Watch() : before_(watcher), asked_(now_ms()) {
+  watcher = Watcher{this, true, 1, 1, asked_, 0};
+}
 
 Watch::~Watch() { watcher = before_; }
 

@@ -1,9 +1,9 @@
 // Ends a long native call when its caller wants it, and tells how far it is.
 //
-// Whoever makes a call that may take long makes a Watch, on the same thread. Loops pass watch points
-// between rows, and evaluations of f between each other. At a watch point the calling thread asks
-// its caller every kPeriod; if that throws, the other threads leave by Interrupted at their next
-// one. So no code after a watch point may count on being reached. Without a Watch, points do
+// Whoever makes a call that may take long makes a Watch, on the same thread. Loops pass watch
+// points between rows, and evaluations of f between each other. At a watch point the calling thread
+// asks its caller every kPeriod; if that throws, the other threads leave by Interrupted at their
+// next one. So no code after a watch point may count on being reached. Without a Watch, points do
 // nothing.
 //
 // Each thread of a call finds its Watch in a thread_local variable, so that it need not pass

@@ -32,9 +32,7 @@ constexpr int kRepetitions = 3;  // the first one may find a cold cache
 struct FrozenCall {
   // pybind11 allocates this when it is first read, even where its constructor has not run: zeros
   // then say so.
-  static void* operator new(std::size_t size) {
-    return std::memset(::operator new(size), 0, size);
-  }
+  static void* operator new(std::size_t size) { return std::memset(::operator new(size), 0, size); }
   static void operator delete(void* memory) { ::operator delete(memory); }
 
   py::object solver;
@@ -49,7 +47,8 @@ struct FrozenCall {
   // Solves for out.target(), near `state` unless that is null.
   void solve(const double* state, SolutionObject& out) const {
     const double* const errors = error_tol.empty() ? nullptr : error_tol.data();
-    pipeline->solve({out.target(), state, 1, p, q, tol, errors, !errors}, state ? n_candidates_near : n_candidates,
+    pipeline->solve({out.target(), state, 1, p, q, tol, errors, !errors},
+                    state ? n_candidates_near : n_candidates,
                     {k, out.x(), out.residual(), out.anchor(), out.status()}, 1);
   }
 };
@@ -80,9 +79,8 @@ bool takes_long(const FrozenCall& self, const Matrix<const double>& probes) {
 
 std::unique_ptr<FrozenCall> make_frozen(py::object solver, py::object pipeline,
                                         std::int64_t n_candidates, std::int64_t n_candidates_near,
-                                        std::int64_t k, double tol,
-                                        std::vector<double> error_tol, py::object solution_type,
-                                        const py::array& probes) {
+                                        std::int64_t k, double tol, std::vector<double> error_tol,
+                                        py::object solution_type, const py::array& probes) {
   const py::object buffer = py::module_::import("fastinv._core").attr("SolutionBuffer");
   if (!PyType_Check(solution_type.ptr()) ||
       !PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(solution_type.ptr()),

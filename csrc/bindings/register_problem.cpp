@@ -117,13 +117,12 @@ std::shared_ptr<Problem> make_problem(const std::optional<std::shared_ptr<Functi
       (function->n_inputs() != region.n_inputs() || function->n_outputs() != n_outputs)) {
     throw py::value_error("function must have the inputs of the region, and n_outputs outputs");
   }
-  return std::make_shared<Problem>(Problem{
-      function, region, std::move(metric), vector_of(resolution, "resolution", n_outputs)});
+  return std::make_shared<Problem>(
+      Problem{function, region, std::move(metric), vector_of(resolution, "resolution", n_outputs)});
 }
 
 std::shared_ptr<Anchors> make_anchors(const py::array& x, const py::array& y,
-                                      const py::array& y_scale,
-                                      const std::string& isa) {
+                                      const py::array& y_scale, const std::string& isa) {
   const auto points = in_matrix<double>(x, "x");
   const auto images = in_matrix<double>(y, "y");
   if (points.rows != images.rows || points.rows < 1 || points.cols < 1 || images.cols < 1) {
@@ -170,8 +169,7 @@ void register_problem(py::module_& m) {
       .def(py::init(&make_problem), py::arg("function"), py::arg("region"), py::arg("y_scale"),
            py::arg("resolution"));
   py::class_<Anchors, std::shared_ptr<Anchors>>(m, "Anchors")
-      .def(py::init(&make_anchors), py::arg("x"), py::arg("y"), py::arg("y_scale"),
-           py::arg("isa"))
+      .def(py::init(&make_anchors), py::arg("x"), py::arg("y"), py::arg("y_scale"), py::arg("isa"))
       .def("nearest", &nearest, py::arg("targets"), py::arg("k"), py::arg("distances"),
            py::arg("indices"), py::arg("n_threads"));
 }

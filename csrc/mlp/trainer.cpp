@@ -12,7 +12,7 @@ namespace fastinv {
 
 namespace {
 
-constexpr std::int64_t kLossRows = 256;  // rows at a time for a loss without gradient
+constexpr std::int64_t kLossRows = 256;    // rows at a time for a loss without gradient
 constexpr std::int64_t kPieceRows = 1024;  // of a large batch, between watch points
 
 // Calls run(part of `range`) for one piece after the other, with watch points between them.
@@ -187,9 +187,8 @@ class Trainer<T>::Step {
       const Range part = part_of(n_update_blocks(layer), thread_, n_threads_);
       // All blocks at once, unless the batch is large.
       const std::int64_t n_blocks = std::max<std::int64_t>(1, 64 * kPieceRows / batch_.n_rows);
-      in_pieces(part, n_blocks, [&](Range piece) {
-        trainer_.kernels_.update(task, piece.begin, piece.end);
-      });
+      in_pieces(part, n_blocks,
+                [&](Range piece) { trainer_.kernels_.update(task, piece.begin, piece.end); });
     }
     barrier_.wait();
   }
@@ -245,9 +244,8 @@ class Trainer<T>::Step {
     task.gradient = output.deltas;
     task.workspace = batch_.mixture[static_cast<std::size_t>(thread_)].columns;
     task.raw_stride = task.gradient_stride = output.stride;
-    in_pieces(rows, kPieceRows, [&](Range piece) {
-      trainer_.kernels_.mixture(task, piece.begin, piece.end);
-    });
+    in_pieces(rows, kPieceRows,
+              [&](Range piece) { trainer_.kernels_.mixture(task, piece.begin, piece.end); });
     for (std::int64_t i = rows.begin; i < rows.end; ++i) {
       batch_.row_losses[i] = static_cast<double>(task.losses[i]);
     }

@@ -37,8 +37,8 @@ class Trainer {
     return loss_.loss == Loss::mixture ? loss_.mixture.n_dims : shape_.n_outputs();
   }
   // Takes one step per batch of `order` (indices into the rows of X and Y, already checked).
-  // Returns the mean loss over the rows. An epoch that is ended early has taken whole steps; only of
-  // a batch of many thousand rows, a part of the parameters may have taken its step.
+  // Returns the mean loss over the rows. An epoch that is ended early has taken whole steps; only
+  // of a batch of many thousand rows, a part of the parameters may have taken its step.
   double train_epoch(const T* X, const T* Y, const std::int64_t* order, std::int64_t n_order,
                      std::int64_t batch_size, double learning_rate, int n_threads);
   // The mean loss over rows and outputs. If `gradient` (n_parameters, flat) is given, it is filled.

@@ -13,7 +13,7 @@ namespace {
 constexpr double kRounding = 2;  // rounding units of f(x) and y that each output may be off
 constexpr double kExact = 8;     // the same for a root to the accuracy of f
 constexpr double kFirstDamping = 1e-4, kMostDamping = 1e10;
-constexpr double kTiny = 1e-40;       // products of squares below this may vanish
+constexpr double kTiny = 1e-40;  // products of squares below this may vanish
 // Differences are as wide as common after steps of this length, in units of the box, else narrower.
 constexpr double kShortStep = 1e-5;
 // An output that changes so much less than another gets a unit of its own.
@@ -46,9 +46,10 @@ Polish::Scratch::Scratch(Taker& take, std::int64_t p, std::int64_t q) {
   take(start_fx, q);
 }
 
-// The state of one start. Its Jacobian is in units of the box's scale and of the outputs, as are its
-// residuals; its columns are zero for coordinates that are held at a bound. `unit`, a power of two
-// for each output, keeps tiny residuals from vanishing in squares or beside those of other outputs.
+// The state of one start. Its Jacobian is in units of the box's scale and of the outputs, as are
+// its residuals; its columns are zero for coordinates that are held at a bound. `unit`, a power of
+// two for each output, keeps tiny residuals from vanishing in squares or beside those of other
+// outputs.
 struct Polish::Run : Polish::Scratch {
   const FunctionScratch& function;
   double damping = kFirstDamping;
@@ -57,7 +58,7 @@ struct Polish::Run : Polish::Scratch {
   double first_step = 0;
   double last_ratio = 0;
   double last_length = 1;  // of the last step that was taken
-  bool balanced = false;  // whether outputs have other units than those of the metric
+  bool balanced = false;   // whether outputs have other units than those of the metric
 
   Run(const Scratch& scratch, const FunctionScratch& function_)
       : Scratch(scratch), function(function_) {}
@@ -151,8 +152,8 @@ PolishResult Polish::polish_one(const double* y, double* x, double* fx, Run& run
       run.forget(p, q);
       find_residual(y, fx, run);
     }
-    return PolishResult{residual, run.n_evaluations, end, exact(fx, run),
-                        run.first_step,          std::sqrt(later)};
+    return PolishResult{residual,       run.n_evaluations, end,
+                        exact(fx, run), run.first_step,    std::sqrt(later)};
   };
   if (!std::isfinite(squared)) return finish(PolishEnd::stationary);
   while (!solved(y, fx, run)) {
@@ -197,8 +198,8 @@ PolishResult Polish::polish_one(const double* y, double* x, double* fx, Run& run
   return finish(PolishEnd::solved);
 }
 
-// The box, for differences that reach about as far as the root may be: near a multiple root, f bends
-// too much within common ones.
+// The box, for differences that reach about as far as the root may be: near a multiple root, f
+// bends too much within common ones.
 Box Polish::box_near(const Run& run) const {
   Box box = box_;
   if (run.last_length < kShortStep) box.reach = std::max(run.last_length / kShortStep, 1e-9);
@@ -210,7 +211,8 @@ bool Polish::solved(const double* y, const double* fx, const Run& run) const {
   const double enough = options_.sufficient_residual;
   if (enough > 0 && metric_.squared(fx, y) <= enough * enough) return true;
   for (std::int64_t r = 0; r < f_.n_outputs(); ++r) {
-    const double digits = f_.rounding() * run.unit[r] * metric_.weight(r) * (std::abs(y[r]) + std::abs(fx[r]));
+    const double digits =
+        f_.rounding() * run.unit[r] * metric_.weight(r) * (std::abs(y[r]) + std::abs(fx[r]));
     if (!(std::abs(run.residual[r]) <= kRounding * digits + run.rounding[r])) return false;
   }
   return true;
@@ -243,15 +245,16 @@ bool Polish::steps_shrink_steadily(Run& run) const {
 }
 
 void Polish::find_residual(const double* y, const double* fx, Run& run) const {
-  for (std::int64_t r = 0; r < f_.n_outputs(); ++r) 
+  for (std::int64_t r = 0; r < f_.n_outputs(); ++r)
     run.residual[r] = run.unit[r] * metric_.error(fx, y, r);
 }
 
 // Measures the residual in a larger unit; returns its new square.
 double Polish::in_larger_unit(const double* y, const double* fx, Run& run) const {
   const std::int64_t q = f_.n_outputs();
-  const double largest = std::abs(*std::max_element(
-      run.residual, run.residual + q, [](double a, double b) { return std::abs(a) < std::abs(b); }));
+  const double largest =
+      std::abs(*std::max_element(run.residual, run.residual + q,
+                                 [](double a, double b) { return std::abs(a) < std::abs(b); }));
   const double factor = std::ldexp(1.0, -std::ilogb(largest));
   for (std::int64_t r = 0; r < q; ++r) {
     if (!std::isfinite(factor * run.unit[r])) return 0;

@@ -63,8 +63,7 @@ class Polish {
   struct Run;
   PolishResult polish_one(const double* y, double* x, double* fx, Run& run) const;
   void find_residual(const double* y, const double* fx, Run& run) const;
-  bool prepare(const double* y, const double* x, const double* fx, double& squared,
-               Run& run) const;
+  bool prepare(const double* y, const double* x, const double* fx, double& squared, Run& run) const;
   double balance_outputs(const double* y, const double* fx, Run& run) const;
   void hold(std::int64_t coordinate, Run& run) const;
   bool hold_outward(const double* x, Run& run) const;

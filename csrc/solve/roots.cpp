@@ -18,15 +18,15 @@ constexpr double kExact = 8, kExactInNoise = 6;
 // A Newton step that shrinks the residual by this factor. Towards a target that f only nearly
 // reaches, at a fold, the factor is never below 1/4.
 constexpr double kContraction = 0.125;
-constexpr double kLongestStep = 0.05;        // in units of the region
+constexpr double kLongestStep = 0.05;         // in units of the region
 constexpr double kSpacing = 1.0 / (1 << 17);  // widest spacing of points, in units of the region
 constexpr double kNarrow = 1.0 / (1 << 20);   // no f that can be inverted is wild within this
-constexpr double kIrregular = 1e-2;          // largest noise, relative to how much f varies there
-constexpr double kSure = 4;                  // times the noise of each output
-constexpr double kGrowth = 4, kFlat = 0.5;   // of the radius, and where it stops
+constexpr double kIrregular = 1e-2;           // largest noise, relative to how much f varies there
+constexpr double kSure = 4;                   // times the noise of each output
+constexpr double kGrowth = 4, kFlat = 0.5;    // of the radius, and where it stops
 // Differences of f's noise look like a derivative. What such a one resolves is wider than this.
 constexpr double kResolved = 1.0 / (1 << 20);
-constexpr double kFar = 1e-10;               // a radius that is not only rounding of x
+constexpr double kFar = 1e-10;  // a radius that is not only rounding of x
 constexpr double kNothing = kEpsilon * kEpsilon;
 
 }  // namespace
@@ -121,7 +121,8 @@ double Roots::newton_step(const double* y, const double* fx, const Scratch& scra
     }
     cholesky_solve(scratch.matrix, p_, scratch.step);
   } else {
-    for (std::int64_t j = 0; j < q_; ++j) scratch.system[j] = scratch.unit[j] * metric_.error(fx, y, j);
+    for (std::int64_t j = 0; j < q_; ++j)
+      scratch.system[j] = scratch.unit[j] * metric_.error(fx, y, j);
     cholesky_solve(scratch.matrix, q_, scratch.system);
     for (std::int64_t j = 0; j < q_; ++j) {
       for (std::int64_t i = 0; i < p_; ++i) {
@@ -134,7 +135,7 @@ double Roots::newton_step(const double* y, const double* fx, const Scratch& scra
 }
 
 Shown Roots::shows(const double* y, const double* x, const double* fx, const Scratch& scratch,
-                  const FunctionScratch& function) const {
+                   const FunctionScratch& function) const {
   differentiate(x, scratch, function);
   find_rounding(x, fx, true, scratch);
   if (within_noise(y, fx, kExact, scratch)) return Shown::exact;
@@ -183,7 +184,8 @@ void Roots::measure_noise(const double* x, double spacing, const Scratch& scratc
     std::int64_t n = kPoints;
     const auto mean_square_of_next = [&](int times) {
       for (; times > 0; --times, --n) {
-        for (std::int64_t k = 0; k + 1 < n; ++k) differences[k] = differences[k + 1] - differences[k];
+        for (std::int64_t k = 0; k + 1 < n; ++k)
+          differences[k] = differences[k + 1] - differences[k];
       }
       double sum = 0;
       for (std::int64_t k = 0; k < n; ++k) {
@@ -262,8 +264,8 @@ bool Roots::leaves(const double* x, const double* fx, const double* direction, d
   return true;
 }
 
-RootFacts Roots::assess(const double* y, const double* x, const double* fx,
-                        const Scratch& scratch, const FunctionScratch& function) const {
+RootFacts Roots::assess(const double* y, const double* x, const double* fx, const Scratch& scratch,
+                        const FunctionScratch& function) const {
   differentiate(x, scratch, function);
   find_rounding(x, fx, false, scratch);
   for (std::int64_t j = 0; j < q_; ++j) scratch.noise[j] *= 0.5;

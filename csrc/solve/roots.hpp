@@ -17,8 +17,8 @@ namespace fastinv {
 // Why f - y is known to have a root near a point.
 enum class Shown {
   no,
-  near,   // a Newton step comes so much closer that the theorem of Newton and Kantorovich is as good
-          // as satisfied
+  near,  // a Newton step comes so much closer that the theorem of Newton and Kantorovich is as good
+         // as satisfied
   exact,  // the point is one, to the accuracy of f
 };
 
@@ -52,16 +52,16 @@ class Roots {
     Scratch(Taker& take, std::int64_t p, std::int64_t q);
   };
 
-  // Whether f - y has a root near x with the image fx, as a point to the accuracy of f or beside it.
+  // Whether f - y has a root near x with the image fx, as a point to the accuracy of f or beside
+  // it.
   Shown shows(const double* y, const double* x, const double* fx, const Scratch& scratch,
-             const FunctionScratch& function) const;
+              const FunctionScratch& function) const;
   // How sharply the root at x is determined.
   RootFacts assess(const double* y, const double* x, const double* fx, const Scratch& scratch,
                    const FunctionScratch& function) const;
 
  private:
-  bool within_noise(const double* y, const double* fx, double factor,
-                    const Scratch& scratch) const;
+  bool within_noise(const double* y, const double* fx, double factor, const Scratch& scratch) const;
   double largest_error(const double* fx, const double* y, const Scratch& scratch) const;
   void find_rounding(const double* x, const double* fx, bool generous,
                      const Scratch& scratch) const;

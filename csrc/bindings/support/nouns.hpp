@@ -81,8 +81,8 @@ struct GoalArrays {
       errors = in_vector<double>(*error_tol, "error_tol", n_outputs).data;
     }
     const bool root = attribute<kMustBeRoot>(goal).ptr() == Py_True;
-    view = {detail::pointer<const double>(targets), states, n, n_inputs, n_outputs, tol, errors,
-            root};
+    view = {
+        detail::pointer<const double>(targets), states, n, n_inputs, n_outputs, tol, errors, root};
   }
 };
 

@@ -54,7 +54,8 @@ void Pipeline::improve_rows(const Goal& goal, const Candidates& candidates,
     const double* const y = goal.target(row / k);
     const double* const before = scratch.kept_fx + row * q_;
     double* const after = candidates.fx + row * q_;
-    if (all_finite(before, q_) && metric_.distance(after, y) < metric_.distance(before, y)) continue;
+    if (all_finite(before, q_) && metric_.distance(after, y) < metric_.distance(before, y))
+      continue;
     copy_few(scratch.kept_x + row * p_, p_, candidates.x + row * p_);
     copy_few(before, q_, after);
     candidates.flags[row] = scratch.kept_flags[row];

@@ -1,6 +1,7 @@
 // One target -> anchors -> network -> candidates -> polish -> ranked solutions: the chain
-// propose, correct, evaluate, polish, verify, rank. Inverse twin neural network regression, algorithm 2 of
-// Wetzel (2026), "Inverting Non-Injective Functions with Twin Neural Network Regression".
+// propose, correct, evaluate, polish, verify, rank. Inverse twin neural network regression,
+// algorithm 2 of Wetzel (2026), "Inverting Non-Injective Functions with Twin Neural Network
+// Regression".
 #pragma once
 
 #include <atomic>

@@ -39,8 +39,7 @@ void Pipeline::verify_rows(const Goal& goal, const Candidates& candidates, Scrat
         continue;
       }
       if (!allowed && !(residual <= Roots::kMostNoise)) continue;
-      const Shown shown =
-          roots_->shows(y, own.x + j * p_, fx, scratch.roots, scratch.function);
+      const Shown shown = roots_->shows(y, own.x + j * p_, fx, scratch.roots, scratch.function);
       if (shown == Shown::exact) own.flags[j] |= kExact | kRoot;
       if (shown == Shown::near && allowed) own.flags[j] |= kRoot;
     }

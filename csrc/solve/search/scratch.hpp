@@ -37,7 +37,7 @@ struct Search::Scratch {
   double* solutions;  // (max_found, p)
   std::int64_t n_found = 0, n_in_set = 0, max_found;
   bool set_is_cut = false;  // members of a set were left out
-  double* nearest;  // (p)
+  double* nearest;          // (p)
   double nearest_residual = std::numeric_limits<double>::infinity();
   std::int64_t nearest_anchor = -1;
   PolishEnd nearest_end = PolishEnd::stationary;

@@ -101,7 +101,8 @@ void Search::assess(const Goal& goal, const AssessedArrays& arrays, int n_thread
     if (!all_finite(y, q_) || !all_finite(x, p_)) return;
     double* const fx = scratch.fx;
     f_.values(x, fx, 1, scratch.function);
-    if (!all_finite(fx, q_) || roots_.shows(y, x, fx, scratch.roots, scratch.function) == Shown::no) {
+    if (!all_finite(fx, q_) ||
+        roots_.shows(y, x, fx, scratch.roots, scratch.function) == Shown::no) {
       return;
     }
     const RootFacts facts = roots_.assess(y, x, fx, scratch.roots, scratch.function);
@@ -225,8 +226,8 @@ bool Search::add_solution(const double* y, const PolishResult& result, std::int6
       known = f++;
       if (!(result.residual < found.residual)) continue;
       std::copy_n(x, p_, scratch.solutions + found.place * p_);
-      scratch.found[known] = {rank, result.residual, facts.x_error, found.in_set, anchor,
-                              found.place};
+      scratch.found[known] = {rank,         result.residual, facts.x_error,
+                              found.in_set, anchor,          found.place};
     } else {
       remove(f, scratch);  // x shows that it is the same as the one before
     }

@@ -5,8 +5,9 @@
 // measure is near a solution, however steep or flat f is there, so every branch offers its own
 // anchors. Of anchors that point to the same place, one is enough. With more outputs than inputs
 // most of y - y_a cannot be reached by any step: it counts too, in units of the derivative. Damped
-// Gauss-Newton runs from each start, and its result is kept if it is new. Results that f cannot tell
-// apart are one solution. A set of solutions that are not isolated is represented by a few members.
+// Gauss-Newton runs from each start, and its result is kept if it is new. Results that f cannot
+// tell apart are one solution. A set of solutions that are not isolated is represented by a few
+// members.
 #pragma once
 
 #include <algorithm>
@@ -41,8 +42,8 @@ enum class SearchStatus : std::int8_t { ended = 0, cut = 1, set = 2, invalid = 3
 // All solutions of n targets: `ranked.k` places each.
 struct AllArrays {
   Ranked ranked;
-  std::int64_t* count;   // (n)
-  std::int8_t* search;   // (n): SearchStatus
+  std::int64_t* count;  // (n)
+  std::int8_t* search;  // (n): SearchStatus
   AllArrays row(std::int64_t row, std::int64_t n_inputs) const {
     const std::int64_t k = ranked.k, done = row * k;
     return {{k, ranked.x + done * n_inputs, ranked.residual + done, ranked.anchor + done,
@@ -60,9 +61,9 @@ struct AllArrays {
 
 // What is known of n points x (n, p), each for its own target.
 struct AssessedArrays {
-  const double* x;          // (n, p)
-  double* x_error;          // (n): radius in units of the region; infinite if no root is near
-  std::uint8_t* isolated;   // (n)
+  const double* x;         // (n, p)
+  double* x_error;         // (n): radius in units of the region; infinite if no root is near
+  std::uint8_t* isolated;  // (n)
 };
 
 struct PathArrays {

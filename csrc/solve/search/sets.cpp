@@ -11,8 +11,8 @@ namespace fastinv {
 
 namespace {
 
-// Walks along a set, in units of the region. The longest one leaves what f's noise makes look like a
-// set around a multiple root; the shortest one does not reach other solutions.
+// Walks along a set, in units of the region. The longest one leaves what f's noise makes look like
+// a set around a multiple root; the shortest one does not reach other solutions.
 constexpr double kWalks[] = {0.002, 0.05, 0.2};
 // f does not change, to first order, along a direction with so small a part of the largest change.
 constexpr double kFlat = 1e-5;

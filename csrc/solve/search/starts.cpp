@@ -108,8 +108,7 @@ void Search::linearize(std::int64_t anchor, Scratch& scratch) const {
     for (std::int64_t a = 0; a < m; ++a) {
       const std::int64_t i = p <= q ? a : c, j = p <= q ? c : a;
       // An anchor whose derivative is zero or not finite says nothing: its distance becomes NaN.
-      inverses_[(i * q + j) * n_ + anchor] =
-          usable ? column[a] * (unit * metric_.weight(j)) : kNaN;
+      inverses_[(i * q + j) * n_ + anchor] = usable ? column[a] * (unit * metric_.weight(j)) : kNaN;
     }
   }
 }
