@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Self
 
 
-class Status(IntEnum):
+class _Described(IntEnum):
+    """Numbers that are written as ``NAME = value, description``."""
+
+    description: str
+
+    def __new__(cls, value: int, description: str) -> Self:
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.description = description
+        return member
+
+
+class Status(_Described):
     """The status of one solution. The description of each member is its message."""
 
     CONVERGED = 0, "it is within the tolerance"
@@ -15,27 +28,11 @@ class Status(IntEnum):
     UNREACHABLE = 4, "nothing found is near enough to the target"
     INVALID = 5, "the target, the solution or its image is not finite"
 
-    description: str
 
-    def __new__(cls, value: int, description: str) -> Status:
-        member = int.__new__(cls, value)
-        member._value_ = value
-        member.description = description
-        return member
-
-
-class SearchStatus(IntEnum):
+class SearchStatus(_Described):
     """How the search for all solutions of one target ended."""
 
     ENDED = 0, "all starts were tried"
     CUT = 1, "there are more solutions than max_solutions"
     SET = 2, "some solutions are not isolated: a few members of their set are given"
     INVALID = 3, "the target is not finite, or the call was interrupted before it"
-
-    description: str
-
-    def __new__(cls, value: int, description: str) -> SearchStatus:
-        member = int.__new__(cls, value)
-        member._value_ = value
-        member.description = description
-        return member
