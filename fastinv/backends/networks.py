@@ -35,7 +35,8 @@ class Trainer(Protocol):
         """One step per batch of `order`, the last batch possibly smaller.
 
         Returns the mean of the loss over the rows of `order`, each at the parameters before the
-        step of its batch.
+        step of its batch. An epoch that Ctrl-C ends has taken whole steps, and can be followed by
+        others; only of a batch of many thousand rows, a part of the parameters may have moved.
         """
         ...
 
