@@ -93,6 +93,8 @@ def check_goal(problem: Problem, goal: Goal) -> None:
         check_number("tol", goal.tol)
     if goal.error_tol is not None:
         check_array("error_tol", goal.error_tol, (problem.n_outputs,), (FLOAT64,))
+        if not (goal.error_tol >= 0).all():
+            raise ValueError(f"error_tol must be at least 0, got {goal.error_tol}")
     if goal.near is not None:
         check_array("near", goal.near, (len(goal), problem.n_inputs), (FLOAT64,))
         check_finite("near", goal.near)
