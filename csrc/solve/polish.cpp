@@ -11,7 +11,7 @@ namespace fastinv {
 namespace {
 
 constexpr double kRounding = 2;  // rounding units of f(x) and y that each output may be off
-constexpr double kExact = 8;     // the same for a root to the accuracy of f
+constexpr double kExact = 4;     // the same for a root to the accuracy of f
 constexpr double kFirstDamping = 1e-4, kMostDamping = 1e10;
 constexpr double kTiny = 1e-40;  // products of squares below this may vanish
 // Differences are as wide as common after steps of this length, in units of the box, else narrower.
@@ -58,6 +58,7 @@ struct Polish::Run : Polish::Scratch {
   double first_step = 0;
   double last_ratio = 0;
   double last_length = 1;  // of the last step that was taken
+  bool fresh = false;      // whether the derivatives are those at x
   bool balanced = false;   // whether outputs have other units than those of the metric
 
   Run(const Scratch& scratch, const FunctionScratch& function_)
@@ -169,6 +170,7 @@ PolishResult Polish::polish_one(const double* y, double* x, double* fx, Run& run
     const bool steady = steps_shrink_steadily(run);
     const auto move = [&] {
       squared = reached;
+      run.fresh = false;
       run.last_length = norm(run.step, p);
       if (run.first_step == 0) {
         run.first_step = run.last_length;
@@ -223,8 +225,10 @@ bool Polish::solved(const double* y, const double* fx, const Run& run) const {
 bool Polish::exact(const double* fx, const Run& run) const {
   for (std::int64_t r = 0; r < f_.n_outputs(); ++r) {
     const double weight = run.unit[r] * metric_.weight(r);
-    const double digits = f_.rounding() * weight * std::abs(fx[r]) + run.generous[r];
-    const double allowed = kExact * digits + resolution_[r] * weight;
+    const double digits = f_.rounding() * weight * std::abs(fx[r]);
+    // The derivatives at another point only serve where x has digits to lose.
+    const double by_x = run.fresh ? kExact * run.generous[r] : 2 * run.rounding[r];
+    const double allowed = kExact * digits + by_x + resolution_[r] * weight;
     if (!(std::abs(run.residual[r]) <= allowed)) return false;
   }
   return true;
@@ -305,6 +309,7 @@ bool Polish::prepare(const double* y, const double* x, const double* fx, double&
     run.rounding[r] = f_.rounding() * own;
     run.generous[r] = f_.rounding() * whole;
   }
+  run.fresh = true;
   run.size = dot(run.jac, run.jac, p * q);
   return std::isfinite(run.size) &&
          norm(run.gradient, p) > kStationary * std::sqrt(run.size * squared);

@@ -19,7 +19,7 @@ import numpy as np
 from fastinv._common.arrays import BoolArray, Float64Array, IntArray, StatusArray
 from fastinv.backends.distances import distance
 from fastinv.backends.reference.function import Derivatives
-from fastinv.backends.reference.roots import Roots
+from fastinv.backends.reference.roots import EXACT, Roots
 from fastinv.backends.solving import Anchors, CandidateFlag, Candidates, PipelineOptions
 from fastinv.backends.systems import damped_steps, factors
 from fastinv.functions.goal import Goal
@@ -128,6 +128,7 @@ class _Descent:
         # What rounding of x changes, by the last derivatives; and the last step that new ones gave.
         self._x_rounding, self._x_rounding_at_least = np.zeros((n, q)), np.zeros((n, q))
         self._last_step, self._last_ratio = np.zeros((n, p)), np.zeros(n)
+        self._fresh = np.zeros(n, dtype=np.bool_)  # whether the derivatives are those at x
         self._last_length = np.ones(n)  # of the last step that was taken
 
     def run(self) -> Ends:
@@ -139,7 +140,8 @@ class _Descent:
         before = distance(self._start_fx, self._y, self._weight)
         worse = self._balanced & ~(residual <= before)
         self._x[worse], self._fx[worse] = self._start_x[worse], self._start_fx[worse]
-        self._x_rounding_at_least[worse], self._end[worse] = 0.0, STATIONARY
+        self._x_rounding[worse], self._x_rounding_at_least[worse] = 0.0, 0.0
+        self._end[worse] = STATIONARY
         residual[worse] = before[worse]
         later = np.linalg.norm((self._x - self._first_x) / self._region.scale, axis=1)
         return Ends(
@@ -156,7 +158,10 @@ class _Descent:
     def _exact(self) -> BoolArray:
         """Which runs ended at a root to the accuracy of f, by the last derivatives."""
         digits = self._f.rounding * np.abs(self._fx) * self._weight
-        return self._roots.within(self._y, self._fx, digits + self._x_rounding_at_least)
+        # The derivatives at another point only serve where x has digits to lose.
+        fresh = self._fresh[:, None]
+        by_x = np.where(fresh, EXACT * self._x_rounding_at_least, 2 * self._x_rounding)
+        return self._roots.within(self._y, self._fx, EXACT * digits + by_x)
 
     def _in_larger_unit(self, rows: IntArray) -> None:
         """Measures tiny residuals in a larger unit."""
@@ -231,6 +236,7 @@ class _Descent:
         self._x_rounding[rows] = np.einsum("nqp,np->nq", slopes, size)
         at_least = np.einsum("nqp,np->nq", slopes, np.maximum(size, 1.0))
         self._x_rounding_at_least[rows] = at_least
+        self._fresh[rows] = True
 
     def _held(self, rows: IntArray, jac: Float64Array, *, outward: Float64Array) -> Float64Array:
         """`jac` with zeros for coordinates that lie on a bound and would move outside along
@@ -287,6 +293,7 @@ class _Descent:
         fx: Float64Array,
         squared: Float64Array,
     ) -> None:
+        self._fresh[rows] = False
         self._last_length[rows] = np.linalg.norm(steps, axis=1)
         first = self._first_step[rows] == 0.0
         self._first_step[rows[first]] = self._last_length[rows[first]]

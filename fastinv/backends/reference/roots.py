@@ -20,7 +20,7 @@ from fastinv.functions.problem import Problem
 
 _EPSILON = float(np.finfo(np.float64).eps)
 # A root to the accuracy of f: errors up to this many times its rounding, or its noise.
-_EXACT, _EXACT_IN_NOISE = 8.0, 6.0
+EXACT, _EXACT_IN_NOISE = 4.0, 3.0
 # A Newton step that shrinks the residual by this factor. Towards a target that f only nearly
 # reaches, at a fold, the factor is never below 1/4.
 _CONTRACTION = 0.125
@@ -63,10 +63,6 @@ class Roots:
         resolution = problem.resolution
         self._resolution = np.zeros(len(self._weight)) if resolution is None else resolution
 
-    def within(self, y: Float64Array, fx: Float64Array, rounding: Float64Array) -> BoolArray:
-        """Which of the images `fx` ``(n, q)`` are `y` to that `rounding` ``(n, q)`` of f and x."""
-        return self._within(y, fx, _EXACT * rounding)
-
     def shows(
         self, y: Float64Array, x: Float64Array, fx: Float64Array
     ) -> tuple[BoolArray, BoolArray]:
@@ -83,7 +79,7 @@ class Roots:
         with np.errstate(all="ignore"):
             jac = self.derivatives(x)
             rounding = self._rounding(x, fx, jac, generous=True)
-            exact = self.within(y, fx, rounding)
+            exact = self.within(y, fx, EXACT * rounding)
             near = np.zeros_like(exact)
             rest = np.flatnonzero(~exact)
             if not len(rest):
@@ -98,7 +94,7 @@ class Roots:
             length[~jac.any(axis=(1, 2))] = np.inf  # there is no step
             moved = self._region.clip_step(x + self._region.scale * steps)
             # No step reduces the error of an output that does not change.
-            allowed = _EXACT * rounding + self._resolution * self._weight
+            allowed = EXACT * rounding + self._resolution * self._weight
             stuck = (largest == 0) & ~(np.abs((fx - y) * self._weight) <= allowed)
             length[stuck.any(axis=1)] = np.inf
             usable = length <= _LONGEST_STEP
@@ -108,7 +104,7 @@ class Roots:
             noise = self._measured(x, rounding, spacing)[0]
             noise = self._measured(x, noise, np.full(len(x), _NARROW))[0]
             noise = np.fmax(noise, self._changed_by_digits(x, fx))
-            noisy = self._within(y, fx, _EXACT_IN_NOISE * noise)
+            noisy = self.within(y, fx, _EXACT_IN_NOISE * noise)
             near[rest] = usable & closer
             exact[rest] = noisy & ~near[rest]
         return exact, near
@@ -192,7 +188,9 @@ class Roots:
         by_x = np.einsum("nqp,np->nq", np.abs(jac), size)
         return np.asarray(self._f.rounding * (np.abs(fx) * self._weight + by_x))
 
-    def _within(self, y: Float64Array, fx: Float64Array, allowed: Float64Array) -> BoolArray:
+    def within(self, y: Float64Array, fx: Float64Array, allowed: Float64Array) -> BoolArray:
+        """Which of the images `fx` ``(n, q)`` are `y` to what is `allowed` ``(n, q)``, in units of
+        the outputs, and the resolution of f."""
         errors = np.abs((fx - y) * self._weight)
         return np.asarray((errors <= allowed + self._resolution * self._weight).all(axis=1))
 
