@@ -145,7 +145,8 @@ PolishResult Polish::polish_one(const double* y, double* x, double* fx, Run& run
       later += d * d;
     }
     double residual = metric_.distance(fx, y);
-    if (run.balanced && !(residual <= metric_.distance(run.start_fx, y))) {
+    // In the units of the metric it must be no worse than the start, but for rounding.
+    if (run.balanced && !exact(fx, run) && !(residual <= metric_.distance(run.start_fx, y))) {
       std::copy(run.start_x, run.start_x + p, x);
       std::copy(run.start_fx, run.start_fx + q, fx);
       residual = metric_.distance(fx, y);

@@ -72,7 +72,8 @@ def test_factories_return_the_classes_of_their_module(name):
     backend = getattr(module, BACKEND_CLASSES[name])
     for factory, cls in FACTORIES.items():
         returned = typing.get_type_hints(getattr(backend, factory))["return"]
-        assert returned is getattr(module, cls)
+        # A factory may also return the class for an f that only Python can evaluate.
+        assert getattr(module, cls) in (typing.get_args(returned) or (returned,))
 
 
 @pytest.mark.parametrize("name", BACKENDS)

@@ -193,12 +193,14 @@ bool Search::take_polished(const Goal& goal, const double* y, std::int64_t ancho
   return false;
 }
 
-// Whether x is a known solution, as far as f can tell them apart.
-bool Search::same(const Found& found, const double* x, double x_error,
+// Whether x is a known solution, as far as f can tell them apart. Where one is not exact yet, the
+// other may be what it would become.
+bool Search::same(const Found& found, const double* x, double x_error, bool exact,
                   const Scratch& scratch) const {
   const double* const other = scratch.solutions + found.place * p_;
   const double apart = region_.distance(x, other);
-  return apart <= options_.separation || apart <= 2 * (found.x_error + x_error);
+  const double share = exact && found.rank == 0 ? 0.5 : 2.0;
+  return apart <= options_.separation || apart <= share * (found.x_error + x_error);
 }
 
 // Forgets a solution; the last one takes its place.
@@ -220,7 +222,7 @@ bool Search::add_solution(const double* y, const PolishResult& result, std::int6
   std::int64_t known = -1;
   for (std::int64_t f = 0; f < scratch.n_found;) {
     const Found found = scratch.found[f];
-    if (!same(found, x, facts.x_error, scratch)) {
+    if (!same(found, x, facts.x_error, result.exact, scratch)) {
       ++f;
     } else if (known < 0) {
       known = f++;

@@ -127,7 +127,8 @@ class Search {
   double flattest(const double* x, double* v, Scratch& scratch) const;
   bool add_solution(const double* y, const PolishResult& result, std::int64_t anchor,
                     const double* x, const double* fx, Scratch& scratch) const;
-  bool same(const Found& found, const double* x, double x_error, const Scratch& scratch) const;
+  bool same(const Found& found, const double* x, double x_error, bool exact,
+            const Scratch& scratch) const;
   void remove(std::int64_t f, Scratch& scratch) const;
   bool belongs_to_set(const double* y, const double* x, bool singular, Scratch& scratch) const;
   bool set_goes_on(const double* y, const double* x, const double* direction, double length,

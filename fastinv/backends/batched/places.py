@@ -79,7 +79,9 @@ class Places:
         for rows in in_turns(target):
             t, at = target[rows], (target[rows], place[rows])
             gaps = self._region.distance(self.x[at][:, None], self.x[t])
-            blurred = 2 * (self.x_error[t] + self.x_error[at][:, None])
+            # Where one is not exact yet, the other may be what it would become.
+            share = np.where(self.exact[t] & self.exact[at][:, None], 0.5, 2.0)
+            blurred = share * (self.x_error[t] + self.x_error[at][:, None])
             same = (gaps <= self._separation) | (gaps <= blurred)
             self.is_solution[at] = fresh[rows] = ~(same & self.is_solution[t]).any(axis=1)
         return target[fresh], place[fresh]

@@ -23,7 +23,6 @@ from fastinv.backends.cpp.pipeline import Pipeline
 from fastinv.backends.cpp.search import Search
 from fastinv.backends.solving import Anchors as AnyAnchors
 from fastinv.backends.solving import PipelineOptions, TwinModel
-from fastinv.backends.solving import Search as AnySearch
 from fastinv.functions.networks import Loss, MixtureSpec, NetworkSpec
 from fastinv.functions.problem import Problem
 
@@ -158,7 +157,7 @@ class CppBackend:
 
     def search(
         self, problem: Problem, anchors: AnyAnchors, options: PipelineOptions | None = None
-    ) -> AnySearch:
+    ) -> Search | BatchedSearch:
         """The search for all solutions; in Python, many targets at a time, if only Python can
         evaluate f."""
         options = options or PipelineOptions()

@@ -138,7 +138,8 @@ class _Descent:
             self._step(np.flatnonzero((self._needs == _STEP) | (self._needs == _ANOTHER_STEP)))
         residual = distance(self._fx, self._y, self._weight)
         before = distance(self._start_fx, self._y, self._weight)
-        worse = self._balanced & ~(residual <= before)
+        # In the units of the outputs it must be no worse than the start, but for rounding.
+        worse = self._balanced & ~self._exact() & ~(residual <= before)
         self._x[worse], self._fx[worse] = self._start_x[worse], self._start_fx[worse]
         self._x_rounding[worse], self._x_rounding_at_least[worse] = 0.0, 0.0
         self._end[worse] = STATIONARY

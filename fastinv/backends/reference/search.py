@@ -174,7 +174,10 @@ class Search:
             x, x_error = wrapped[anchor], float(facts.x_error[i])
             gaps = np.array([float(self._region.distance(x, other.x)) for other in distinct])
             errors = np.array([other.x_error for other in distinct])
-            if (gaps <= np.maximum(2 * (errors + x_error), self._separation)).any():
+            # Where one is not exact yet, the other may be what it would become.
+            both_exact = np.array([other.rank == 0.0 for other in distinct]) & ends.exact[anchor]
+            share = np.where(both_exact, 0.5, 2.0)
+            if (gaps <= np.maximum(share * (errors + x_error), self._separation)).any():
                 continue
             in_set = bool(self._sets.members(targets[:1], x[None], facts[np.array([i])])[0])
             members = np.array([other.in_set for other in distinct], dtype=bool)
