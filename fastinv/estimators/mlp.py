@@ -21,6 +21,8 @@ from fastinv.functions.code import NetworkCode
 from fastinv.functions.networks import Activation, Loss, NetworkSpec
 from fastinv.training import FixedData, Outcome, Schedule, Training
 
+_ROWS_AT_ONCE = 2**18  # of a prediction: steps of NumPy end soon, so that Ctrl-C does
+
 
 class MLPRegressor(MultiOutputMixin, RegressorMixin, DataNetwork):  # type: ignore[misc]
     """Multilayer perceptron trained with Adam (Kingma & Ba 2015) on standardised data.
@@ -223,7 +225,10 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, DataNetwork):  # type: igno
         elif not isinstance(out, np.ndarray) or out.dtype != np.float64 or out.shape != shape:
             found = getattr(out, "dtype", type(out).__name__), np.shape(out)
             raise ValueError(f"out must be a float64 array of shape {shape}, got {found}")
-        out[...] = (self._forward(scaled) * self.y_scale_ + self.y_mean_).reshape(shape)
+        for begin in range(0, len(scaled), _ROWS_AT_ONCE):
+            block = out[begin : begin + _ROWS_AT_ONCE]
+            raw = self._forward(scaled[begin : begin + _ROWS_AT_ONCE])
+            block[...] = (raw * self.y_scale_ + self.y_mean_).reshape(block.shape)
         return out
 
     def network_code(self) -> NetworkCode:
