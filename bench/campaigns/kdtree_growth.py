@@ -1,6 +1,7 @@
 """How the KD-tree's time grows with the number of points, from a thousand to ten million.
 
-Run with ``python bench/campaigns/kdtree_growth.py``: prints a table in Markdown and draws a picture of it.
+Run with ``python bench/campaigns/kdtree_growth.py``: prints a table in Markdown and draws a picture
+of it.
 """
 
 from __future__ import annotations

@@ -175,7 +175,8 @@ class Search:
             gaps = np.array([float(self._region.distance(x, other.x)) for other in distinct])
             errors = np.array([other.x_error for other in distinct])
             # Where one is not exact yet, the other may be what it would become.
-            both_exact = np.array([other.rank == 0.0 for other in distinct]) & ends.exact[anchor]
+            both_exact = np.array([other.rank == 0.0 for other in distinct], dtype=bool)
+            both_exact &= bool(ends.exact[anchor])
             share = np.where(both_exact, 0.5, 2.0)
             if (gaps <= np.maximum(share * (errors + x_error), self._separation)).any():
                 continue
