@@ -11,7 +11,7 @@ namespace fastinv {
 namespace {
 
 constexpr double kRounding = 2;  // rounding units of f(x) and y that each output may be off
-constexpr double kExact = 6;     // the same for a root to the accuracy of f
+constexpr double kExact = 8;     // the same for a root to the accuracy of f
 constexpr double kFirstDamping = 1e-4, kMostDamping = 1e10;
 constexpr double kTiny = 1e-40;  // products of squares below this may vanish
 // Differences are as wide as common after steps of this length, in units of the box, else narrower.

@@ -14,7 +14,7 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
 // A root to the accuracy of f: errors up to this many times its rounding, or its noise.
-constexpr double kExact = 6, kExactInNoise = 4;
+constexpr double kExact = 8, kExactInNoise = 6;
 // A Newton step that shrinks the residual by this factor. Towards a target that f only nearly
 // reaches, at a fold, the factor is never below 1/4.
 constexpr double kContraction = 0.125;

@@ -20,7 +20,7 @@ from fastinv.functions.problem import Problem
 
 _EPSILON = float(np.finfo(np.float64).eps)
 # A root to the accuracy of f: errors up to this many times its rounding, or its noise.
-EXACT, _EXACT_IN_NOISE = 6.0, 4.0
+EXACT, _EXACT_IN_NOISE = 8.0, 6.0
 # A Newton step that shrinks the residual by this factor. Towards a target that f only nearly
 # reaches, at a fold, the factor is never below 1/4.
 _CONTRACTION = 0.125
