@@ -81,10 +81,11 @@ def check_solve(solver, y):
     tol, converged = solver.residual_tol_, status == Status.CONVERGED
     assert (residual[converged] <= tol * (1 + 1e-12)).all()
     assert converged[residual <= 1e-13].all()
-    # What is near enough, but far from exact, is CONVERGED if it is near a root, by SciPy.
-    for row, k in np.argwhere((residual > 1e-11) & (residual < tol))[:10]:
+    # What is CONVERGED, but far from exact, is near a root, by SciPy. A polish may end short of a
+    # root that SciPy's other steps reach.
+    for row, k in np.argwhere((residual > 1e-11) & converged)[:10]:
         left = residual_after_scipy(solver, y[finite][row], x[row, k])
-        assert converged[row, k] == (left < 1e-11), (left, residual[row, k])
+        assert left < 1e-11, (left, residual[row, k])
     low, high = solver.bounds_.T
     assert ((x >= low) & (x <= high))[known].all()
     at_bound = ((x == low) | (x == high)).any(axis=2)
