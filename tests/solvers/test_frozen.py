@@ -99,10 +99,9 @@ def test_the_bits_of_solve(name, backend, refine, learned):
             assert hot.k == expected.n_solutions
             assert_same(hot(y, near=near), expected)
             out = hot.empty()
-            for row in range(33):
-                expected = solver.solve(
-                    y[row], k, near=near
-                )  # BLAS rounds by batch, `cpp` does not
+            for row in range(33 if backend == "cpp" else 5):
+                # BLAS rounds by batch, `cpp` does not.
+                expected = solver.solve(y[row], k, near=near)
                 assert_row(hot(y[row], near=near), expected)
                 assert hot(y[row], near=near, out=out) is out
                 assert_row(out, expected)

@@ -220,7 +220,7 @@ def test_functions_that_are_hard_to_differentiate(function, jacobian, bounds, te
             fit(function, zero, 1, 1, [bounds])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)  # each compiles two functions
 @given(r=st.integers(-40, 40), s=st.integers(-60, 60), wrong=st.booleans())
 def test_units_do_not_matter(r, s, wrong):
     unit_x, unit_y = 2.0**r, 2.0**s
