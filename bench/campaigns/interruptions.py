@@ -176,9 +176,13 @@ def slow(method: str) -> Case:
         hot = solver.freeze()
         return Case(lambda: [hot(row) for row in y], lambda: hot(y[0]).x)
     if method == "solve_path":
+        start = np.array([0.3, 0.9])
+        line = solver.forward_(start[None]) + np.linspace(0, 0.2, 500)[:, None]
         return Case(
-            lambda: solver.solve_path(y, [0.1, 0.2]), lambda: solver.solve_path(y[:1], [0, 1]).x
+            lambda: solver.solve_path(line, start), lambda: solver.solve_path(line[:2], start).x
         )
+    if method == "solve_all":
+        return Case(lambda: solver.solve_all(y), lambda: solver.solve_all(y[:1], effort=0.05).x)
     call = getattr(solver, method)
     return Case(lambda: call(y), lambda: call(y[:1]).x)
 
